@@ -1,0 +1,123 @@
+//! Between the generated types and those of [`verbs::contract`], field by field.
+
+use super::guest::exports::wharf::images::images as wit;
+use super::guest::wharf::images::types;
+use crate::nouns::descriptor::Descriptor;
+use crate::nouns::platform::{self, Facts};
+use crate::nouns::problem::Problem;
+use crate::verbs::contract;
+use crate::verbs::images::Listing;
+
+impl From<&Descriptor> for types::Descriptor {
+    fn from(descriptor: &Descriptor) -> Self {
+        Self { media_type: descriptor.media_type.clone(), digest: descriptor.digest.to_string(), size: descriptor.size }
+    }
+}
+
+impl From<Problem> for wit::Problem {
+    fn from(Problem { code, what, why, fix }: Problem) -> Self {
+        Self { code: code.into(), what, why, fix }
+    }
+}
+
+impl From<wit::Caller> for contract::Caller {
+    fn from(wit::Caller { namespace, machine }: wit::Caller) -> Self {
+        let facts = Facts {
+            os: &machine.os,
+            os_version: "",
+            architecture: &machine.architecture,
+            big_endian: machine.big_endian,
+            amd64_level: machine.amd64_level,
+            cpuinfo: &machine.cpuinfo,
+            machine: &machine.uname,
+        };
+        Self { namespace, machine: platform::detect(&facts).to_string() }
+    }
+}
+
+impl From<wit::PullOptions> for contract::PullOptions {
+    fn from(wit::PullOptions { wanted, all_tags, concurrent_downloads, plain_http }: wit::PullOptions) -> Self {
+        let wanted = match wanted {
+            wit::Wanted::Machine => contract::Wanted::Machine,
+            wit::Wanted::These(platforms) => contract::Wanted::These(platforms),
+            wit::Wanted::All => contract::Wanted::All,
+        };
+        Self { wanted, all_tags, concurrent_downloads, plain_http }
+    }
+}
+
+impl From<contract::Phase> for wit::Phase {
+    fn from(phase: contract::Phase) -> Self {
+        match phase {
+            contract::Phase::Waiting => Self::Waiting,
+            contract::Phase::Downloading => Self::Downloading,
+            contract::Phase::Verifying => Self::Verifying,
+            contract::Phase::Complete => Self::Complete,
+            contract::Phase::Present => Self::Present,
+            contract::Phase::Retrying => Self::Retrying,
+        }
+    }
+}
+
+impl From<contract::Event> for wit::Event {
+    fn from(event: contract::Event) -> Self {
+        match event {
+            contract::Event::Resolved(name, target) => Self::Resolved((name, (&target).into())),
+            contract::Event::Selected(platform, manifest) => Self::Selected((platform, (&manifest).into())),
+            contract::Event::Progress(contract::Progress { blob, phase, received }) => {
+                Self::Progress(wit::Progress { blob: (&blob).into(), phase: phase.into(), received })
+            }
+            contract::Event::Warning(text) => Self::Warning(text),
+        }
+    }
+}
+
+impl From<contract::PlannedBlob> for wit::PlannedBlob {
+    fn from(contract::PlannedBlob { blob, received, present }: contract::PlannedBlob) -> Self {
+        Self { blob: (&blob).into(), received, present }
+    }
+}
+
+impl From<contract::PullPlan> for wit::PullPlan {
+    fn from(plan: contract::PullPlan) -> Self {
+        let contract::PullPlan { name, target, manifests, blobs, fetch_bytes, up_to_date } = plan;
+        Self {
+            name,
+            target: (&target).into(),
+            manifests: manifests.iter().map(|(platform, manifest)| (platform.clone(), manifest.into())).collect(),
+            blobs: each(blobs),
+            fetch_bytes,
+            up_to_date,
+        }
+    }
+}
+
+impl From<contract::Image> for wit::Image {
+    fn from(image: contract::Image) -> Self {
+        let contract::Image { name, familiar, target, id, created, updated, platforms, size } = image;
+        Self { name, familiar, target: (&target).into(), id: id.to_string(), created, updated, platforms, size }
+    }
+}
+
+impl From<Listing> for wit::Listing {
+    fn from(Listing { images, damaged }: Listing) -> Self {
+        Self { images: each(images), damaged }
+    }
+}
+
+impl From<contract::Pulled> for wit::Pulled {
+    fn from(contract::Pulled { image, fetched_bytes, up_to_date }: contract::Pulled) -> Self {
+        Self { image: image.into(), fetched_bytes, up_to_date }
+    }
+}
+
+impl From<contract::Step> for wit::Step {
+    fn from(contract::Step { layer, created, created_by, comment, size }: contract::Step) -> Self {
+        Self { layer: layer.map(|layer| layer.to_string()), created, created_by, comment, size }
+    }
+}
+
+/// Converts a list.
+pub(super) fn each<A, B: From<A>>(list: Vec<A>) -> Vec<B> {
+    list.into_iter().map(B::from).collect()
+}

@@ -1,0 +1,72 @@
+//! Requests over `wasi:http/client@0.3`.
+
+use crate::host::{HttpError, Method, Request, Response};
+use wasip3::http::types::{self, ErrorCode, Fields, Scheme};
+
+/// Sends `request` and returns the head of the response.
+pub(super) async fn send(request: Request) -> Result<Response<wit_bindgen::StreamReader<u8>>, HttpError> {
+    let response = wasip3::http::client::send(outgoing(request)?).await.map_err(failure)?;
+    let status = response.get_status_code();
+    let headers = response
+        .get_headers()
+        .copy_all()
+        .into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), String::from_utf8_lossy(&value).into_owned()))
+        .collect();
+    // The writer of this future is dropped at once, which says that all is well at this end.
+    let (_, received) = wasip3::wit_future::new(|| Ok(()));
+    let (body, trailers) = types::Response::consume_body(response, received);
+    let end = Box::pin(async move { trailers.await.map(drop).map_err(failure) });
+    Ok(Response { status, headers, body, end })
+}
+
+fn outgoing(request: Request) -> Result<types::Request, HttpError> {
+    let fields = Fields::new();
+    for (name, value) in request.headers {
+        fields
+            .append(&name, value.as_bytes())
+            .map_err(|error| HttpError::Denied(format!("the header `{name}`: {error:?}")))?;
+    }
+    let (_, trailers) = wasip3::wit_future::new(|| Ok(None));
+    let (outgoing, _sent) = types::Request::new(fields, None, trailers, None);
+    let method = match request.method {
+        Method::Get => types::Method::Get,
+        Method::Head => types::Method::Head,
+    };
+    let scheme = if request.origin.secure { Scheme::Https } else { Scheme::Http };
+    outgoing
+        .set_method(&method)
+        .and_then(|()| outgoing.set_scheme(Some(&scheme)))
+        .and_then(|()| outgoing.set_authority(Some(&request.origin.authority)))
+        .and_then(|()| outgoing.set_path_with_query(Some(&request.path)))
+        .map_err(|()| HttpError::Denied(format!("`{}{}` is no address", request.origin.authority, request.path)))?;
+    Ok(outgoing)
+}
+
+/// Sorts the codes of wasi:http by what a registry client does about them.
+fn failure(code: ErrorCode) -> HttpError {
+    match code {
+        ErrorCode::DnsError(_) | ErrorCode::DnsTimeout => HttpError::Name,
+        ErrorCode::DestinationNotFound
+        | ErrorCode::DestinationUnavailable
+        | ErrorCode::DestinationIpUnroutable
+        | ErrorCode::ConnectionRefused => HttpError::Connect("connection refused".to_owned()),
+        ErrorCode::TlsProtocolError => HttpError::Tls("the handshake failed".to_owned()),
+        ErrorCode::TlsCertificateError => HttpError::Tls("the certificate is not acceptable".to_owned()),
+        ErrorCode::TlsAlertReceived(alert) => {
+            HttpError::Tls(alert.alert_message.unwrap_or_else(|| "the other end sent an alert".to_owned()))
+        }
+        ErrorCode::DestinationIpProhibited | ErrorCode::HttpRequestDenied => {
+            HttpError::Denied("the address or the request is against the host's policy".to_owned())
+        }
+        ErrorCode::ConnectionTimeout
+        | ErrorCode::ConnectionReadTimeout
+        | ErrorCode::ConnectionWriteTimeout
+        | ErrorCode::HttpResponseTimeout => HttpError::Timeout,
+        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => {
+            HttpError::Broken("the other end closed it early".to_owned())
+        }
+        ErrorCode::InternalError(Some(what)) => HttpError::Broken(what),
+        other => HttpError::Broken(format!("{other:?}")),
+    }
+}

@@ -1,0 +1,212 @@
+//! The `Host` trait over the imports of `wit/`. It translates names and types
+//! and decides nothing.
+
+use super::guest::wharf::images::{content, credentials, metadata, types};
+use super::guest::wit_stream;
+use super::http;
+use crate::host::{Blob, Challenge, Grant, Host, HttpError, Ingest, Origin, Request, Response, Result, Transaction};
+use crate::nouns::digest::Digest;
+use crate::nouns::problem::ErrorCode;
+use wit_bindgen::StreamReader;
+use wit_bindgen::rt::async_support::StreamResult;
+
+/// How many bytes of a document are asked for at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// The host that this component runs in.
+pub(super) struct Imports;
+
+impl From<types::ErrorCode> for ErrorCode {
+    fn from(code: types::ErrorCode) -> Self {
+        match code {
+            types::ErrorCode::NotFound => Self::NotFound,
+            types::ErrorCode::Denied => Self::Denied,
+            types::ErrorCode::Invalid => Self::Invalid,
+            types::ErrorCode::DigestMismatch(actual) => match actual.parse() {
+                Ok(actual) => Self::DigestMismatch(actual),
+                Err(_) => Self::Other(format!("the host reported `{actual}`, which is no digest")),
+            },
+            types::ErrorCode::SizeMismatch(actual) => Self::SizeMismatch(actual),
+            types::ErrorCode::TooLarge(limit) => Self::TooLarge(limit),
+            types::ErrorCode::InUse => Self::InUse,
+            types::ErrorCode::Conflict => Self::Conflict,
+            types::ErrorCode::NoSpace => Self::NoSpace,
+            types::ErrorCode::Unavailable => Self::Unavailable,
+            types::ErrorCode::Unsupported => Self::Unsupported,
+            types::ErrorCode::Cancelled => Self::Cancelled,
+            types::ErrorCode::Other(what) => Self::Other(what),
+        }
+    }
+}
+
+impl From<ErrorCode> for types::ErrorCode {
+    fn from(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::NotFound => Self::NotFound,
+            ErrorCode::Denied => Self::Denied,
+            ErrorCode::Invalid => Self::Invalid,
+            ErrorCode::DigestMismatch(actual) => Self::DigestMismatch(actual.to_string()),
+            ErrorCode::SizeMismatch(actual) => Self::SizeMismatch(actual),
+            ErrorCode::TooLarge(limit) => Self::TooLarge(limit),
+            ErrorCode::InUse => Self::InUse,
+            ErrorCode::Conflict => Self::Conflict,
+            ErrorCode::NoSpace => Self::NoSpace,
+            ErrorCode::Unavailable => Self::Unavailable,
+            ErrorCode::Unsupported => Self::Unsupported,
+            ErrorCode::Cancelled => Self::Cancelled,
+            ErrorCode::Other(what) => Self::Other(what),
+        }
+    }
+}
+
+impl Host for Imports {
+    type Stream = StreamReader<u8>;
+    type Ingest = content::Ingest;
+    type Blob = content::Blob;
+    type Transaction = metadata::Transaction;
+    type Grant = credentials::Grant;
+
+    async fn open(&self, digest: &Digest) -> Result<Self::Blob> {
+        Ok(content::open(digest.to_string()).await?)
+    }
+
+    async fn ingest(&self, name: &str) -> Result<Self::Ingest> {
+        Ok(content::begin(name.to_owned()).await?)
+    }
+
+    fn stream(&self, bytes: Vec<u8>) -> Self::Stream {
+        let (mut writer, reader) = wit_stream::new();
+        wit_bindgen::spawn_local(async move {
+            // What is refused is the reader's matter: it saw less than it asked for.
+            writer.write_all(bytes).await;
+        });
+        reader
+    }
+
+    async fn collect(&self, mut stream: Self::Stream, limit: u64) -> Result<Vec<u8>> {
+        let mut document = Vec::new();
+        let mut buffer = Vec::with_capacity(READ_BYTES);
+        loop {
+            let result;
+            (result, buffer) = stream.read(buffer).await;
+            if (document.len() + buffer.len()) as u64 > limit {
+                return Err(ErrorCode::TooLarge(limit));
+            }
+            document.append(&mut buffer);
+            if !matches!(result, StreamResult::Complete(_)) {
+                return Ok(document);
+            }
+        }
+    }
+
+    async fn begin(&self) -> Result<Self::Transaction> {
+        Ok(metadata::begin().await?)
+    }
+
+    async fn authorize(&self, registry: &Origin, challenge: &Challenge) -> Result<Self::Grant> {
+        let origin = credentials::Origin { secure: registry.secure, authority: registry.authority.clone() };
+        let challenge = match challenge {
+            Challenge::Basic => credentials::Challenge::Basic,
+            Challenge::Bearer { realm, service, scopes } => credentials::Challenge::Bearer(credentials::Bearer {
+                realm: realm.clone(),
+                service: service.clone(),
+                scopes: scopes.clone(),
+            }),
+        };
+        Ok(credentials::authorize(origin, challenge).await?)
+    }
+
+    async fn send(&self, request: Request) -> std::result::Result<Response<Self::Stream>, HttpError> {
+        http::send(request).await
+    }
+
+    fn now(&self) -> i64 {
+        wasip3::clocks::system_clock::now().seconds
+    }
+
+    fn uptime_ms(&self) -> u64 {
+        wasip3::clocks::monotonic_clock::now() / 1_000_000
+    }
+
+    async fn sleep(&self, ms: u64) {
+        wasip3::clocks::monotonic_clock::wait_for(ms.saturating_mul(1_000_000)).await;
+    }
+
+    fn random(&self) -> u64 {
+        wasip3::random::random::get_random_u64()
+    }
+}
+
+impl Ingest for content::Ingest {
+    type Stream = StreamReader<u8>;
+    type Blob = content::Blob;
+
+    fn offset(&self) -> u64 {
+        self.offset()
+    }
+
+    async fn append(&self, data: Self::Stream, limit: u64) -> Result<(u64, Option<Self::Stream>)> {
+        Ok(self.append(data, limit).await?)
+    }
+
+    async fn restart(&self) -> Result<()> {
+        Ok(self.restart().await?)
+    }
+
+    async fn commit(self, expected: &Digest, size: u64) -> Result<Self::Blob> {
+        Ok(content::Ingest::commit(self, expected.to_string(), size).await?)
+    }
+
+    async fn discard(self) -> Result<()> {
+        Ok(content::Ingest::discard(self).await?)
+    }
+}
+
+impl Blob for content::Blob {
+    fn size(&self) -> u64 {
+        self.size()
+    }
+
+    async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
+        Ok(self.read(offset, length).await?)
+    }
+}
+
+impl Transaction for metadata::Transaction {
+    async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.get(namespace.to_owned(), key.to_owned()).await?)
+    }
+
+    async fn scan(
+        &self,
+        namespace: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, Vec<u8>)>> {
+        let entries = self.scan(namespace.to_owned(), prefix.to_owned(), after.map(str::to_owned), limit).await?;
+        Ok(entries.into_iter().map(|entry| (entry.key, entry.value)).collect())
+    }
+
+    fn put(&self, namespace: &str, key: &str, value: Vec<u8>) {
+        self.put(namespace, key, &value);
+    }
+
+    fn delete(&self, namespace: &str, key: &str) {
+        self.delete(namespace, key);
+    }
+
+    async fn commit(self) -> Result<()> {
+        Ok(metadata::Transaction::commit(self).await?)
+    }
+}
+
+impl Grant for credentials::Grant {
+    fn id(&self) -> String {
+        self.id()
+    }
+
+    fn anonymous(&self) -> bool {
+        self.anonymous()
+    }
+}

@@ -1,0 +1,214 @@
+//! What the logic needs from the outside: `wit/` said in Rust, with HTTP and
+//! clocks beside it. The doc comments of `wit/*.wit` are the specification of
+//! the calls that have the same name here.
+//!
+//! It is implemented by the WIT imports (`edge::guest`) and by an in-memory
+//! host in the tests. Futures need not be `Send`: a component has one thread.
+
+#![allow(async_fn_in_trait, reason = "one thread, and no caller needs a Send bound")]
+
+use crate::nouns::{digest::Digest, problem::ErrorCode};
+use futures_util::future::LocalBoxFuture;
+
+/// The result of a host call.
+pub type Result<T> = std::result::Result<T, ErrorCode>;
+
+/// One host. A verb takes `&impl Host`.
+pub trait Host {
+    /// Bytes on their way, as a handle. They are not read here, except by
+    /// [`Host::collect`].
+    type Stream;
+    /// See `content.ingest`.
+    type Ingest: Ingest<Stream = Self::Stream, Blob = Self::Blob>;
+    /// See `content.blob`.
+    type Blob: Blob;
+    /// See `metadata.transaction`.
+    type Transaction: Transaction;
+    /// See `credentials.grant`.
+    type Grant: Grant;
+
+    // content
+
+    /// See `content.open`.
+    async fn open(&self, digest: &Digest) -> Result<Self::Blob>;
+    /// See `content.begin`. `name` is unique on the machine, not in a namespace.
+    async fn ingest(&self, name: &str) -> Result<Self::Ingest>;
+    /// Turns literal bytes into a stream, for [`Ingest::append`] and uploads.
+    fn stream(&self, bytes: Vec<u8>) -> Self::Stream;
+    /// Reads a stream that is a document, to its end.
+    ///
+    /// Fails with [`ErrorCode::TooLarge`] as soon as it has more than `limit` bytes.
+    async fn collect(&self, stream: Self::Stream, limit: u64) -> Result<Vec<u8>>;
+
+    // metadata
+
+    /// See `metadata.begin`.
+    async fn begin(&self) -> Result<Self::Transaction>;
+
+    // credentials
+
+    /// See `credentials.authorize`.
+    async fn authorize(&self, registry: &Origin, challenge: &Challenge) -> Result<Self::Grant>;
+
+    // http
+
+    /// Sends a request that has no body and returns the head of the response.
+    /// Redirects are not followed.
+    async fn send(&self, request: Request) -> std::result::Result<Response<Self::Stream>, HttpError>;
+
+    // clock and random numbers
+
+    /// Returns the wall clock in seconds since 1970.
+    fn now(&self) -> i64;
+    /// Returns a clock that only goes forward, in milliseconds.
+    fn uptime_ms(&self) -> u64;
+    /// Waits.
+    async fn sleep(&self, ms: u64);
+    /// Returns a random number, for jitter.
+    fn random(&self) -> u64;
+}
+
+/// See `content.ingest`. Dropping it keeps the bytes.
+pub trait Ingest {
+    /// The host's stream.
+    type Stream;
+    /// The host's blob.
+    type Blob;
+    /// See `content.ingest.offset`.
+    fn offset(&self) -> u64;
+    /// See `content.ingest.append`.
+    async fn append(&self, data: Self::Stream, limit: u64) -> Result<(u64, Option<Self::Stream>)>;
+    /// See `content.ingest.restart`.
+    async fn restart(&self) -> Result<()>;
+    /// See `content.ingest.commit`.
+    async fn commit(self, expected: &Digest, size: u64) -> Result<Self::Blob>;
+    /// See `content.ingest.discard`.
+    async fn discard(self) -> Result<()>;
+}
+
+/// See `content.blob`. Holding it pins it.
+pub trait Blob {
+    /// See `content.blob.size`.
+    fn size(&self) -> u64;
+    /// See `content.blob.read`. At most 4 MiB a call.
+    async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>>;
+}
+
+/// See `metadata.transaction`. Dropping it forgets the writes.
+pub trait Transaction {
+    /// See `metadata.transaction.get`.
+    async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>>;
+    /// See `metadata.transaction.scan`.
+    async fn scan(
+        &self,
+        namespace: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, Vec<u8>)>>;
+    /// See `metadata.transaction.put`.
+    fn put(&self, namespace: &str, key: &str, value: Vec<u8>);
+    /// See `metadata.transaction.delete`.
+    fn delete(&self, namespace: &str, key: &str);
+    /// See `metadata.transaction.commit`.
+    async fn commit(self) -> Result<()>;
+}
+
+/// See `credentials.grant`.
+pub trait Grant {
+    /// The value of the request header `wharf-grant`.
+    fn id(&self) -> String;
+    /// Whether no login was used.
+    fn anonymous(&self) -> bool;
+}
+
+/// See `credentials.origin`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Whether it is reached by TLS.
+    pub secure: bool,
+    /// As in `registry-1.docker.io` or `127.0.0.1:5000`.
+    pub authority: String,
+}
+
+/// See `credentials.challenge`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// A user name and a password.
+    Basic,
+    /// Distribution token authentication.
+    Bearer {
+        /// The token server.
+        realm: String,
+        /// Who the token is for.
+        service: Option<String>,
+        /// As in `repository:library/alpine:pull`.
+        scopes: Vec<String>,
+    },
+}
+
+/// The methods that wharf's requests use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// RFC 9110 section 9.3.1.
+    Get,
+    /// RFC 9110 section 9.3.2.
+    Head,
+}
+
+/// A request without a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What to do.
+    pub method: Method,
+    /// Where to go.
+    pub origin: Origin,
+    /// Path and query, as in `/v2/library/alpine/manifests/3.20`.
+    pub path: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+/// A response whose body has not been read.
+pub struct Response<S> {
+    /// As in 200.
+    pub status: u16,
+    /// Names in lower case, in the order of arrival. Values that are no UTF-8
+    /// are decoded lossily.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: S,
+    /// Resolves after the body was read to its end or dropped, and says whether
+    /// it arrived whole. A stream that was cut short just ends, so this is
+    /// always awaited before the bytes are believed.
+    pub end: LocalBoxFuture<'static, std::result::Result<(), HttpError>>,
+}
+
+/// Why no whole response came.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// The name does not resolve.
+    #[error("the name does not resolve")]
+    Name,
+    /// Nothing listens there, or no route leads there.
+    #[error("no connection: {0}")]
+    Connect(String),
+    /// The certificate or the handshake is not acceptable.
+    #[error("TLS failed: {0}")]
+    Tls(String),
+    /// The host's policy forbids the destination.
+    #[error("the host does not allow this destination: {0}")]
+    Denied(String),
+    /// Time ran out.
+    #[error("no answer in time")]
+    Timeout,
+    /// The connection broke, or the other end broke the protocol.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+}
+
+impl<S> std::fmt::Debug for Response<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Response").field("status", &self.status).field("headers", &self.headers).finish_non_exhaustive()
+    }
+}

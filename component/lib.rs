@@ -1,0 +1,18 @@
+//! What wharf decides about images. A map:
+//!
+//! - [`nouns`]: references, digests, manifests, platforms, records. Pure.
+//! - [`host`]: what the logic needs from outside, as one trait.
+//! - [`registry`]: the distribution protocol, over [`host::Host`].
+//! - [`verbs`]: one story a file, over [`host::Host`].
+//! - `edge`: where the crate meets WebAssembly.
+//!
+//! Nouns know no trait, verbs know no WIT, and only `edge` is compiled for one
+//! kind of host.
+
+pub mod host;
+pub mod nouns;
+pub mod registry;
+pub mod verbs;
+
+#[cfg(all(target_family = "wasm", feature = "guest"))]
+mod edge;

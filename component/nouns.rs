@@ -1,0 +1,16 @@
+//! The nouns: what wharf's documents and records mean. Synchronous, without
+//! I/O, clock or randomness. Each file states the grammar that it reads.
+
+pub mod chain;
+pub mod config;
+pub mod descriptor;
+pub mod digest;
+pub mod filter;
+pub mod json;
+pub mod manifest;
+pub mod media_type;
+pub mod platform;
+pub mod problem;
+pub mod record;
+pub mod reference;
+pub mod time;

@@ -1,0 +1,425 @@
+//! A host for tests: a registry that answers by a script, with a content store
+//! and a clock of its own. It knows neither records nor real logins.
+
+mod clock;
+mod store;
+
+use super::{Access, Phase, Repository, Watch};
+use crate::{
+    host::{Challenge, Grant, Host, HttpError, Origin, Request, Response, Result, Transaction},
+    nouns::{
+        descriptor::Descriptor,
+        digest::{Algorithm, Digest},
+        problem::ErrorCode,
+        reference::Reference,
+    },
+};
+use clock::Clock;
+use futures_util::future::LocalBoxFuture;
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::{pending, poll_fn},
+    pin::pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+use store::{ScriptBlob, ScriptIngest, Store};
+
+/// A manifest without layers.
+pub(crate) const MANIFEST: &str = concat!(
+    r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","#,
+    r#""config":{"mediaType":"application/vnd.oci.image.config.v1+json","#,
+    r#""digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#
+);
+
+/// How long each step of the network takes.
+const STEP_MS: u64 = 1;
+/// How many bytes arrive in a step.
+const STEP_BYTES: usize = 8;
+/// The period of progress reports, which [`Script::slept`] leaves out.
+const TICK_MS: u64 = 100;
+
+/// What the registry does with one request.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Answers.
+    Answer { status: u16, headers: Vec<(String, String)>, body: Vec<u8>, fate: Fate },
+    /// Does not answer, for this reason.
+    Broken(HttpError),
+    /// Never says anything.
+    Silent,
+}
+
+/// What happens to a body on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fate {
+    /// It arrives.
+    Whole,
+    /// The connection breaks after so many bytes.
+    Cut(usize),
+    /// The registry ends it after so many bytes, as if that was all.
+    Short(usize),
+    /// Nothing comes after so many bytes.
+    Stall(usize),
+    /// One byte a second.
+    Drip,
+}
+
+pub(crate) fn reply(status: u16) -> Reply {
+    Reply::Answer { status, headers: vec![], body: vec![], fate: Fate::Whole }
+}
+
+pub(crate) fn broken(error: HttpError) -> Reply {
+    Reply::Broken(error)
+}
+
+pub(crate) fn silent() -> Reply {
+    Reply::Silent
+}
+
+impl Reply {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        if let Reply::Answer { headers, .. } = &mut self {
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
+    pub(crate) fn body(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        if let Reply::Answer { body, .. } = &mut self {
+            *body = bytes.into();
+        }
+        self
+    }
+
+    pub(crate) fn fate(mut self, new: Fate) -> Self {
+        if let Reply::Answer { fate, .. } = &mut self {
+            *fate = new;
+        }
+        self
+    }
+
+    pub(crate) fn cut_at(self, bytes: usize) -> Self {
+        self.fate(Fate::Cut(bytes))
+    }
+}
+
+/// The host.
+#[derive(Debug)]
+pub(crate) struct Script {
+    replies: RefCell<VecDeque<Reply>>,
+    requests: RefCell<Vec<Request>>,
+    challenges: RefCell<Vec<(Origin, Challenge)>>,
+    login_error: RefCell<Option<ErrorCode>>,
+    slept: RefCell<Vec<u64>>,
+    dice: Cell<u64>,
+    clock: Rc<Clock>,
+    store: Rc<Store>,
+}
+
+impl Script {
+    pub(crate) fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
+        Script {
+            replies: RefCell::new(replies.into_iter().collect()),
+            requests: RefCell::default(),
+            challenges: RefCell::default(),
+            login_error: RefCell::default(),
+            slept: RefCell::default(),
+            dice: Cell::new(0x9e37_79b9_7f4a_7c15),
+            clock: Rc::default(),
+            store: Rc::default(),
+        }
+    }
+
+    /// Runs a future to its end. Time passes when nothing else can happen.
+    pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        struct Woken(AtomicBool);
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(woken.clone());
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(done) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return done;
+            }
+            if !woken.0.swap(false, Ordering::Relaxed) {
+                self.clock.step();
+            }
+        }
+    }
+
+    pub(crate) fn repository(&self, name: &str) -> Repository<'_, Self> {
+        let reference = Reference::parse(name).expect("the test names a repository");
+        Repository::open(self, &reference, &Access::default())
+    }
+
+    /// Makes every call of `authorize` fail.
+    pub(crate) fn deny_logins(&self, code: ErrorCode) {
+        self.login_error.replace(Some(code));
+    }
+
+    /// Puts a verified blob into the store.
+    pub(crate) fn keep(&self, bytes: &[u8]) {
+        self.store.blobs.borrow_mut().insert(Digest::of(Algorithm::Sha256, bytes).to_string(), bytes.to_vec());
+    }
+
+    /// Puts what an earlier run received into an ingest.
+    pub(crate) fn keep_part(&self, what: &Descriptor, bytes: &[u8]) {
+        self.store.ingests.borrow_mut().insert(what.digest.to_string(), bytes.to_vec());
+    }
+
+    /// Lets somebody else finish a blob while the next call waits for its ingest.
+    pub(crate) fn finish_meanwhile(&self, bytes: &[u8]) {
+        self.store.finished_meanwhile.replace(Some(bytes.to_vec()));
+    }
+
+    /// The bytes of a blob, if the store has it.
+    pub(crate) fn kept(&self, what: &Descriptor) -> Option<Vec<u8>> {
+        self.store.blobs.borrow().get(what.digest.as_str()).cloned()
+    }
+
+    /// The bytes of an ingest, if there is one.
+    pub(crate) fn part(&self, what: &Descriptor) -> Option<Vec<u8>> {
+        self.store.ingests.borrow().get(what.digest.as_str()).cloned()
+    }
+
+    /// What happened to ingests, but for appends.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.store.log.borrow().clone()
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.borrow().clone()
+    }
+
+    /// The values of one header, request by request.
+    pub(crate) fn sent(&self, name: &str) -> Vec<Option<String>> {
+        let value = |request: &Request| Some(request.headers.iter().find(|(key, _)| key == name)?.1.clone());
+        self.requests.borrow().iter().map(value).collect()
+    }
+
+    pub(crate) fn grants_sent(&self) -> Vec<Option<String>> {
+        self.sent("wharf-grant")
+    }
+
+    pub(crate) fn challenges(&self) -> Vec<(Origin, Challenge)> {
+        self.challenges.borrow().clone()
+    }
+
+    /// The waits that ran to their end, in milliseconds, without the ticks of
+    /// progress.
+    pub(crate) fn slept(&self) -> Vec<u64> {
+        self.slept.borrow().clone()
+    }
+
+    fn step(&self) -> impl Future<Output = ()> + use<> {
+        self.clock.clone().wait(STEP_MS)
+    }
+}
+
+impl Host for Script {
+    type Stream = ScriptStream;
+    type Ingest = ScriptIngest;
+    type Blob = ScriptBlob;
+    type Transaction = NoTransaction;
+    type Grant = ScriptGrant;
+
+    async fn open(&self, digest: &Digest) -> Result<ScriptBlob> {
+        let blobs = self.store.blobs.borrow();
+        blobs.get(digest.as_str()).map(|bytes| ScriptBlob(bytes.clone())).ok_or(ErrorCode::NotFound)
+    }
+
+    async fn ingest(&self, name: &str) -> Result<ScriptIngest> {
+        if let Some(bytes) = self.store.finished_meanwhile.take() {
+            self.keep(&bytes);
+            self.store.ingests.borrow_mut().remove(name);
+        }
+        self.store.ingests.borrow_mut().entry(name.to_owned()).or_default();
+        Ok(ScriptIngest {
+            name: name.to_owned(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            busy: Cell::new(false),
+        })
+    }
+
+    fn stream(&self, bytes: Vec<u8>) -> ScriptStream {
+        ScriptStream { bytes: bytes.into(), fate: Fate::Whole, taken: 0, over: Rc::default() }
+    }
+
+    async fn collect(&self, mut stream: ScriptStream, limit: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        while let Some(some) = stream.next(&self.clock, usize::MAX).await {
+            bytes.extend(some);
+            if bytes.len() as u64 > limit {
+                return Err(ErrorCode::TooLarge(limit));
+            }
+        }
+        Ok(bytes)
+    }
+
+    async fn begin(&self) -> Result<NoTransaction> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn authorize(&self, registry: &Origin, challenge: &Challenge) -> Result<ScriptGrant> {
+        self.step().await;
+        self.challenges.borrow_mut().push((registry.clone(), challenge.clone()));
+        match self.login_error.borrow().clone() {
+            Some(code) => Err(code),
+            None => Ok(ScriptGrant(format!("grant-{}", self.challenges.borrow().len()))),
+        }
+    }
+
+    async fn send(&self, request: Request) -> std::result::Result<Response<ScriptStream>, HttpError> {
+        let asked = format!("{} {}", request.origin.authority, request.path);
+        self.requests.borrow_mut().push(request);
+        let reply = self.replies.borrow_mut().pop_front();
+        self.step().await;
+        let (status, headers, bytes, fate) = match reply.unwrap_or_else(|| panic!("nobody expected `{asked}`")) {
+            Reply::Answer { status, headers, body, fate } => (status, headers, body, fate),
+            Reply::Broken(error) => return Err(error),
+            Reply::Silent => return pending().await,
+        };
+        let body = ScriptStream { bytes: bytes.into(), fate, taken: 0, over: Rc::default() };
+        let over = body.over.clone();
+        let end: LocalBoxFuture<'static, _> = Box::pin(poll_fn(move |_| match (over.get(), fate) {
+            (false, _) => Poll::Pending,
+            (true, Fate::Cut(_)) => Poll::Ready(Err(HttpError::Broken("reset".to_owned()))),
+            (true, _) => Poll::Ready(Ok(())),
+        }));
+        Ok(Response { status, headers, body, end })
+    }
+
+    fn now(&self) -> i64 {
+        // Sun, 06 Nov 1994 08:49:37 GMT.
+        784_111_777 + (self.uptime_ms() / 1_000) as i64
+    }
+
+    fn uptime_ms(&self) -> u64 {
+        self.clock.now_ms.get()
+    }
+
+    async fn sleep(&self, ms: u64) {
+        self.clock.clone().wait(ms).await;
+        if ms != TICK_MS {
+            self.slept.borrow_mut().push(ms);
+        }
+    }
+
+    fn random(&self) -> u64 {
+        // SplitMix64's step is random enough for jitter.
+        self.dice.set(self.dice.get().wrapping_mul(0xbf58_476d_1ce4_e5b9).wrapping_add(1));
+        self.dice.get() >> 17
+    }
+}
+
+/// A body on its way.
+#[derive(Debug)]
+pub(crate) struct ScriptStream {
+    bytes: VecDeque<u8>,
+    fate: Fate,
+    taken: usize,
+    /// Read to its end, or dropped.
+    over: Rc<Cell<bool>>,
+}
+
+impl ScriptStream {
+    /// Returns some bytes, at most `limit`, or none at the end.
+    async fn next(&mut self, clock: &Rc<Clock>, limit: usize) -> Option<Vec<u8>> {
+        let (end, step_bytes) = match self.fate {
+            Fate::Whole => (usize::MAX, STEP_BYTES.max(self.bytes.len() / 64)),
+            Fate::Cut(end) | Fate::Short(end) => (end, STEP_BYTES),
+            Fate::Stall(end) if self.taken >= end => return pending().await,
+            Fate::Stall(end) => (end, STEP_BYTES),
+            Fate::Drip => (usize::MAX, 1),
+        };
+        clock.clone().wait(if matches!(self.fate, Fate::Drip) { 1_000 } else { STEP_MS }).await;
+        let count = step_bytes.min(end - self.taken).min(self.bytes.len()).min(limit);
+        self.taken += count;
+        let bytes: Vec<u8> = self.bytes.drain(..count).collect();
+        self.over.set(bytes.is_empty());
+        (!bytes.is_empty()).then_some(bytes)
+    }
+}
+
+impl Drop for ScriptStream {
+    fn drop(&mut self) {
+        self.over.set(true);
+    }
+}
+
+/// A grant without a login.
+#[derive(Debug)]
+pub(crate) struct ScriptGrant(String);
+
+impl Grant for ScriptGrant {
+    fn id(&self) -> String {
+        self.0.clone()
+    }
+
+    fn anonymous(&self) -> bool {
+        true
+    }
+}
+
+/// The registry keeps no records, so there is never one of these.
+#[derive(Debug)]
+pub(crate) enum NoTransaction {}
+
+impl Transaction for NoTransaction {
+    async fn get(&self, _: &str, _: &str) -> Result<Option<Vec<u8>>> {
+        match *self {}
+    }
+
+    async fn scan(&self, _: &str, _: &str, _: Option<&str>, _: u32) -> Result<Vec<(String, Vec<u8>)>> {
+        match *self {}
+    }
+
+    fn put(&self, _: &str, _: &str, _: Vec<u8>) {
+        match *self {}
+    }
+
+    fn delete(&self, _: &str, _: &str) {
+        match *self {}
+    }
+
+    async fn commit(self) -> Result<()> {
+        match self {}
+    }
+}
+
+/// A watch that remembers.
+#[derive(Debug, Default)]
+pub(crate) struct Witness {
+    pub(crate) phases: RefCell<Vec<(Phase, u64)>>,
+    pub(crate) warnings: RefCell<Vec<String>>,
+}
+
+impl Witness {
+    /// The phases, each once in a row.
+    pub(crate) fn story(&self) -> Vec<Phase> {
+        let mut story: Vec<Phase> = self.phases.borrow().iter().map(|&(phase, _)| phase).collect();
+        story.dedup();
+        story
+    }
+}
+
+impl Watch for Witness {
+    fn progress(&self, phase: Phase, received: u64) {
+        self.phases.borrow_mut().push((phase, received));
+    }
+
+    fn warning(&self, text: String) {
+        self.warnings.borrow_mut().push(text);
+    }
+}

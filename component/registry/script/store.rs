@@ -1,0 +1,116 @@
+//! A content store in memory. It checks what a real one traps on.
+
+use super::{ScriptStream, clock::Clock};
+use crate::{
+    host::{Blob, Ingest, Result},
+    nouns::{digest::Digest, problem::ErrorCode},
+};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+/// What there is, verified and not.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    pub(super) blobs: RefCell<BTreeMap<String, Vec<u8>>>,
+    pub(super) ingests: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// What the next call of `ingest` finds finished when it returns.
+    pub(super) finished_meanwhile: RefCell<Option<Vec<u8>>>,
+    pub(super) log: RefCell<Vec<String>>,
+}
+
+impl Store {
+    fn log(&self, text: impl Into<String>) {
+        self.log.borrow_mut().push(text.into());
+    }
+}
+
+/// An upload.
+#[derive(Debug)]
+pub(crate) struct ScriptIngest {
+    pub(super) name: String,
+    pub(super) store: Rc<Store>,
+    pub(super) clock: Rc<Clock>,
+    pub(super) busy: Cell<bool>,
+}
+
+/// A real host traps on what this asserts.
+struct Busy<'a>(&'a Cell<bool>);
+
+impl<'a> Busy<'a> {
+    fn take(busy: &'a Cell<bool>) -> Self {
+        assert!(!busy.replace(true), "one append at a time");
+        Busy(busy)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+impl Ingest for ScriptIngest {
+    type Stream = ScriptStream;
+    type Blob = ScriptBlob;
+
+    fn offset(&self) -> u64 {
+        self.store.ingests.borrow()[&self.name].len() as u64
+    }
+
+    async fn append(&self, mut data: ScriptStream, limit: u64) -> Result<(u64, Option<ScriptStream>)> {
+        let _busy = Busy::take(&self.busy);
+        let mut taken = 0;
+        while taken < limit {
+            let Some(bytes) = data.next(&self.clock, (limit - taken) as usize).await else { return Ok((taken, None)) };
+            taken += bytes.len() as u64;
+            self.store.ingests.borrow_mut().get_mut(&self.name).expect("an ingest is held").extend(bytes);
+        }
+        Ok((taken, Some(data)))
+    }
+
+    async fn restart(&self) -> Result<()> {
+        let _busy = Busy::take(&self.busy);
+        self.store.log("restart");
+        self.store.ingests.borrow_mut().insert(self.name.clone(), vec![]);
+        Ok(())
+    }
+
+    async fn commit(self, expected: &Digest, size: u64) -> Result<ScriptBlob> {
+        let _busy = Busy::take(&self.busy);
+        self.store.log("commit");
+        let bytes = self.store.ingests.borrow_mut().remove(&self.name).expect("an ingest is held");
+        if bytes.len() as u64 != size {
+            return Err(ErrorCode::SizeMismatch(bytes.len() as u64));
+        }
+        if !expected.verify(&bytes) {
+            return Err(ErrorCode::DigestMismatch(Digest::of(expected.algorithm(), &bytes)));
+        }
+        self.store.blobs.borrow_mut().insert(expected.to_string(), bytes.clone());
+        Ok(ScriptBlob(bytes))
+    }
+
+    async fn discard(self) -> Result<()> {
+        self.store.log("discard");
+        self.store.ingests.borrow_mut().remove(&self.name);
+        Ok(())
+    }
+}
+
+/// Verified bytes.
+#[derive(Debug)]
+pub(crate) struct ScriptBlob(pub(crate) Vec<u8>);
+
+impl Blob for ScriptBlob {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let start = self.0.len().min(offset as usize);
+        let end = self.0.len().min(start + length as usize);
+        Ok(self.0[start..end].to_vec())
+    }
+}

@@ -1,0 +1,39 @@
+//! The verbs: what a person can ask for, one story a file, over [`Host`].
+//!
+//! ```text
+//! pull ──► resolve ─► choose ─► plan ─► fetch ─► remember      writes
+//! images   inspect   history ──► library                       read
+//!               documents   store   listen   failing           what they share
+//! ```
+//!
+//! - [`contract`]: the nouns of `wit/images.wit`, in Rust.
+//! - [`listen`]: how a verb tells what happens while it runs, and how it is stopped.
+//! - [`pull`](mod@pull): a reference becomes an image on this machine, and the plan of that.
+//! - [`images`]: what is here. [`inspect`](mod@inspect): one image in docker's shape.
+//! - [`history`](mod@history): how an image was made.
+//!
+//! Verbs know no WIT and print nothing.
+//!
+//! [`Host`]: crate::host::Host
+
+pub mod contract;
+pub mod history;
+pub mod images;
+pub mod inspect;
+pub mod listen;
+pub mod pull;
+
+mod choose;
+mod documents;
+mod failing;
+mod fetch;
+mod library;
+mod plan;
+mod remember;
+mod resolve;
+mod store;
+
+pub use history::history;
+pub use images::entries;
+pub use inspect::inspect;
+pub use pull::{plan_pull, pull};

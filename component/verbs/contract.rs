@@ -1,0 +1,139 @@
+//! The nouns of `wit/images.wit` in Rust, one for one; the doc comments there
+//! are the specification. Nothing here acts.
+
+use crate::nouns::{descriptor::Descriptor, digest::Digest};
+
+pub use crate::registry::Phase;
+
+/// See `images.caller`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// As in `default`.
+    pub namespace: String,
+    /// As in `linux/amd64/v3`.
+    pub machine: String,
+}
+
+/// See `images.wanted`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The best one for the machine.
+    Machine,
+    /// The best one for each of these.
+    These(Vec<String>),
+    /// Every one.
+    All,
+}
+
+/// See `images.pull-options`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullOptions {
+    /// Which platforms of an index are wanted.
+    pub wanted: Wanted,
+    /// Pull every tag of the repository.
+    pub all_tags: bool,
+    /// How many blobs are on their way at once, at least 1.
+    pub concurrent_downloads: u32,
+    /// As in `registry.lan:5000`.
+    pub plain_http: Vec<String>,
+}
+
+/// See `images.progress`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Type, digest and size; nothing else is set.
+    pub blob: Descriptor,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Bytes that have arrived, those of earlier runs included.
+    pub received: u64,
+}
+
+/// See `images.event`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The name points to this manifest or index.
+    Resolved(String, Descriptor),
+    /// This manifest was chosen for this platform.
+    Selected(String, Descriptor),
+    /// Where one blob stands.
+    Progress(Progress),
+    /// A sentence for a person.
+    Warning(String),
+}
+
+/// See `images.planned-blob`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedBlob {
+    /// Type, digest and size; nothing else is set.
+    pub blob: Descriptor,
+    /// Bytes that are here.
+    pub received: u64,
+    /// Whether the blob is here and verified.
+    pub present: bool,
+}
+
+/// See `images.pull-plan`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullPlan {
+    /// Fully qualified.
+    pub name: String,
+    /// What the name points to.
+    pub target: Descriptor,
+    /// The platforms that were chosen, with their manifests. A platform that
+    /// only a config says, which is not here yet, is `unknown`.
+    pub manifests: Vec<(String, Descriptor)>,
+    /// Each blob once.
+    pub blobs: Vec<PlannedBlob>,
+    /// Bytes that are to come over the network.
+    pub fetch_bytes: u64,
+    /// Whether there is nothing to do.
+    pub up_to_date: bool,
+}
+
+/// See `images.image`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Fully qualified.
+    pub name: String,
+    /// As people write it.
+    pub familiar: String,
+    /// What the name points to.
+    pub target: Descriptor,
+    /// The digest of the config.
+    pub id: Digest,
+    /// When the image was built, in seconds since 1970.
+    pub created: Option<i64>,
+    /// When the name last changed here, in seconds since 1970.
+    pub updated: i64,
+    /// The platforms that are here.
+    pub platforms: Vec<String>,
+    /// What is here of it, in bytes.
+    pub size: u64,
+}
+
+/// See `images.pulled`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    /// The image as it is recorded now.
+    pub image: Image,
+    /// Bytes that came over the network.
+    pub fetched_bytes: u64,
+    /// Whether nothing had to change.
+    pub up_to_date: bool,
+}
+
+/// See `images.step`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The layer's digest, unless the step made none.
+    pub layer: Option<Digest>,
+    /// In seconds since 1970.
+    pub created: Option<i64>,
+    /// By which command.
+    pub created_by: String,
+    /// What the maker had to say.
+    pub comment: String,
+    /// The layer's size as it is stored, in bytes.
+    pub size: u64,
+}

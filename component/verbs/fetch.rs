@@ -1,0 +1,126 @@
+//! Carries a plan out: brings what is not here into the content store. It
+//! records nothing; until that is done the blobs are held by the plan, so that
+//! no collection can take them.
+
+use super::{
+    choose::Wishes,
+    documents,
+    failing::because,
+    listen::Board,
+    plan::{Part, Plan},
+};
+use crate::{
+    host::{Host, Ingest},
+    nouns::{digest::Digest, media_type::Kind, problem::ErrorCode},
+    registry::{Failure, Phase, Repository, Watch},
+};
+use futures_util::stream::{self, StreamExt};
+
+/// Brings everything that the plan lacks, with at most `at_once` blobs on
+/// their way. Returns how many bytes came over the network for it.
+///
+/// Configs begin first and are read as soon as they are here: a wrong one ends
+/// the pull while its layers are still arriving.
+pub(super) async fn fetch<'h, H: Host>(
+    host: &'h H,
+    repository: &Repository<'h, H>,
+    plan: &mut Plan<H>,
+    wishes: &Wishes,
+    at_once: usize,
+    board: &Board,
+) -> Result<u64, Failure> {
+    for part in &plan.parts {
+        match part.blob {
+            Some(_) => board.about(&part.descriptor).announce(Phase::Present, part.descriptor.size),
+            None => board.about(&part.descriptor).announce(Phase::Waiting, 0),
+        }
+    }
+    let mut arrived = 0;
+    let parts = std::mem::take(&mut plan.parts);
+    let (configs, rest): (Vec<_>, Vec<_>) =
+        parts.into_iter().partition(|part| is_config(plan, &part.descriptor.digest));
+    let mut on_their_way = stream::iter(configs.into_iter().chain(rest))
+        .map(async |part| match part.blob {
+            Some(_) => Ok((part, 0)),
+            None => bring(host, repository, part, board).await,
+        })
+        .buffer_unordered(at_once);
+    while let Some(outcome) = on_their_way.next().await {
+        let (part, bytes) = outcome?;
+        arrived += bytes;
+        settle(plan, &part, wishes, board).await?;
+        plan.parts.push(part);
+    }
+    Ok(arrived)
+}
+
+fn is_config<H: Host>(plan: &Plan<H>, digest: &Digest) -> bool {
+    plan.choices.iter().any(|chosen| chosen.manifest().config.digest == *digest)
+}
+
+/// Reads a config that has arrived, for every manifest that has it.
+async fn settle<H: Host>(
+    plan: &mut Plan<H>,
+    part: &Part<H::Blob>,
+    wishes: &Wishes,
+    board: &Board,
+) -> Result<(), Failure> {
+    let digest = &part.descriptor.digest;
+    for chosen in plan.choices.iter_mut().filter(|chosen| chosen.present.is_none()) {
+        if chosen.manifest().config.digest == *digest {
+            let blob = part.blob.as_ref().expect("`bring` returns parts that are here");
+            chosen.settle(&documents::bytes(digest, blob).await?, wishes, board)?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings one part. Returns it with its blob, and how many bytes came over the
+/// network.
+async fn bring<'h, H: Host>(
+    host: &'h H,
+    repository: &Repository<'h, H>,
+    mut part: Part<H::Blob>,
+    board: &Board,
+) -> Result<(Part<H::Blob>, u64), Failure> {
+    let watch = board.about(&part.descriptor);
+    let (blob, bytes) = match &part.held {
+        Some(held) => {
+            let blob = write(host, &part.descriptor.digest, &held.bytes).await?;
+            watch.progress(Phase::Complete, part.descriptor.size);
+            (blob, 0)
+        }
+        None => repository.blob(&part.descriptor, &watch).await.map_err(|failure| explain(&part, failure))?,
+    };
+    part.blob = Some(blob);
+    Ok((part, bytes))
+}
+
+/// Writes a document that is in memory.
+async fn write<H: Host>(host: &H, digest: &Digest, bytes: &[u8]) -> Result<H::Blob, ErrorCode> {
+    let ingest = host.ingest(digest.as_str()).await?;
+    // Whoever held the ingest before may have finished it.
+    match host.open(digest).await {
+        Ok(blob) => {
+            ingest.discard().await?;
+            return Ok(blob);
+        }
+        Err(ErrorCode::NotFound) => {}
+        Err(other) => return Err(other),
+    }
+    if ingest.offset() > 0 {
+        ingest.restart().await?;
+    }
+    let size = bytes.len() as u64;
+    ingest.append(host.stream(bytes.to_vec()), size).await?;
+    ingest.commit(digest, size).await
+}
+
+fn explain<B>(part: &Part<B>, failure: Failure) -> Failure {
+    match part.descriptor.kind() {
+        Kind::Layer { foreign: true, .. } => because(
+            "the layer is one that registries need not hold; wharf asks only the registry for it, not the addresses in the manifest",
+        )(failure),
+        _ => failure,
+    }
+}

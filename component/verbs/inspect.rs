@@ -1,0 +1,208 @@
+//! One image as a JSON object in docker's shape.
+//!
+//! | key | what |
+//! | --- | --- |
+//! | `Id` | the config's digest |
+//! | `RepoTags`, `RepoDigests` | every name here of the same target, and each repository with its digest |
+//! | `Comment`, `Created`, `Author` | of the last step, and of the config as it says them |
+//! | `Config` | the key `config` of the config, as it is there |
+//! | `Architecture`, `Variant`, `Os`, `OsVersion` | of the config |
+//! | `Size` | of this platform: manifest, config and layers as they are stored, in bytes |
+//! | `RootFS` | `Type`, and the DiffIDs as `Layers` |
+//! | `Metadata` | `LastTagTime`: when the name last changed here |
+//! | `Descriptor` | of the target; `platform` is the one that is shown |
+//! | `Platforms` | what is here |
+//! | `Manifests` | on request: what the target offers, in its order: `ID`, `Descriptor`, `Kind` (`image`, `attestation` or `unknown`), and whether all of it is `Available` here |
+//! | `Manifest`, `OCIConfig` | both documents, as they are in the registry but for the order of keys |
+//!
+//! An artifact has no `Config` and no `RootFS`, and an `OCIConfig` only if that
+//! is JSON; its `ArtifactType` is there instead. It does not know layers on disk (`GraphDriver`).
+
+use super::{
+    choose,
+    contract::Caller,
+    documents,
+    failing::{invalid, problem},
+    history::{self, Opened},
+    library::{Entry, Library},
+};
+use crate::{
+    host::Host,
+    nouns::{
+        config::Config, descriptor::Descriptor, digest::Digest, manifest::Document, media_type::Kind,
+        platform::Platform, problem::Problem, record::Present, time,
+    },
+    registry::Failure,
+};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// How many documents are read for `Manifests`.
+const DOCUMENTS_MAX: usize = 2_048;
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspection<'i> {
+    id: &'i Digest,
+    repo_tags: BTreeSet<String>,
+    repo_digests: BTreeSet<String>,
+    comment: &'i str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<&'i str>,
+    author: &'i str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<&'i str>,
+    architecture: &'i str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    variant: &'i str,
+    os: &'i str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    os_version: &'i str,
+    size: u64,
+    #[serde(rename = "RootFS", skip_serializing_if = "Option::is_none")]
+    root_fs: Option<RootFs<'i>>,
+    metadata: Metadata,
+    descriptor: Descriptor,
+    platforms: Vec<&'i str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifests: Option<Vec<Offer>>,
+    manifest: Value,
+    #[serde(rename = "OCIConfig", skip_serializing_if = "Option::is_none")]
+    oci_config: Option<Value>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RootFs<'i> {
+    #[serde(rename = "Type")]
+    kind: &'static str,
+    layers: &'i [Digest],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata {
+    last_tag_time: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Offer {
+    #[serde(rename = "ID")]
+    id: Digest,
+    descriptor: Descriptor,
+    available: bool,
+    kind: &'static str,
+}
+
+/// Returns one image as JSON. See `images.inspect`.
+pub async fn inspect<H: Host>(
+    host: &H,
+    caller: &Caller,
+    reference: &str,
+    platform: Option<&str>,
+    manifests: bool,
+) -> Result<String, Problem> {
+    let inspection = async {
+        let library = Library::load(host, caller).await?;
+        let entry = library.find(reference)?;
+        let present = history::present(&library, entry, platform)?;
+        let opened = history::open(host, entry, present).await?;
+        let offers = if manifests { Some(offers(host, &entry.record.target).await?) } else { None };
+        write(&library, entry, present, &opened, offers)
+    };
+    inspection.await.map_err(problem(format!("cannot inspect `{}`", reference.escape_debug())))
+}
+
+fn write<B>(
+    library: &Library,
+    entry: &Entry,
+    present: &Present,
+    opened: &Opened<B>,
+    manifests: Option<Vec<Offer>>,
+) -> Result<String, Failure> {
+    let config = opened.config.as_ref();
+    let target = &entry.record.target;
+    let same = || library.entries.iter().filter(|other| other.record.target.digest == target.digest);
+    let shown = Platform::parse(present.platform.as_deref().unwrap_or_default(), &library.machine).ok();
+    let mut oci_config: Option<Value> = serde_json::from_slice(&opened.config_bytes).ok();
+    let execution = oci_config.as_ref().and_then(|config| config.get("config")).filter(|config| config.is_object());
+    let inspection = Inspection {
+        id: &present.config,
+        repo_tags: same().filter(|other| other.name.tag().is_some()).map(|other| other.name.familiar()).collect(),
+        repo_digests: same().map(|other| format!("{}@{}", other.name.familiar_name(), target.digest)).collect(),
+        comment: config.and_then(|config| config.history.last()).map_or("", |step| &step.comment),
+        created: config.and_then(|config| config.created.as_deref()),
+        author: config.and_then(|config| config.author.as_deref()).unwrap_or_default(),
+        config: config.map(|_| execution.cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()))),
+        artifact_type: opened.manifest().artifact_type(),
+        architecture: config.map_or("", |config| &config.architecture),
+        variant: config.map_or("", |config| &config.variant),
+        os: config.map_or("", |config| &config.os),
+        os_version: config.map_or("", |config| &config.os_version),
+        size: present.size,
+        root_fs: config.map(|Config { rootfs, .. }| RootFs { kind: "layers", layers: &rootfs.diff_ids }),
+        metadata: Metadata { last_tag_time: time::format(entry.record.updated) },
+        descriptor: Descriptor { platform: shown, ..target.clone() },
+        platforms: entry.record.platforms.iter().filter_map(|present| present.platform.as_deref()).collect(),
+        manifests,
+        manifest: serde_json::from_slice(&opened.held.bytes).map_err(invalid)?,
+        oci_config: oci_config.take(),
+    };
+    serde_json::to_string(&inspection).map_err(invalid)
+}
+
+/// Lists what the target offers, and looks which of it is here. An index that
+/// is not here is listed itself.
+async fn offers<H: Host>(host: &H, target: &Descriptor) -> Result<Vec<Offer>, Failure> {
+    let mut offers = Vec::new();
+    let mut read = 0;
+    let mut seen = BTreeSet::new();
+    let mut ahead = vec![target.clone()];
+    while let Some(entry) = ahead.pop() {
+        if !seen.insert(entry.digest.clone()) {
+            continue;
+        }
+        read += 1;
+        if read > DOCUMENTS_MAX {
+            return Err(invalid(format!("the target offers more than {DOCUMENTS_MAX} manifests")));
+        }
+        let document = match documents::find(host, &entry).await? {
+            Some(blob) if matches!(entry.kind(), Kind::Index | Kind::Manifest) => {
+                Some(documents::read(&entry, blob).await?.document)
+            }
+            _ => None,
+        };
+        let mut is_image = entry.kind() == Kind::Manifest && choose::stated(&entry).is_some();
+        let available = match &document {
+            Some(Document::Index(index)) => {
+                ahead.extend(index.manifests.iter().rev().cloned());
+                continue;
+            }
+            Some(Document::Manifest(manifest)) => {
+                is_image = manifest.is_image();
+                is_all_here(host, document.iter().flat_map(Document::parts)).await?
+            }
+            None => false,
+        };
+        let kind = match is_image {
+            _ if choose::is_attestation(&entry) => "attestation",
+            true => "image",
+            false => "unknown",
+        };
+        offers.push(Offer { id: entry.digest.clone(), descriptor: entry, available, kind });
+    }
+    Ok(offers)
+}
+
+async fn is_all_here<H: Host>(host: &H, parts: impl Iterator<Item = &Descriptor>) -> Result<bool, Failure> {
+    for part in parts {
+        if documents::find(host, part).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

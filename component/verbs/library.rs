@@ -1,0 +1,194 @@
+//! All images of a namespace as they were at one moment, and how one of them is
+//! found by what a person types. It reads records only.
+
+use super::{
+    choose::{self, Wish},
+    contract::{Caller, Image},
+    failing::{fail, invalid, try_this},
+    store::{Found, Records},
+};
+use crate::{
+    host::Host,
+    nouns::{
+        digest::Digest,
+        platform::{Platform, best},
+        problem::ErrorCode,
+        record::{self, ImageRecord, Present},
+        reference::{self, Any, Reference},
+    },
+    registry::Failure,
+};
+use std::collections::BTreeMap;
+
+/// The shortest beginning of an ID that is looked for.
+const PREFIX_DIGITS_MIN: usize = 4;
+/// How many candidates a message lists.
+const LISTED_MAX: usize = 20;
+
+/// One image.
+pub(super) struct Entry {
+    pub(super) name: Reference,
+    pub(super) record: ImageRecord,
+}
+
+/// The images of a namespace, in order of name.
+pub(super) struct Library {
+    pub(super) machine: Platform,
+    pub(super) entries: Vec<Entry>,
+    pub(super) damaged: Vec<Damaged>,
+}
+
+/// A name, and why its record cannot be used.
+pub(super) type Damaged = (String, record::Error);
+
+/// Makes an entry of a record that was found.
+pub(super) fn entry((name, record): Found) -> Result<Entry, Damaged> {
+    let record = match record {
+        Ok(record) if record.platforms.is_empty() => Err(record::Error::Damaged("it has no platform".to_owned())),
+        other => other,
+    };
+    let damaged = |error: reference::Error| record::Error::Damaged(error.to_string());
+    match record.and_then(|record| Ok((Reference::parse_canonical(&name).map_err(damaged)?, record))) {
+        Ok((name, record)) => Ok(Entry { name, record }),
+        Err(error) => Err((name, error)),
+    }
+}
+
+impl Library {
+    /// Reads all records of the caller's namespace.
+    pub(super) async fn load<H: Host>(host: &H, caller: &Caller) -> Result<Self, Failure> {
+        let mut library = Self { machine: choose::machine(&caller.machine)?, entries: Vec::new(), damaged: Vec::new() };
+        let records = Records::begin(host, caller).await?;
+        let read = |found| match entry(found) {
+            Ok(entry) => library.entries.push(entry),
+            Err(damaged) => library.damaged.push(damaged),
+        };
+        records.walk(read).await?;
+        Ok(library)
+    }
+
+    /// Finds an image by its name, by a digest, or by its ID or the beginning
+    /// of one.
+    pub(super) fn find(&self, text: &str) -> Result<&Entry, Failure> {
+        if text.len() > reference::REFERENCE_BYTES_MAX {
+            return Err(invalid(reference::Error::TooLong));
+        }
+        let named = match reference::parse_any(text) {
+            Ok(Any::Digest(digest) | Any::Identifier(digest)) => {
+                return self.one_of(text, |held| *held == digest).unwrap_or_else(|| Err(absent(text, None)));
+            }
+            Ok(Any::Reference(typed)) => Ok(typed),
+            Err(error) => Err(error),
+        };
+        if let Ok(typed) = &named
+            && let Some(found) = self.named(typed)?
+        {
+            return Ok(found);
+        }
+        let prefix = text.strip_prefix("sha256:").unwrap_or(text);
+        if prefix.len() >= PREFIX_DIGITS_MIN
+            && prefix.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            && let Some(found) = self.one_of(text, |held| held.encoded().starts_with(prefix))
+        {
+            return found;
+        }
+        match named {
+            Ok(typed) => Err(absent(text, Some(&typed))),
+            Err(error) => Err(invalid(error)),
+        }
+    }
+
+    fn named(&self, typed: &Reference) -> Result<Option<&Entry>, Failure> {
+        let name = typed.clone().with_default_tag();
+        let repository = typed.repository();
+        let found = match typed.digest() {
+            // The tag beside a digest was not recorded, so the digest alone decides.
+            Some(digest) => self
+                .entries
+                .iter()
+                .find(|entry| entry.name.repository() == repository && digests(entry).any(|held| held == digest)),
+            None => self.entries.iter().find(|entry| entry.name == name),
+        };
+        let wanted = name.to_string();
+        match self.damaged.iter().find(|(damaged, _)| found.is_none() && *damaged == wanted) {
+            Some((damaged, error)) => {
+                let failure = fail(ErrorCode::Invalid, format!("`{damaged}`: {error}"));
+                Err(try_this(failure, format!("wharf pull {}", name.familiar())))
+            }
+            None => Ok(found),
+        }
+    }
+
+    /// Finds the one image that has such a digest. Several names of one image
+    /// are one; the first is taken.
+    fn one_of(&self, text: &str, is_meant: impl Fn(&Digest) -> bool) -> Option<Result<&Entry, Failure>> {
+        let mut candidates: BTreeMap<&Digest, &Entry> = BTreeMap::new();
+        for entry in &self.entries {
+            if digests(entry).any(&is_meant) {
+                candidates.entry(&entry.record.target.digest).or_insert(entry);
+            }
+        }
+        let first = *candidates.values().next()?;
+        if candidates.len() == 1 {
+            return Some(Ok(first));
+        }
+        let mut why = vec![format!("`{text}` is the beginning of more than one digest")];
+        for entry in candidates.values().take(LISTED_MAX) {
+            let id = best_present(&entry.record, &self.machine).map(|present| present.config.to_string());
+            why.push(format!("it may be `{}`, which is `{}`", id.unwrap_or_default(), entry.name.familiar()));
+        }
+        Some(Err(Failure { code: ErrorCode::Invalid, why, fix: Some("type more digits, or a name".to_owned()) }))
+    }
+}
+
+/// Every digest by which an image is known.
+fn digests(entry: &Entry) -> impl Iterator<Item = &Digest> {
+    let parts = entry.record.platforms.iter().flat_map(|present| [&present.manifest.digest, &present.config]);
+    std::iter::once(&entry.record.target.digest).chain(parts)
+}
+
+fn absent(text: &str, typed: Option<&Reference>) -> Failure {
+    match typed {
+        Some(typed) => {
+            let name = typed.clone().with_default_tag();
+            let failure = fail(ErrorCode::NotFound, format!("no image here is called `{name}`"));
+            try_this(failure, format!("wharf pull {}", typed.familiar()))
+        }
+        None => fail(ErrorCode::NotFound, format!("no image here has the digest `{text}`")),
+    }
+}
+
+/// Returns what is here for the machine, or else the first that is here.
+pub(super) fn best_present<'r>(record: &'r ImageRecord, machine: &Platform) -> Option<&'r Present> {
+    // Most records have one platform, and reading it costs more than the rest.
+    if let [only] = &record.platforms[..] {
+        return Some(only);
+    }
+    let wish = Wish::of(machine);
+    choice(record, &wish, machine).or_else(|| record.platforms.first())
+}
+
+/// Returns the best of what is here for a platform.
+pub(super) fn choice<'r>(record: &'r ImageRecord, wish: &Wish, machine: &Platform) -> Option<&'r Present> {
+    let read: Vec<(Platform, &Present)> = record
+        .platforms
+        .iter()
+        .filter_map(|present| Some((Platform::parse(present.platform.as_deref()?, machine).ok()?, present)))
+        .collect();
+    best(wish.matcher(), read.iter().map(|(platform, present)| (platform, *present)))
+}
+
+/// Returns what people see of a record; none if it has no platform.
+pub(super) fn picture(name: &Reference, record: &ImageRecord, machine: &Platform) -> Option<Image> {
+    let present = best_present(record, machine)?;
+    Some(Image {
+        name: name.to_string(),
+        familiar: name.familiar(),
+        target: record.target.clone(),
+        id: present.config.clone(),
+        created: present.created,
+        updated: record.updated,
+        platforms: record.platforms.iter().filter_map(|present| present.platform.clone()).collect(),
+        size: record.size,
+    })
+}

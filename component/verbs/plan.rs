@@ -1,0 +1,312 @@
+//! What a pull of one name needs, and what of it is here: the plan that a dry
+//! run shows and that [`fetch`](super::fetch) executes. Making it reads
+//! manifests from the registry and changes nothing.
+
+use super::{
+    choose::{self, Selected, Wishes},
+    contract::{Event, PlannedBlob, PullPlan},
+    documents::{self, Documents, Held},
+    failing::{because, fail, invalid},
+    listen::Board,
+    resolve,
+};
+use crate::{
+    host::{Host, Ingest},
+    nouns::{
+        config::Config,
+        descriptor::Descriptor,
+        digest::Digest,
+        json::DOCUMENT_BYTES_MAX,
+        manifest::{Document, Manifest},
+        platform::Platform,
+        problem::ErrorCode,
+        record::{ImageRecord, Present, short_labels},
+        reference::Reference,
+    },
+    registry::{Failure, Repository},
+};
+use futures_util::{
+    future::{Either, select},
+    stream::{self, StreamExt, TryStreamExt},
+};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    pin::pin,
+    rc::Rc,
+};
+
+/// How many blobs one name may need: twenty platforms of the longest images.
+const PARTS_MAX: usize = 20_000;
+/// How many blobs are looked for at once.
+const LOOKS_AT_ONCE: usize = 16;
+/// How long a dry run waits for an ingest that somebody else holds. What
+/// another pull is fetching right now then counts as not here.
+const HELD_MS_MAX: u64 = 50;
+/// The platform of a manifest whose config is not here yet.
+const UNKNOWN: &str = "unknown";
+
+/// What a pull of one name needs.
+pub(super) struct Plan<H: Host> {
+    pub(super) name: Reference,
+    pub(super) target: Descriptor,
+    /// The record of the name when the plan was made.
+    pub(super) record: Option<ImageRecord>,
+    /// The digests that the target's indexes list.
+    pub(super) offered: Vec<Digest>,
+    pub(super) choices: Vec<Chosen<H::Blob>>,
+    /// Each blob once: the target, indexes and manifests, then each manifest's
+    /// config and layers.
+    pub(super) parts: Vec<Part<H::Blob>>,
+    /// Bytes of documents that came over the network.
+    pub(super) fetched: u64,
+}
+
+/// A manifest that was chosen.
+pub(super) struct Chosen<B> {
+    pub(super) selected: Selected<B>,
+    /// What is recorded of it. None until its config is here.
+    pub(super) present: Option<Present>,
+}
+
+/// A blob that is needed.
+pub(super) struct Part<B> {
+    pub(super) descriptor: Descriptor,
+    /// Set if the content store has it. It stays there while this is held.
+    pub(super) blob: Option<B>,
+    /// Set if the part is a document: its bytes are in memory.
+    pub(super) held: Option<Rc<Held<B>>>,
+}
+
+impl<B> Chosen<B> {
+    pub(super) fn manifest(&self) -> &Manifest {
+        match &self.selected.held.document {
+            Document::Manifest(manifest) => manifest,
+            Document::Index(_) => unreachable!("`make` refuses a choice that is an index"),
+        }
+    }
+
+    /// As the index says it, or else the config.
+    fn platform(&self) -> String {
+        let stated = self.selected.platform.as_ref().map(Platform::format_all);
+        let settled = || self.present.as_ref().and_then(|present| present.platform.clone());
+        stated.or_else(settled).unwrap_or_else(|| UNKNOWN.to_owned())
+    }
+
+    fn tell(&self, board: &Board) {
+        board.tell(Event::Selected(self.platform(), self.selected.held.descriptor.clone()));
+    }
+
+    /// Reads the config, which is here now, and tells the platform if nobody
+    /// has said it before.
+    pub(super) fn settle(&mut self, config: &[u8], wishes: &Wishes, board: &Board) -> Result<(), Failure> {
+        let manifest = self.manifest();
+        let digest = &manifest.config.digest;
+        let said = if manifest.is_image() {
+            let broken = |error| because(format!("the config `{digest}` is not usable"))(invalid(error));
+            let config = Config::parse(config).map_err(broken)?;
+            config.check_layers(manifest.layers.len()).map_err(broken)?;
+            Some(config)
+        } else {
+            None
+        };
+        let platform = match (&self.selected.platform, &said) {
+            (Some(stated), _) => Some(stated.clone()),
+            (None, Some(config)) => {
+                let platform = config.platform();
+                wishes.check(&platform, &self.selected.wishes, board)?;
+                Some(platform)
+            }
+            (None, None) => None,
+        };
+        self.present = Some(Present {
+            manifest: self.selected.held.descriptor.clone(),
+            config: digest.clone(),
+            platform: platform.map(|platform| platform.format_all()),
+            created: said.as_ref().and_then(Config::created_seconds),
+            size: weight(self.descriptors()),
+            layers: manifest.layers.len().try_into().expect("a manifest has at most `LAYERS_MAX` layers"),
+            labels: said.map(|config| short_labels(&config.execution.labels)).unwrap_or_default(),
+        });
+        if self.selected.platform.is_none() {
+            self.tell(board);
+        }
+        Ok(())
+    }
+
+    /// The manifest, its config and its layers.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = &Descriptor> {
+        std::iter::once(&self.selected.held.descriptor).chain(self.selected.held.document.parts())
+    }
+}
+
+/// What blobs weigh together, each counted once.
+pub(super) fn weight<'d>(blobs: impl IntoIterator<Item = &'d Descriptor>) -> u64 {
+    let each: BTreeMap<&Digest, u64> = blobs.into_iter().map(|blob| (&blob.digest, blob.size)).collect();
+    each.into_values().fold(0, u64::saturating_add)
+}
+
+/// Finds out what a name needs now.
+pub(super) async fn make<'h, H: Host>(
+    host: &'h H,
+    repository: &Repository<'h, H>,
+    name: Reference,
+    record: Option<ImageRecord>,
+    wishes: &Wishes,
+    board: &Board,
+) -> Result<Plan<H>, Failure> {
+    let documents = Documents::new(host, repository);
+    let target = resolve::target(repository, &documents, &name, record.as_ref()).await?;
+    board.tell(Event::Resolved(name.to_string(), target.descriptor.clone()));
+    let descriptor = target.descriptor.clone();
+    let choice = choose::choose(&documents, target, wishes, board).await?;
+    let mut plan = Plan {
+        name,
+        target: descriptor,
+        record,
+        offered: choice.indexes.iter().flat_map(|held| held.document.parts()).map(|part| part.digest.clone()).collect(),
+        choices: Vec::new(),
+        parts: Vec::new(),
+        fetched: documents.fetched(),
+    };
+    let mut parts = Parts { sizes: BTreeMap::new(), in_order: Vec::new() };
+    for held in choice.indexes.iter().chain(choice.selected.iter().map(|selected| &selected.held)) {
+        parts.add(&held.descriptor, Some(held))?;
+    }
+    for selected in choice.selected {
+        if let Document::Index(_) = selected.held.document {
+            return Err(invalid(format!(
+                "`{}` is an index, and its type says manifest",
+                selected.held.descriptor.digest
+            )));
+        }
+        let chosen = Chosen { selected, present: None };
+        let config = &chosen.manifest().config;
+        if config.size > DOCUMENT_BYTES_MAX as u64 {
+            let why = format!("the config has {} bytes; a document has at most {DOCUMENT_BYTES_MAX}", config.size);
+            return Err(fail(ErrorCode::TooLarge(DOCUMENT_BYTES_MAX as u64), why));
+        }
+        if chosen.selected.platform.is_some() {
+            chosen.tell(board);
+        }
+        for part in chosen.selected.held.document.parts() {
+            parts.add(part, None)?;
+        }
+        plan.choices.push(chosen);
+    }
+    plan.parts = look(host, parts.in_order).await?;
+    for at in 0..plan.choices.len() {
+        let digest = plan.choices[at].manifest().config.digest.clone();
+        if let Some(config) = plan.blob(&digest) {
+            let config = documents::bytes(&digest, config).await?;
+            plan.choices[at].settle(&config, wishes, board)?;
+        }
+    }
+    Ok(plan)
+}
+
+/// A blob, and the document that it is, if it is one.
+type Needed<B> = (Descriptor, Option<Rc<Held<B>>>);
+
+/// Blobs in the order of their coming, each digest once.
+struct Parts<B> {
+    sizes: BTreeMap<Digest, u64>,
+    in_order: Vec<Needed<B>>,
+}
+
+impl<B> Parts<B> {
+    fn add(&mut self, what: &Descriptor, held: Option<&Rc<Held<B>>>) -> Result<(), Failure> {
+        match self.sizes.entry(what.digest.clone()) {
+            Entry::Occupied(known) if *known.get() == what.size => {}
+            Entry::Occupied(known) => {
+                let sizes = format!("{} and {}", known.get(), what.size);
+                return Err(invalid(format!("the manifests promise two sizes of `{}`: {sizes} bytes", what.digest)));
+            }
+            Entry::Vacant(place) => {
+                place.insert(what.size);
+                // The parts of a document would be kept with every entry of an index.
+                let bare = Descriptor::new(what.media_type.clone(), what.digest.clone(), what.size);
+                self.in_order.push((bare, held.cloned()));
+            }
+        }
+        if self.in_order.len() > PARTS_MAX {
+            let why = format!("more than {PARTS_MAX} blobs are needed; choose fewer platforms");
+            return Err(fail(ErrorCode::TooLarge(PARTS_MAX as u64), why));
+        }
+        Ok(())
+    }
+}
+
+/// Looks for each part in the content store, and holds what is there.
+async fn look<H: Host>(host: &H, parts: Vec<Needed<H::Blob>>) -> Result<Vec<Part<H::Blob>>, Failure> {
+    stream::iter(parts)
+        .map(async |(descriptor, held)| {
+            let blob = documents::find(host, &descriptor).await?;
+            Ok(Part { descriptor, blob, held })
+        })
+        .buffered(LOOKS_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+impl<H: Host> Plan<H> {
+    /// Whether the name points to the target already, all that is wanted is
+    /// recorded, and every blob is here.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        let recorded = |chosen: &Chosen<H::Blob>| {
+            let present = self.record.iter().flat_map(|record| &record.platforms);
+            present.into_iter().any(|present| present.manifest.digest == chosen.selected.held.descriptor.digest)
+        };
+        self.record.as_ref().is_some_and(|record| record.target.digest == self.target.digest)
+            && self.parts.iter().all(|part| part.blob.is_some())
+            && self.choices.iter().all(recorded)
+    }
+
+    pub(super) fn blob(&self, digest: &Digest) -> Option<&H::Blob> {
+        self.parts.iter().find(|part| part.descriptor.digest == *digest)?.blob.as_ref()
+    }
+
+    /// Tells a person what would be done. Leaves no trace.
+    pub(super) async fn show(&self, host: &H) -> Result<PullPlan, Failure> {
+        let blobs: Vec<PlannedBlob> = stream::iter(&self.parts)
+            .map(async |part| {
+                let blob = part.descriptor.clone();
+                let received = match &part.blob {
+                    Some(_) => blob.size,
+                    None => leftover(host, &blob.digest).await?.min(blob.size),
+                };
+                Ok::<_, Failure>(PlannedBlob { blob, received, present: part.blob.is_some() })
+            })
+            .buffered(LOOKS_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(PullPlan {
+            name: self.name.to_string(),
+            target: self.target.clone(),
+            manifests: self
+                .choices
+                .iter()
+                .map(|chosen| (chosen.platform(), chosen.selected.held.descriptor.clone()))
+                .collect(),
+            fetch_bytes: blobs
+                .iter()
+                .fold(0, |sum: u64, planned| sum.saturating_add(planned.blob.size - planned.received)),
+            blobs,
+            up_to_date: self.is_up_to_date(),
+        })
+    }
+}
+
+/// How many bytes of a blob an earlier run left.
+async fn leftover<H: Host>(host: &H, digest: &Digest) -> Result<u64, Failure> {
+    match select(pin!(host.ingest(digest.as_str())), pin!(host.sleep(HELD_MS_MAX))).await {
+        Either::Left((ingest, _)) => {
+            let ingest = ingest?;
+            let offset = ingest.offset();
+            if offset == 0 {
+                ingest.discard().await?;
+            }
+            Ok(offset)
+        }
+        Either::Right(_) => Ok(0),
+    }
+}

@@ -1,0 +1,196 @@
+//! Pull: a reference becomes an image on this machine.
+//!
+//! ```text
+//! reference ─► resolve ─► choose ─► plan ──► fetch ──────► remember
+//!              HEAD/GET   manifests  what is  blobs, at    one transaction
+//!                                    here?    most N       a name
+//!                                      └────► or show it, and change nothing
+//! ```
+//!
+//! It does not extract layers.
+
+use super::{
+    choose::{self, Wishes},
+    contract::{Caller, PullOptions, PullPlan, Pulled},
+    failing::{because, fail, invalid, problem},
+    fetch,
+    library::picture,
+    listen::{Board, Listener, accompany},
+    plan::{self, Plan},
+    remember, resolve,
+    store::Records,
+};
+use crate::{
+    host::Host,
+    nouns::{
+        platform::Platform,
+        problem::{ErrorCode, Problem},
+        reference::Reference,
+    },
+    registry::{Access, Failure, Repository},
+};
+
+/// More blobs than this are never on their way at once, whatever is asked for.
+const CONCURRENT_DOWNLOADS_MAX: u32 = 64;
+/// How many tags a message lists.
+const LISTED_MAX: usize = 20;
+
+/// Brings the image that `reference` names into the content store, verified,
+/// and records its name: one entry a name. See `images.pull`.
+///
+/// Stops with [`ErrorCode::Cancelled`] when `listener` hears no more; what has
+/// arrived is kept, and the next pull continues there.
+pub async fn pull<H: Host>(
+    host: &H,
+    caller: &Caller,
+    reference: &str,
+    options: &PullOptions,
+    listener: &impl Listener,
+) -> Result<Vec<Pulled>, Problem> {
+    let board = Board::default();
+    let work = async {
+        let call = Call::new(host, caller, reference, options, &board)?;
+        if options.all_tags { call.pull_tags().await } else { Ok(vec![call.pull(call.name.clone()).await?]) }
+    };
+    let stopped =
+        || fail(ErrorCode::Cancelled, "the caller stopped the pull; what has arrived is kept for the next one");
+    accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped())).map_err(problem(title(reference)))
+}
+
+/// Returns what [`pull`] would do: one entry a name. Reads manifests, and
+/// changes nothing. See `images.plan-pull`.
+pub async fn plan_pull<H: Host>(
+    host: &H,
+    caller: &Caller,
+    reference: &str,
+    options: &PullOptions,
+) -> Result<Vec<PullPlan>, Problem> {
+    let board = Board::default();
+    let plan = async {
+        let call = Call::new(host, caller, reference, options, &board)?;
+        let names = if options.all_tags { call.tags().await? } else { vec![call.name.clone()] };
+        let mut plans = Vec::new();
+        for name in names {
+            let why = format!("`{}` cannot be planned", name.familiar());
+            let plan = async { call.plan(name).await?.show(host).await }.await;
+            plans.push(plan.map_err(|failure| if options.all_tags { because(why)(failure) } else { failure })?);
+        }
+        Ok(plans)
+    };
+    plan.await.map_err(problem(title(reference)))
+}
+
+/// As people will read it: in full if the reference is one.
+fn title(reference: &str) -> String {
+    match Reference::parse_docker(reference) {
+        Ok(name) => format!("cannot pull `{name}`"),
+        Err(_) => format!("cannot pull `{}`", reference.escape_debug()),
+    }
+}
+
+/// One call with its arguments read.
+struct Call<'h, H: Host> {
+    host: &'h H,
+    caller: &'h Caller,
+    machine: Platform,
+    wishes: Wishes,
+    at_once: usize,
+    /// Without tag and digest if all tags are wanted.
+    name: Reference,
+    repository: Repository<'h, H>,
+    board: &'h Board,
+}
+
+impl<'h, H: Host> Call<'h, H> {
+    fn new(
+        host: &'h H,
+        caller: &'h Caller,
+        reference: &str,
+        options: &PullOptions,
+        board: &'h Board,
+    ) -> Result<Self, Failure> {
+        let machine = choose::machine(&caller.machine)?;
+        if options.concurrent_downloads == 0 {
+            return Err(invalid("at least 1 blob has to be on its way at once"));
+        }
+        let name = if options.all_tags { resolve::repository(reference)? } else { resolve::name(reference, board)? };
+        let access = Access { plain_http: options.plain_http.clone() };
+        Ok(Self {
+            host,
+            caller,
+            wishes: Wishes::parse(&options.wanted, &machine)?,
+            machine,
+            at_once: options.concurrent_downloads.min(CONCURRENT_DOWNLOADS_MAX) as usize,
+            repository: Repository::open(host, &name, &access),
+            name,
+            board,
+        })
+    }
+
+    /// Pulls one name.
+    async fn pull(&self, name: Reference) -> Result<Pulled, Failure> {
+        let mut plan = self.plan(name).await?;
+        if plan.is_up_to_date()
+            && let Some(record) = &plan.record
+            && let Some(image) = picture(&plan.name, record, &self.machine)
+        {
+            return Ok(Pulled { image, fetched_bytes: plan.fetched, up_to_date: true });
+        }
+        let (host, wishes, board) = (self.host, &self.wishes, self.board);
+        let arrived = fetch::fetch(host, &self.repository, &mut plan, wishes, self.at_once, board).await?;
+        let record = remember::remember(host, self.caller, &plan, board).await?;
+        let image = picture(&plan.name, &record, &self.machine).expect("`choose` chose at least one manifest");
+        Ok(Pulled { image, fetched_bytes: plan.fetched + arrived, up_to_date: false })
+    }
+
+    async fn plan(&self, name: Reference) -> Result<Plan<H>, Failure> {
+        let record = Records::begin(self.host, self.caller).await?.get(&name).await?.and_then(Result::ok);
+        plan::make(self.host, &self.repository, name, record, &self.wishes, self.board).await
+    }
+
+    /// Returns a name for each tag of the repository, in order.
+    async fn tags(&self) -> Result<Vec<Reference>, Failure> {
+        let mut tags = self.repository.tags().await?;
+        if tags.is_empty() {
+            return Err(fail(ErrorCode::NotFound, "the repository has no tags"));
+        }
+        tags.sort();
+        let name = |tag: String| self.name.clone().with_tag(&tag).map_err(invalid);
+        tags.into_iter().map(name).collect()
+    }
+
+    /// Pulls every tag, also after one has failed.
+    async fn pull_tags(&self) -> Result<Vec<Pulled>, Failure> {
+        let names = self.tags().await?;
+        let (mut pulled, mut failed) = (Vec::new(), Vec::new());
+        for name in names {
+            let tag = name.tag().unwrap_or_default().to_owned();
+            match self.pull(name).await {
+                Ok(one) => pulled.push((tag, one)),
+                Err(failure) => failed.push((tag, failure)),
+            }
+        }
+        if failed.is_empty() {
+            return Ok(pulled.into_iter().map(|(_, one)| one).collect());
+        }
+        let (total, failures) = (pulled.len() + failed.len(), failed.len());
+        let fix = failed.iter().find_map(|(_, failure)| failure.fix.clone());
+        let mut why = vec![format!("{failures} of {total} tags failed")];
+        why.extend(failed.iter().take(LISTED_MAX).map(|(tag, failure)| format!("`{tag}`: {}", failure.why.join(": "))));
+        why.push(match pulled.len() {
+            0 => "no tag was pulled".to_owned(),
+            _ => format!("pulled: {}", list(pulled.iter().map(|(tag, _)| tag.as_str()))),
+        });
+        let code = failed.swap_remove(0).1.code;
+        Err(Failure { code, why, fix })
+    }
+}
+
+fn list<'t>(tags: impl ExactSizeIterator<Item = &'t str>) -> String {
+    let more = tags.len().saturating_sub(LISTED_MAX);
+    let mut listed = tags.take(LISTED_MAX).map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        listed.push_str(&format!(" and {more} more"));
+    }
+    listed
+}

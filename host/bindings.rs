@@ -1,0 +1,18 @@
+//! Bindings to `wit/`, generated. Nothing here is written by hand, and nothing
+//! of it travels further inward than `imports` and `render`.
+
+#![allow(missing_docs, missing_debug_implementations, unreachable_pub, clippy::all, reason = "generated")]
+
+wasmtime::component::bindgen!({
+    path: "wit",
+    world: "manager",
+    imports: { default: store | trappable },
+    exports: { default: store },
+    with: {
+        "wharf:images/content.ingest": crate::imports::content::Ingest,
+        "wharf:images/content.blob": crate::imports::content::Blob,
+        "wharf:images/metadata.transaction": crate::imports::metadata::Transaction,
+        "wharf:images/credentials.grant": crate::imports::credentials::Grant,
+    },
+    require_store_data_send: true,
+});

@@ -1,0 +1,400 @@
+//! The command line: what can be typed, and what it asks for.
+//!
+//! It does not act and does not print. Of the environment it knows only the
+//! variables that stand for an option; `main` looks at the rest and hands it in
+//! ([`Surroundings`]). Whether a reference, a platform or a filter makes sense
+//! is decided by the component.
+//!
+//! The verbs' usage lines are written out: clap would put every option into
+//! them that a variable of the environment has set.
+
+mod help;
+mod pages;
+mod surroundings;
+
+pub use pages::{Page, completion, manual};
+pub use surroundings::Surroundings;
+
+use crate::bindings::exports::wharf::images::images::{Caller, Machine, PullOptions, Wanted};
+use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// What a process leaves behind.
+pub mod exit {
+    /// Everything was done.
+    pub const DONE: u8 = 0;
+    /// Something failed; standard error says what.
+    pub const FAILED: u8 = 1;
+    /// The arguments are wrong.
+    pub const USAGE: u8 = 2;
+    /// The user stopped it.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// How many blobs are on their way at once, if nobody says otherwise.
+pub const CONCURRENT_DOWNLOADS: u32 = 6;
+/// The most blobs on their way at once that can be asked for. Registries answer
+/// more with status 429.
+pub const CONCURRENT_DOWNLOADS_MAX: u32 = 64;
+/// The widest line of a help text, in columns.
+const HELP_COLUMNS_MAX: usize = 100;
+
+/// One call of the program.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "wharf",
+    bin_name = "wharf",
+    version,
+    about = "Pull and look at container images, without a daemon",
+    after_long_help = help::WHARF,
+    max_term_width = HELP_COLUMNS_MAX,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What every verb takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The options of every verb.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Where images are kept [default: $XDG_DATA_HOME/wharf or ~/.local/share/wharf; for root /var/lib/wharf]
+    #[arg(long, global = true, env = "WHARF_ROOT", hide_env_values = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub root: Option<PathBuf>,
+
+    /// Whose images: names in one namespace are not seen in another, their bytes are stored once
+    #[arg(long, global = true, env = "WHARF_NAMESPACE", hide_env_values = true, value_name = "NS",
+          default_value = "default", value_parser = NonEmptyStringValueParser::new())]
+    pub namespace: String,
+
+    /// What to log: error, warn, info, debug, trace, or a filter as in `warn,wharf=debug`
+    #[arg(
+        long,
+        global = true,
+        env = "WHARF_LOG",
+        hide_env_values = true,
+        value_name = "LEVEL",
+        default_value = "warn"
+    )]
+    pub log: String,
+
+    /// When to colour what goes to standard error; `auto` respects NO_COLOR
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    pub color: Color,
+}
+
+/// The things that can be asked for.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// Download an image, verify it and give it its name
+    Pull(Pull),
+    /// List the images that are here, newest first
+    #[command(visible_aliases = ["ls", "list"])]
+    Images(Images),
+    /// Show everything that is known about images, as JSON
+    Inspect(Inspect),
+    /// Show the steps that made an image, newest first
+    History(History),
+    /// Try wharf out: pulls from a small registry inside this process
+    Demo,
+    /// Print the completion script of a shell
+    #[command(after_help = help::COMPLETION)]
+    Completion {
+        /// The shell to complete in
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all of them into a directory
+    #[command(hide = true)]
+    Man {
+        /// Where to write `wharf.1`, `wharf-pull.1`, …
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        directory: Option<PathBuf>,
+    },
+}
+
+/// The arguments of `wharf pull`.
+#[derive(Args, Clone, Debug)]
+#[command(override_usage = "wharf pull [OPTIONS] <REFERENCE>", after_help = help::PULL, after_long_help = help::PULL_LONG)]
+pub struct Pull {
+    /// The image, as in `alpine`, `alpine:3.20` or `ghcr.io/org/app@sha256:4bcf…`
+    pub reference: String,
+
+    /// Pull for this platform, as in `linux/arm64`; several by commas or by repeating it
+    #[arg(long = "platform", value_name = "P", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    pub platforms: Vec<String>,
+
+    /// Pull for every platform that the image offers
+    #[arg(long, conflicts_with = "platforms")]
+    pub all_platforms: bool,
+
+    /// Pull every tag of the repository; REFERENCE has no tag then
+    #[arg(short, long)]
+    pub all_tags: bool,
+
+    /// Show what would be downloaded, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// How many blobs are on their way at once
+    #[arg(long, value_name = "N", default_value_t = CONCURRENT_DOWNLOADS,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENT_DOWNLOADS_MAX)))]
+    pub max_concurrent_downloads: u32,
+
+    /// Speak to this registry without TLS; several by commas or by repeating it.
+    /// Loopback addresses need not be listed
+    #[arg(long, env = "WHARF_PLAIN_HTTP", hide_env_values = true, value_name = "HOST[:PORT]",
+          value_delimiter = ',', value_parser = authority)]
+    pub plain_http: Vec<String>,
+
+    /// Print the image's full name and nothing else, except warnings
+    #[arg(short, long, conflicts_with_all = ["progress", "dry_run"])]
+    pub quiet: bool,
+
+    /// How to show progress on standard error
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    pub progress: Progress,
+
+    /// How to print the result on standard output
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TextFormat,
+
+    /// Take logins from this file; an empty value is as if there were none
+    #[arg(long, env = "REGISTRY_AUTH_FILE", hide_env_values = true, value_name = "FILE",
+          value_hint = ValueHint::FilePath, value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    auth_file: Option<PathBuf>,
+}
+
+/// The arguments of `wharf images`.
+#[derive(Args, Clone, Debug)]
+#[command(override_usage = "wharf images [OPTIONS] [NAME]", after_help = help::IMAGES, after_long_help = help::IMAGES_LONG)]
+pub struct Images {
+    /// Only names that match this glob, as in `alpine`, `alpine:3.*` or `ghcr.io/org/*`
+    pub name: Option<String>,
+
+    /// Show what the names point to
+    #[arg(long)]
+    pub digests: bool,
+
+    /// Only images that match, as in `label=maintainer=me`; see --help
+    #[arg(short, long = "filter", value_name = "KEY=VALUE", value_parser = filter)]
+    pub filters: Vec<String>,
+
+    /// How to print the images
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TableFormat,
+
+    /// Print image ids and nothing else
+    #[arg(short, long, conflicts_with_all = ["format", "digests"])]
+    pub quiet: bool,
+
+    /// Show whole ids and all platforms
+    #[arg(long)]
+    pub no_trunc: bool,
+}
+
+/// The arguments of `wharf inspect`.
+#[derive(Args, Clone, Debug)]
+#[command(override_usage = "wharf inspect [OPTIONS] <REF>...", after_help = help::INSPECT)]
+pub struct Inspect {
+    /// The images
+    #[arg(value_name = "REF", required = true)]
+    pub references: Vec<String>,
+
+    /// Which platform to show, as in `linux/arm64`
+    #[arg(long, value_name = "P")]
+    pub platform: Option<String>,
+
+    /// Add the list of the platforms that the image offers, and which ones are here
+    #[arg(long)]
+    pub manifests: bool,
+}
+
+/// The arguments of `wharf history`.
+#[derive(Args, Clone, Debug)]
+#[command(override_usage = "wharf history [OPTIONS] <REF>", after_help = help::HISTORY, after_long_help = help::HISTORY_LONG)]
+pub struct History {
+    /// The image
+    #[arg(value_name = "REF")]
+    pub reference: String,
+
+    /// Which platform to show, as in `linux/arm64`
+    #[arg(long, value_name = "P")]
+    pub platform: Option<String>,
+
+    /// Show whole digests and commands
+    #[arg(long)]
+    pub no_trunc: bool,
+
+    /// How to print the steps
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TableFormat,
+
+    /// Print the digests of the layers and nothing else
+    #[arg(short, long, conflicts_with = "format")]
+    pub quiet: bool,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Whatever it is written to.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// How to show progress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// `tty` on a terminal, `plain` elsewhere
+    #[default]
+    Auto,
+    /// Lines that move
+    Tty,
+    /// One line when a blob starts and one when it ends, and one every 10 seconds
+    Plain,
+    /// One JSON object a line
+    Json,
+    /// Nothing but warnings
+    None,
+}
+
+/// Text or JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TextFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// A table or JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// For people
+    #[default]
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Reads the arguments, the program's own name first.
+///
+/// The error is to be printed as it is: it also stands for `--help` and
+/// `--version`. Its `exit_code` is [`exit::USAGE`] or [`exit::DONE`].
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let matches = Cli::command().color(help_color(&arguments)).try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// Finds `--color` before the arguments have been understood: their errors are
+/// coloured too.
+fn help_color(arguments: &[OsString]) -> ColorChoice {
+    let mut words = arguments.iter().map(|word| word.to_str().unwrap_or_default()).take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        let value = if word == "--color" { words.next() } else { word.strip_prefix("--color=") };
+        match value.and_then(|value| Color::from_str(value, false).ok()) {
+            Some(Color::Auto) => return ColorChoice::Auto,
+            Some(Color::Always) => return ColorChoice::Always,
+            Some(Color::Never) => return ColorChoice::Never,
+            None => {}
+        }
+    }
+    ColorChoice::Auto
+}
+
+impl Global {
+    /// Returns who asks, and on what machine.
+    pub fn caller(&self, machine: Machine) -> Caller {
+        Caller { namespace: self.namespace.clone(), machine }
+    }
+}
+
+impl Pull {
+    /// Returns the options as the component takes them.
+    pub fn options(&self) -> PullOptions {
+        let wanted = match (self.all_platforms, self.platforms.is_empty()) {
+            (true, _) => Wanted::All,
+            (false, true) => Wanted::Machine,
+            (false, false) => Wanted::These(self.platforms.clone()),
+        };
+        PullOptions {
+            wanted,
+            all_tags: self.all_tags,
+            concurrent_downloads: self.max_concurrent_downloads,
+            plain_http: self.plain_http.iter().filter(|host| !host.is_empty()).cloned().collect(),
+        }
+    }
+
+    /// Returns the file with logins that was named, if one was.
+    pub fn auth_file(&self) -> Option<&Path> {
+        self.auth_file.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// Returns whether a problem is told as JSON: programs that read the result
+    /// or the progress read the problem too.
+    pub fn problem_is_json(&self) -> bool {
+        self.format == TextFormat::Json || self.progress == Progress::Json
+    }
+}
+
+impl Images {
+    /// Returns the filters, that of the name included.
+    pub fn filters(&self) -> Vec<String> {
+        self.name.iter().map(|name| format!("reference={name}")).chain(self.filters.iter().cloned()).collect()
+    }
+}
+
+impl Color {
+    /// Decides whether to colour. `no_color` is the value of `NO_COLOR`, which
+    /// counts if it is not empty (no-color.org); `term` is that of `TERM`.
+    pub fn applies(self, is_terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => is_terminal && no_color.is_none_or(OsStr::is_empty) && term.is_none_or(|term| term != "dumb"),
+        }
+    }
+}
+
+impl Progress {
+    /// Decides what `auto` stands for. `term` is the value of `TERM`.
+    pub fn resolve(self, is_terminal: bool, term: Option<&OsStr>) -> Self {
+        match self {
+            Self::Auto if is_terminal && term.is_some_and(|term| term != "dumb") => Self::Tty,
+            Self::Auto => Self::Plain,
+            chosen => chosen,
+        }
+    }
+}
+
+/// Reads a host with or without a port. An empty one is what an empty variable
+/// leaves behind, and stands for none.
+fn authority(text: &str) -> Result<String, String> {
+    let belongs = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    if text.chars().all(belongs) {
+        return Ok(text.to_owned());
+    }
+    Err("expected a host and a port and nothing else, as in `registry.lan:5000`".to_owned())
+}
+
+/// Reads a filter as far as its form goes; the component knows the keys.
+fn filter(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected a key and a value, as in `reference=alpine:*`".to_owned()),
+    }
+}

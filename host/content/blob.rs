@@ -1,0 +1,151 @@
+//! Blobs: open, read, remove. Holding one pins it; see [`super`] for how.
+//!
+//! Bytes were verified when they were committed and are not hashed again here.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use rustix::fs::{FileType, OFlags};
+use rustix::io::Errno;
+
+use super::{Content, Error, pin};
+use crate::hash::Digest;
+
+/// How many bytes [`Blob::read`] gives at most: as much as the largest document that wharf reads.
+pub const READ_BYTES_MAX: u64 = 4 << 20;
+
+/// Verified bytes on disk, which stay there while the handle is held. Clones share one pin.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    digest: Digest,
+    size: u64,
+    /// Open for reading, and locked. The lock ends with the last descriptor of this open file.
+    file: Arc<File>,
+}
+
+impl Blob {
+    /// Takes over `file`, which is locked and has, or is about to have, the name of `digest`.
+    pub(super) fn pinned(digest: Digest, size: u64, file: File) -> Self {
+        Self { digest, size, file: Arc::new(file) }
+    }
+
+    /// Returns the digest by which the blob is known.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Returns the size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Returns `length` bytes at `offset`, or fewer at the end of the blob.
+    ///
+    /// Fails with [`Error::TooLarge`] if `length` is over [`READ_BYTES_MAX`].
+    pub fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>, Error> {
+        if length > READ_BYTES_MAX {
+            return Err(Error::TooLarge { limit: READ_BYTES_MAX });
+        }
+        let length = length.min(self.size.saturating_sub(offset));
+        let mut bytes = vec![0; usize::try_from(length).expect("the limit fits into memory")];
+        self.file.read_exact_at(&mut bytes, offset).map_err(Error::io("cannot read a blob"))?;
+        Ok(bytes)
+    }
+
+    /// Returns the bytes from `offset` on. The reader pins the blob too.
+    pub fn reader(&self, offset: u64) -> Reader {
+        Reader { blob: self.clone(), offset }
+    }
+
+    /// Returns the open file, for calls that move bytes without reading them. Its position is shared: give offsets.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// The bytes of a blob from an offset on. It ends with an error if the file is shorter than the blob was.
+#[derive(Debug)]
+pub struct Reader {
+    blob: Blob,
+    offset: u64,
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.blob.size.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let count = self.blob.file.read_at(&mut buffer[..wanted], self.offset)?;
+        if count == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the blob's file was cut short"));
+        }
+        self.offset += count as u64;
+        Ok(count)
+    }
+}
+
+impl Content {
+    /// Opens the blob that has this digest.
+    ///
+    /// Fails with [`Error::NotFound`], also if something that is no file has its name.
+    pub fn blob(&self, digest: &Digest) -> Result<Blob, Error> {
+        let name = digest.encoded();
+        loop {
+            let file = match self.blobs(digest).open(&name, OFlags::RDONLY) {
+                Ok(file) => file,
+                Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Err(Error::NotFound),
+                Err(error) => return Err(Error::io("cannot open a blob")(error)),
+            };
+            let stat = rustix::fs::fstat(&file).map_err(Error::io("cannot describe a blob"))?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                return Err(Error::NotFound);
+            }
+            pin::share(&file).map_err(Error::io("cannot pin a blob"))?;
+            if pin::is_linked(&file).map_err(Error::io("cannot describe a blob"))? {
+                let size = u64::try_from(stat.st_size).expect("the size of a file is not negative");
+                return Ok(Blob::pinned(*digest, size, file));
+            }
+            // It was removed between opening and locking. By now there may be a new one.
+        }
+    }
+
+    /// Removes a blob, durably. Does nothing if it is absent.
+    ///
+    /// Fails with [`Error::InUse`] while anybody holds a handle.
+    pub fn remove(&self, digest: &Digest) -> Result<(), Error> {
+        let name = digest.encoded();
+        let directory = self.blobs(digest);
+        loop {
+            let stat = match directory.stat(&name) {
+                Ok(stat) => stat,
+                Err(Errno::NOENT) => return Ok(()),
+                Err(error) => return Err(Error::io("cannot describe a blob")(error)),
+            };
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => {
+                    let file = match directory.open(&name, OFlags::RDONLY) {
+                        Ok(file) => file,
+                        Err(Errno::NOENT) => continue,
+                        Err(error) => return Err(Error::io("cannot open a blob")(error)),
+                    };
+                    if !pin::try_claim(&file).map_err(Error::io("cannot lock a blob"))? {
+                        return Err(Error::InUse);
+                    }
+                    if !pin::is_linked(&file).map_err(Error::io("cannot describe a blob"))? {
+                        continue;
+                    }
+                    // The lock ends with this block, before the sync: who waits for it need not wait for the disk.
+                    directory.unlink(&name).map_err(Error::io("cannot remove a blob"))?;
+                }
+                // A damaged file system may show anything under the name of a blob, and nobody can have pinned that.
+                FileType::Directory => directory.remove_tree(&name).map_err(Error::io("cannot remove a blob"))?,
+                _ => directory.unlink(&name).map_err(Error::io("cannot remove a blob"))?,
+            }
+            return directory.sync().map_err(Error::io("cannot sync a directory of blobs"));
+        }
+    }
+}

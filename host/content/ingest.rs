@@ -1,0 +1,398 @@
+//! Ingests: bytes that are arriving, and the commit that makes a blob of them.
+//!
+//! One holder at a time on the whole machine, by an exclusive lock on the ingest's directory. The bytes outlive the
+//! holder; what they hash to does not, and is computed again by the next one. An ingest without bytes leaves nothing.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::directory::Directory;
+use super::{Blob, Content, Error, listing, pin};
+use crate::hash::{Algorithm, Digest, Hasher};
+
+/// How long the name of an ingest may be, in bytes.
+pub const NAME_BYTES_MAX: usize = 4096;
+
+/// How often a commit tries to put its blob into a place that others fill and empty at the same time.
+const PUBLISH_ATTEMPTS_MAX: u32 = 64;
+
+/// How many bytes are read at once when a file is hashed.
+const HASH_BUFFER_BYTES: usize = 256 << 10;
+
+pub(super) const DATA: &str = "data";
+pub(super) const NAME: &str = "name";
+
+/// What an ingest is called on disk: the SHA-256 of its name, so that a name may hold any character.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(Digest);
+
+impl Key {
+    /// Returns the key of the ingest that has this name.
+    pub fn of(name: &str) -> Self {
+        Self(Digest::of(Algorithm::Sha256, name.as_bytes()))
+    }
+
+    pub(super) fn from_encoded(encoded: &str) -> Option<Self> {
+        Digest::from_encoded(Algorithm::Sha256, encoded).ok().map(Self)
+    }
+
+    pub(super) fn encoded(&self) -> String {
+        self.0.encoded()
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.encoded())
+    }
+}
+
+impl From<&str> for Key {
+    fn from(name: &str) -> Self {
+        Self::of(name)
+    }
+}
+
+/// An upload that is still arriving. Dropping it keeps the bytes.
+#[derive(Debug)]
+pub struct Ingest {
+    content: Content,
+    key: Key,
+    /// Locked. Closing it lets the next holder in.
+    directory: Directory,
+    /// How many bytes of the file count. It changes under the lock of `state` only.
+    offset: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    data: File,
+    /// Has taken in the first `hashed` bytes. Less than the offset only for what an earlier holder left.
+    hasher: Hasher,
+    hashed: u64,
+}
+
+impl Content {
+    /// Holds the ingest that has this name, and makes it if there is none. Waits while somebody else holds it; what
+    /// was wanted may be a blob by then, so look again with [`Content::blob`].
+    ///
+    /// Fails with [`Error::Invalid`] if the name is longer than [`NAME_BYTES_MAX`].
+    pub fn ingest(&self, name: &str) -> Result<Ingest, Error> {
+        loop {
+            let claim = |directory: &Directory| pin::claim(directory).map(|()| true);
+            if let Attempt::Held(ingest) = self.attempt(name, claim)? {
+                return Ok(*ingest);
+            }
+        }
+    }
+
+    /// Does what [`Content::ingest`] does, without waiting: `None` while somebody else holds the ingest.
+    pub fn try_ingest(&self, name: &str) -> Result<Option<Ingest>, Error> {
+        loop {
+            match self.attempt(name, |directory| pin::try_claim(directory))? {
+                Attempt::Held(ingest) => return Ok(Some(*ingest)),
+                Attempt::Busy => return Ok(None),
+                Attempt::Gone => {}
+            }
+        }
+    }
+
+    /// Removes the ingest that has this name or key, with its bytes. Does nothing if it is absent.
+    ///
+    /// Fails with [`Error::InUse`] while somebody holds it.
+    pub fn discard(&self, key: impl Into<Key>) -> Result<(), Error> {
+        let key = key.into();
+        let directory = match self.store.ingest.enter(&key.encoded()) {
+            Ok(directory) => directory,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(Error::io("cannot open an ingest")(error)),
+        };
+        if !pin::try_claim(&directory).map_err(Error::io("cannot lock an ingest"))? {
+            return Err(Error::InUse);
+        }
+        self.clear(key, &directory)
+    }
+
+    fn attempt(&self, name: &str, claim: impl Fn(&Directory) -> rustix::io::Result<bool>) -> Result<Attempt, Error> {
+        if name.len() > NAME_BYTES_MAX {
+            return Err(Error::Invalid("the name of an ingest is longer than 4096 bytes"));
+        }
+        let key = Key::of(name);
+        let ingests = &self.store.ingest;
+        ingests.make(&key.encoded()).map_err(Error::io("cannot make an ingest"))?;
+        let directory = match ingests.enter(&key.encoded()) {
+            Ok(directory) => directory,
+            Err(Errno::NOENT) => return Ok(Attempt::Gone),
+            Err(Errno::NOTDIR | Errno::LOOP) => match ingests.unlink(&key.encoded()) {
+                // Somebody else may have repaired it first.
+                Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => return Ok(Attempt::Gone),
+                Err(error) => return Err(Error::io("cannot repair an ingest")(error)),
+            },
+            Err(error) => return Err(Error::io("cannot open an ingest")(error)),
+        };
+        if !claim(&directory).map_err(Error::io("cannot lock an ingest"))? {
+            return Ok(Attempt::Busy);
+        }
+        if !ingests.leads_to(&key.encoded(), &directory).map_err(Error::io("cannot describe an ingest"))? {
+            return Ok(Attempt::Gone);
+        }
+        let (data, offset) = match prepare(&directory, name) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                // On a full disk even an empty ingest takes space, unless it holds bytes that somebody paid for.
+                if matches!(directory.stat(DATA), Err(Errno::NOENT)) {
+                    self.clear(key, &directory)?;
+                }
+                return Err(error);
+            }
+        };
+        let state = State { data, hasher: Hasher::new(Algorithm::Sha256), hashed: 0 };
+        let (offset, state) = (AtomicU64::new(offset), Mutex::new(state));
+        Ok(Attempt::Held(Box::new(Ingest { content: self.clone(), key, directory, offset, state })))
+    }
+
+    /// Removes the ingest `key` if its name still leads to `directory`, which the caller has locked. Otherwise it is
+    /// gone, and what has its name belongs to somebody else.
+    fn clear(&self, key: Key, directory: &Directory) -> Result<(), Error> {
+        let ingests = &self.store.ingest;
+        if ingests.leads_to(&key.encoded(), directory).map_err(Error::io("cannot describe an ingest"))? {
+            ingests.remove_tree(&key.encoded()).map_err(Error::io("cannot remove an ingest"))?;
+        }
+        Ok(())
+    }
+}
+
+enum Attempt {
+    Held(Box<Ingest>),
+    /// Somebody else holds it.
+    Busy,
+    /// Whoever held it has committed or discarded it. The name is free for another attempt.
+    Gone,
+}
+
+/// Opens the data file of an ingest that is locked, and sees to it that its name can be read.
+fn prepare(directory: &Directory, name: &str) -> Result<(File, u64), Error> {
+    if !has_plain(directory, NAME)? || listing::name(directory).as_deref() != Some(name) {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+        let mut file = directory.open(NAME, flags).map_err(Error::io("cannot write the name of an ingest"))?;
+        file.write_all(name.as_bytes()).map_err(Error::io("cannot write the name of an ingest"))?;
+    }
+    if has_plain(directory, DATA)? {
+        // A commit that died before its rename has taken the permission to write away.
+        directory.permit(DATA).map_err(Error::io("cannot open an ingest"))?;
+    }
+    let data = directory.open(DATA, OFlags::RDWR | OFlags::CREATE).map_err(Error::io("cannot open an ingest"))?;
+    let offset = data.metadata().map_err(Error::io("cannot describe an ingest"))?.len();
+    Ok((data, offset))
+}
+
+/// Whether an ingest has the file `name`. Anything else of that name is removed: it may be what a damaged file system
+/// shows, or bytes that have another name as well and are not ours to change.
+fn has_plain(directory: &Directory, name: &str) -> Result<bool, Error> {
+    let stat = match directory.stat(name) {
+        Ok(stat) => stat,
+        Err(Errno::NOENT) => return Ok(false),
+        Err(error) => return Err(Error::io("cannot describe an ingest")(error)),
+    };
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile if stat.st_nlink == 1 => return Ok(true),
+        FileType::Directory => directory.remove_tree(name).map_err(Error::io("cannot repair an ingest"))?,
+        _ => directory.unlink(name).map_err(Error::io("cannot repair an ingest"))?,
+    }
+    Ok(false)
+}
+
+impl Ingest {
+    /// Returns how many bytes have arrived. It grows while another thread appends.
+    pub fn offset(&self) -> u64 {
+        self.offset.load(Ordering::Acquire)
+    }
+
+    /// Appends the whole of `chunk`, or nothing.
+    ///
+    /// The first call after an ingest was resumed hashes what was there before, which takes half a second a gigabyte.
+    /// Fails with [`Error::NoSpace`] when the disk is full; the ingest is then empty and its space is free.
+    pub fn append(&self, chunk: &[u8]) -> Result<(), Error> {
+        let mut state = self.state();
+        let offset = self.offset();
+        state.catch_up(offset)?;
+        if let Err(error) = state.data.write_all_at(chunk, offset) {
+            let error = Error::io("cannot write to an ingest")(error);
+            self.cut(&mut state, if matches!(error, Error::NoSpace) { 0 } else { offset })?;
+            return Err(error);
+        }
+        state.hasher.update(chunk);
+        state.hashed += chunk.len() as u64;
+        self.offset.store(state.hashed, Ordering::Release);
+        Ok(())
+    }
+
+    /// Forgets the bytes that have arrived, and begins again at offset 0.
+    pub fn restart(&self) -> Result<(), Error> {
+        self.cut(&mut self.state(), 0)
+    }
+
+    /// Verifies the bytes, makes them durable, and makes them visible as a blob. Whatever the outcome, the ingest is
+    /// gone. Returns the blob that exists if the store has it already.
+    ///
+    /// Fails with [`Error::SizeMismatch`] or [`Error::DigestMismatch`] if the bytes are not what was expected, with
+    /// [`Error::InUse`] if a damaged blob of that digest is there and somebody holds it, with [`Error::NoSpace`] if the
+    /// disk turns out to be full.
+    pub fn commit(self, expected: &Digest, size: u64) -> Result<Blob, Error> {
+        let outcome = self.verify(expected, size).and_then(|()| self.publish(expected, size));
+        // The outcome is about the blob. A directory that cannot be removed is garbage, which collection removes.
+        if let Err(error) = self.content.clear(self.key, &self.directory) {
+            tracing::warn!(key = ?self.key, %error, "an ingest could not be cleared after its commit");
+        }
+        outcome
+    }
+
+    /// Removes the ingest and its bytes.
+    pub fn discard(self) -> Result<(), Error> {
+        self.content.clear(self.key, &self.directory)
+    }
+
+    fn verify(&self, expected: &Digest, size: u64) -> Result<(), Error> {
+        let mut state = self.state();
+        let offset = self.offset();
+        // Nothing but a write that failed and could not be undone leaves bytes behind the offset.
+        state.data.set_len(offset).map_err(Error::io("cannot shorten an ingest"))?;
+        if offset != size {
+            return Err(Error::SizeMismatch { expected: size, actual: offset });
+        }
+        let actual = match expected.algorithm() {
+            Algorithm::Sha256 => {
+                state.catch_up(offset)?;
+                state.hasher.clone().finish()
+            }
+            Algorithm::Sha512 => {
+                let mut hasher = Hasher::new(Algorithm::Sha512);
+                hash(&state.data, 0..offset, &mut hasher)?;
+                hasher.finish()
+            }
+        };
+        if actual != *expected {
+            return Err(Error::DigestMismatch { expected: Box::new(*expected), actual: Box::new(actual) });
+        }
+        Ok(())
+    }
+
+    /// Makes a blob of bytes that were verified. An error of a sync is final: the kernel reports it once, and a second
+    /// attempt would succeed without the bytes being on disk.
+    fn publish(&self, expected: &Digest, size: u64) -> Result<Blob, Error> {
+        let state = self.state();
+        rustix::fs::fchmod(&state.data, Mode::RUSR).map_err(Error::io("cannot protect a blob"))?;
+        state.data.sync_all().map_err(Error::io("cannot sync a blob"))?;
+        // A second open file: it cannot write, and it has the lock before anybody can see the blob.
+        let file = self.directory.open(DATA, OFlags::RDONLY).map_err(Error::io("cannot open a blob"))?;
+        pin::share(&file).map_err(Error::io("cannot pin a blob"))?;
+
+        let name = expected.encoded();
+        let blobs = self.content.blobs(expected);
+        for _ in 0..PUBLISH_ATTEMPTS_MAX {
+            match self.directory.transfer(DATA, blobs, &name) {
+                Ok(()) => {
+                    if let Err(error) = self.content.anchor(expected) {
+                        if let Err(error) = blobs.unlink(&name) {
+                            tracing::error!(digest = %expected, %error, "a blob that is not durable stays visible");
+                        }
+                        return Err(error);
+                    }
+                    return Ok(Blob::pinned(*expected, size, file));
+                }
+                Err(Errno::EXIST) => match self.content.blob(expected) {
+                    Ok(blob) if blob.size() == size => {
+                        // Its name may not be durable yet: whoever committed it may be about to sync, or dead.
+                        self.content.anchor(expected)?;
+                        return Ok(blob);
+                    }
+                    Ok(damaged) => {
+                        tracing::warn!(digest = %expected, size = damaged.size(), "replacing a damaged blob");
+                        drop(damaged);
+                        self.content.remove(expected)?;
+                    }
+                    Err(Error::NotFound) => self.evict(expected)?,
+                    Err(error) => return Err(error),
+                },
+                Err(error) => return Err(Error::io("cannot give a blob its name")(error)),
+            }
+        }
+        Err(Error::InUse)
+    }
+
+    /// Removes what has the name of a blob and is no file. A file was removed by somebody else, or has just come.
+    fn evict(&self, digest: &Digest) -> Result<(), Error> {
+        match self.content.blobs(digest).stat(&digest.encoded()) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(()),
+            Ok(_) => self.content.remove(digest),
+            Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(Error::io("cannot describe a blob")(error)),
+        }
+    }
+
+    /// Shortens the file to `length`, which is the offset or 0.
+    fn cut(&self, state: &mut State, length: u64) -> Result<(), Error> {
+        state.data.set_len(length).map_err(Error::io("cannot shorten an ingest"))?;
+        if length == 0 {
+            state.hasher = Hasher::new(Algorithm::Sha256);
+            state.hashed = 0;
+        }
+        self.offset.store(length, Ordering::Release);
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds the state of an ingest")
+    }
+}
+
+impl State {
+    /// Hashes what an earlier holder left.
+    fn catch_up(&mut self, offset: u64) -> Result<(), Error> {
+        if self.hashed < offset {
+            hash(&self.data, self.hashed..offset, &mut self.hasher)?;
+            self.hashed = offset;
+        }
+        Ok(())
+    }
+}
+
+/// Adds a range of `file` to `hasher`.
+fn hash(file: &File, range: std::ops::Range<u64>, hasher: &mut Hasher) -> Result<(), Error> {
+    let mut buffer = vec![0; HASH_BUFFER_BYTES];
+    let mut offset = range.start;
+    while offset < range.end {
+        let wanted = usize::try_from(range.end - offset).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let count = match file.read_at(&mut buffer[..wanted], offset) {
+            Ok(0) => {
+                return Err(Error::io("an ingest was cut short by somebody else")(io::Error::from(
+                    io::ErrorKind::UnexpectedEof,
+                )));
+            }
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::io("cannot read an ingest")(error)),
+        };
+        hasher.update(&buffer[..count]);
+        offset += count as u64;
+    }
+    Ok(())
+}
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        if self.offset() == 0
+            && let Err(error) = self.content.clear(self.key, &self.directory)
+        {
+            tracing::warn!(key = ?self.key, %error, "an empty ingest could not be cleared");
+        }
+    }
+}

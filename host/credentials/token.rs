@@ -1,0 +1,235 @@
+//! The token request and its answer. Distribution's token authentication, and its OAuth 2.0 form for identity tokens.
+//!
+//! The answer is the one document of the wire that the host reads: at most 64 KiB, and of it only the token and how long
+//! it lives. It follows no redirects and does not try again.
+
+use super::Error;
+use super::document::{Login, Password};
+use super::secret::Secret;
+use crate::network::{self, Network, Origin, Timeouts, sensitive};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use reqwest::Url;
+use serde::Deserialize;
+use std::time::Duration;
+use zeroize::{Zeroize, Zeroizing};
+
+/// The largest answer of a token server that is read, in bytes.
+pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a token request may take, from the connection to the end of the answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a token lives if the answer does not say, or says less: clients have always assumed this much.
+const LIFETIME_MIN: Duration = Duration::from_secs(60);
+
+/// How long a token is used at most, whatever the answer says.
+const LIFETIME_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// The name by which token servers may know this program.
+const CLIENT: &str = "wharf";
+
+/// What is wished for, from whom.
+pub(super) struct Wish<'a> {
+    pub(super) registry: &'a Origin,
+    /// It has passed the realm rule.
+    pub(super) realm: Url,
+    pub(super) service: Option<&'a str>,
+    /// Sorted, no duplicates.
+    pub(super) scopes: &'a [String],
+    pub(super) login: Option<&'a Login>,
+}
+
+/// A token that has just arrived.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub(super) authorization: HeaderValue,
+    pub(super) lifetime: Duration,
+}
+
+/// Times are measured here, from the arrival: `issued_at` is the server's wall clock, which may be wrong in either
+/// direction, and a token that has died earlier than thought is refused by the registry and then replaced.
+#[derive(Deserialize)]
+struct Answer {
+    token: Option<Secret>,
+    access_token: Option<Secret>,
+    expires_in: Option<serde_json::Value>,
+}
+
+/// Asks for a token.
+pub(super) async fn request(network: &Network, wish: Wish<'_>) -> Result<Fresh, Error> {
+    let server = server(&wish.realm);
+    let unavailable = |status, why: &str| Error::Unavailable { server: server.clone(), status, why: why.to_owned() };
+    let asking = async {
+        let request = compose(&wish).ok_or_else(|| unavailable(None, "the realm makes no valid request"))?;
+        let response =
+            network.exchange(request, Timeouts::default()).await.map_err(|error| of_network(&server, error))?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(refusal(&wish, &server, status));
+        }
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                unavailable(Some(200), &format!("its answer has more than {ANSWER_BYTES_MAX} bytes"))
+            } else {
+                unavailable(Some(200), "its answer was cut short")
+            }
+        })?;
+        read(&body.to_bytes()).map_err(|why| unavailable(Some(200), why))
+    };
+    match tokio::time::timeout(REQUEST_TIMEOUT, asking).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(unavailable(None, "it did not answer in time")),
+    }
+}
+
+/// Returns the value of `authorization` for a user name and a password. RFC 7617.
+pub(super) fn basic(login: &Password) -> Option<HeaderValue> {
+    let pair = Zeroizing::new(format!("{}:{}", login.user, login.password.expose()));
+    let value = Zeroizing::new(format!("Basic {}", *Zeroizing::new(STANDARD.encode(pair.as_bytes()))));
+    sensitive(&value)
+}
+
+/// Returns the value of `authorization` for a token, if it has only characters that a header may have. RFC 6750.
+pub(super) fn bearer(token: &Secret) -> Option<HeaderValue> {
+    let visible = token.expose().bytes().all(|byte| byte.is_ascii_graphic());
+    let value = Zeroizing::new(format!("Bearer {}", token.expose()));
+    if visible { sensitive(&value) } else { None }
+}
+
+fn server(realm: &Url) -> String {
+    Origin::of(realm).map(|origin| origin.authority()).unwrap_or_default()
+}
+
+fn compose(wish: &Wish<'_>) -> Option<Request<Bytes>> {
+    let request = Request::builder()
+        .header(ACCEPT, "application/json")
+        .header(USER_AGENT, concat!("wharf/", env!("CARGO_PKG_VERSION")));
+    if let Some(identity) = wish.login.and_then(|login| login.identity.as_ref()) {
+        let mut form = Url::parse("form:").expect("a constant URL");
+        form.query_pairs_mut()
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("client_id", CLIENT)
+            .append_pair("refresh_token", identity.expose())
+            .extend_pairs(wish.service.map(|service| ("service", service)))
+            .extend_pairs((!wish.scopes.is_empty()).then(|| ("scope", wish.scopes.join(" "))));
+        let body = Bytes::copy_from_slice(form.query()?.as_bytes());
+        String::from(form).zeroize();
+        return request
+            .method(Method::POST)
+            .uri(wish.realm.as_str())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body)
+            .ok();
+    }
+    let mut url = wish.realm.clone();
+    if wish.service.is_some() || !wish.scopes.is_empty() {
+        url.query_pairs_mut()
+            .extend_pairs(wish.service.map(|service| ("service", service)))
+            .extend_pairs(wish.scopes.iter().map(|scope| ("scope", scope)));
+    }
+    let mut request = request.method(Method::GET).uri(url.as_str());
+    if let Some(password) = wish.login.and_then(|login| login.password.as_ref()) {
+        request = request.header(AUTHORIZATION, basic(password)?);
+    }
+    request.body(Bytes::new()).ok()
+}
+
+/// Says what an answer other than 200 means.
+fn refusal(wish: &Wish<'_>, server: &str, status: StatusCode) -> Error {
+    let registry = wish.registry.authority();
+    let by_form = wish.login.is_some_and(|login| login.identity.is_some());
+    // RFC 6749 section 5.2: a refresh token that is not accepted is a bad request.
+    let of_login = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+        || (by_form && status == StatusCode::BAD_REQUEST);
+    match (of_login, wish.login) {
+        (true, Some(_)) => Error::Rejected { server: server.to_owned(), registry, status: status.as_u16() },
+        (true, None) => Error::NotFound { registry },
+        (false, _) => {
+            let why = format!("it answered {}", status.as_u16());
+            Error::Unavailable { server: server.to_owned(), status: Some(status.as_u16()), why }
+        }
+    }
+}
+
+fn of_network(server: &str, error: network::Error) -> Error {
+    match error {
+        network::Error::Denied { why } => Error::Denied { why: format!("the token server `{server}`: {why}") },
+        other => Error::Unavailable { server: server.to_owned(), status: None, why: other.to_string() },
+    }
+}
+
+fn read(body: &[u8]) -> Result<Fresh, &'static str> {
+    // The parser's message would repeat what it found.
+    let answer: Answer = serde_json::from_slice(body).map_err(|_| "its answer is not the JSON of a token")?;
+    let given = |secret: Option<Secret>| secret.filter(|secret| !secret.is_empty());
+    let token = given(answer.token).or(given(answer.access_token)).ok_or("its answer has no token")?;
+    let authorization = bearer(&token).ok_or("its token has characters that no token has")?;
+    Ok(Fresh { authorization, lifetime: lifetime(answer.expires_in.as_ref()) })
+}
+
+/// Reads `expires_in`, in seconds. Some servers write it in quotes; what makes no sense is as if it were absent.
+fn lifetime(expires_in: Option<&serde_json::Value>) -> Duration {
+    let seconds = match expires_in {
+        Some(serde_json::Value::Number(number)) => number.as_f64(),
+        Some(serde_json::Value::String(text)) => text.trim().parse().ok(),
+        _ => None,
+    };
+    let seconds = seconds.filter(|seconds: &f64| !seconds.is_nan()).unwrap_or(0.0);
+    Duration::from_secs_f64(seconds.clamp(LIFETIME_MIN.as_secs_f64(), LIFETIME_MAX.as_secs_f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_lifetime_is_sane_whatever_the_answer_says() {
+        for (given, expected) in [
+            (None, 60),
+            (Some(json!(null)), 60),
+            (Some(json!(0)), 60),
+            (Some(json!(-300)), 60),
+            (Some(json!(59)), 60),
+            (Some(json!(300)), 300),
+            (Some(json!(300.5)), 300),
+            (Some(json!("300")), 300),
+            (Some(json!("soon")), 60),
+            (Some(json!("NaN")), 60),
+            (Some(json!("inf")), 3600),
+            (Some(json!([300])), 60),
+            (Some(json!(u64::MAX)), 3600),
+            (Some(json!(1e300)), 3600),
+        ] {
+            assert_eq!(lifetime(given.as_ref()).as_secs(), expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_has_its_token_in_either_field() {
+        for (answer, expected) in [
+            (r#"{"token":"a"}"#, Ok("Bearer a")),
+            (r#"{"access_token":"b"}"#, Ok("Bearer b")),
+            (r#"{"token":"a","access_token":"b"}"#, Ok("Bearer a")),
+            (r#"{"token":"","access_token":"b"}"#, Ok("Bearer b")),
+            (r#"{"token":null,"access_token":"b","issued_at":"2999-01-01T00:00:00Z"}"#, Ok("Bearer b")),
+            (r#"{"token":""}"#, Err("its answer has no token")),
+            (r#"{"expires_in":300}"#, Err("its answer has no token")),
+            (r#"{"token":"a\nb"}"#, Err("its token has characters that no token has")),
+            (r#"{"token":"a b"}"#, Err("its token has characters that no token has")),
+            (r#"{"token":7}"#, Err("its answer is not the JSON of a token")),
+            ("<html>", Err("its answer is not the JSON of a token")),
+            ("", Err("its answer is not the JSON of a token")),
+        ] {
+            let header = read(answer.as_bytes()).map(|fresh| fresh.authorization);
+            assert!(header.as_ref().map_or(true, HeaderValue::is_sensitive), "{answer}");
+            let text = header.as_ref().map(|value| value.to_str().expect("tokens are visible characters"));
+            assert_eq!(text, expected.as_ref().map(|text| *text), "{answer}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The engine: loads the component that `build.rs` compiled, links it to the
+//! services, and runs one call in one store.
+//!
+//! A store lives for one call and has its own limits, so that nothing leaks
+//! from one request into the next. What the component decides is not known here.
+
+mod config;
+mod crossings;
+mod deny;
+mod limits;
+pub mod state;
+
+pub use crossings::Crossings;
+pub use deny::is_granted;
+pub use limits::Limits;
+pub use state::Services;
+
+use crate::bindings::{Manager, ManagerPre};
+use state::{HasState, State};
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::component::{Component, Instance, Linker};
+use wasmtime::{Result, Store};
+
+/// The component, as machine code for this machine.
+static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.cwasm"));
+
+/// How often a running component has to yield to other work.
+const EPOCH: Duration = Duration::from_millis(10);
+
+/// A loaded component. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    engine: wasmtime::Engine,
+    manager: Arc<ManagerPre<State>>,
+    imports: Arc<[String]>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Engine")
+    }
+}
+
+/// One store with an instance in it, for one call.
+pub struct Session {
+    /// The store.
+    pub store: Store<State>,
+    /// The exports.
+    pub manager: Manager,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Session")
+    }
+}
+
+impl Engine {
+    /// Loads the component.
+    pub fn load() -> Result<Self> {
+        let engine = wasmtime::Engine::new(&config::config())?;
+        // SAFETY: `build.rs` made these bytes with the same version of wasmtime
+        // and the same configuration, and they are part of this binary.
+        let component = unsafe { Component::deserialize(&engine, COMPONENT)? };
+        let linker = link(&engine, &component)?;
+        let manager = Arc::new(ManagerPre::new(linker.instantiate_pre(&component)?)?);
+        let imports = component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect();
+        tick(&engine);
+        Ok(Self { engine, manager, imports })
+    }
+
+    /// Returns the interfaces that the component imports, as in
+    /// `wharf:images/content@0.1.0`. Those below `wasi:` that [`is_granted`] does
+    /// not know are traps.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// Makes a store with an instance in it.
+    pub async fn session(&self, services: &Services, limits: &Limits) -> Result<Session> {
+        let mut store = Store::new(&self.engine, State::new(services.clone(), limits));
+        limits.apply(&mut store)?;
+        let manager = self.manager.instantiate_async(&mut store).await?;
+        Ok(Session { store, manager })
+    }
+}
+
+/// Links what wharf grants, and traps in the place of the rest of WASI.
+fn link(engine: &wasmtime::Engine, component: &Component) -> Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    Manager::add_to_linker::<_, HasState>(&mut linker, |state| state)?;
+    crate::imports::wasi::add_to_linker(&mut linker)?;
+    deny::define_missing_wasi(&mut linker, engine, component)?;
+    Ok(linker)
+}
+
+/// Makes a store with an instance of another component in it: the same rights,
+/// the same limits.
+///
+/// # Safety
+///
+/// `native` has to be what this version of wasmtime made of a component, with
+/// the configuration of `host/engine/config.rs`.
+pub async unsafe fn instantiate(
+    native: &[u8],
+    services: &Services,
+    limits: &Limits,
+) -> Result<(Store<State>, Instance)> {
+    let engine = wasmtime::Engine::new(&config::config())?;
+    // SAFETY: the caller promises it.
+    let component = unsafe { Component::deserialize(&engine, native)? };
+    let linker = link(&engine, &component)?;
+    let mut store = Store::new(&engine, State::new(services.clone(), limits));
+    limits.apply(&mut store)?;
+    tick(&engine);
+    let instance = linker.instantiate_async(&mut store, &component).await?;
+    Ok((store, instance))
+}
+
+/// Advances the epoch for as long as the engine lives.
+fn tick(engine: &wasmtime::Engine) {
+    let engine = engine.weak();
+    std::thread::spawn(move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(EPOCH);
+        }
+    });
+}

@@ -1,0 +1,81 @@
+//! The data of one store: the services that the imports reach, the table of
+//! handles, and the counters.
+
+use super::{Crossings, Limits};
+use crate::content::Content;
+use crate::credentials::Credentials;
+use crate::imports::network::Hooks;
+use crate::imports::wasi::Wasi;
+use crate::metadata::Metadata;
+use crate::network::Network;
+use wasmtime::StoreLimits;
+use wasmtime::component::{Accessor, HasData, Resource, ResourceTable};
+
+/// The services of a host. Cheap to clone; one set serves every store.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// Blobs and ingests.
+    pub content: Content,
+    /// Records.
+    pub metadata: Metadata,
+    /// Logins and tokens.
+    pub credentials: Credentials,
+    /// HTTP.
+    pub network: Network,
+}
+
+/// The data of one store.
+pub struct State {
+    pub(crate) services: Services,
+    pub(crate) table: ResourceTable,
+    pub(crate) limits: StoreLimits,
+    pub(crate) hooks: Hooks,
+    pub(crate) wasi: Wasi,
+    pub(crate) crossings: Crossings,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("crossings", &self.crossings).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    pub(super) fn new(services: Services, limits: &Limits) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles_max);
+        Self {
+            hooks: Hooks::new(&services),
+            wasi: Wasi::new(limits),
+            limits: limits.store_limits(),
+            crossings: Crossings::default(),
+            table,
+            services,
+        }
+    }
+
+    /// Returns what has crossed the boundary so far.
+    pub fn crossings(&self) -> &Crossings {
+        &self.crossings
+    }
+}
+
+/// Says to wasmtime that imports work on [`State`].
+#[derive(Debug)]
+pub struct HasState;
+
+impl HasData for HasState {
+    type Data<'a> = &'a mut State;
+}
+
+/// Puts a new handle into the table of the store.
+pub(crate) trait Push {
+    /// Returns the handle; a full table is a trap.
+    fn push<R: Send + 'static>(&self, resource: R) -> wasmtime::Result<Resource<R>>;
+}
+
+impl<T: Send + 'static> Push for Accessor<T, HasState> {
+    fn push<R: Send + 'static>(&self, resource: R) -> wasmtime::Result<Resource<R>> {
+        Ok(self.with(|mut access| access.get().table.push(resource))?)
+    }
+}

@@ -1,0 +1,246 @@
+//! The exports of the component as Rust calls, for the CLI and for embedders.
+//! Each call gets a store of its own. Nothing is decided here.
+
+pub use crate::bindings::exports::wharf::images::images::{
+    Caller, Event, Image, Listing, Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, Pulled, Step,
+    Wanted,
+};
+pub use crate::bindings::wharf::images::types::{Descriptor, ErrorCode};
+
+use crate::bindings::Manager;
+use crate::engine::state::State;
+use crate::engine::{Crossings, Engine, Limits, Services, Session};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, PollSender};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Accessor, FutureConsumer, Source, StreamConsumer, StreamResult};
+
+/// Events that wait for the caller before the component waits too.
+const EVENTS_MAX: usize = 64;
+
+/// Why a call has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The component said no, and why.
+    #[error("{}", .0.what)]
+    Problem(Problem),
+    /// The component broke a rule or a limit, or the host is broken. The store
+    /// is gone; the next call gets a new one.
+    #[error("the sandbox stopped: {0:#}")]
+    Sandbox(wasmtime::Error),
+}
+
+impl From<wasmtime::Error> for Failure {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Sandbox(error)
+    }
+}
+
+/// Is told at the end of each call what crossed the boundary during it.
+type Observer = Arc<dyn Fn(&'static str, &Crossings) + Send + Sync>;
+
+/// The image manager. Cheap to clone.
+#[derive(Clone)]
+pub struct Wharf {
+    engine: Engine,
+    services: Services,
+    limits: Limits,
+    observer: Option<Observer>,
+}
+
+impl std::fmt::Debug for Wharf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wharf").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Wharf {
+    /// Loads the component, to work on these services.
+    pub fn new(services: Services) -> Result<Self, Failure> {
+        Ok(Self { engine: Engine::load()?, services, limits: Limits::default(), observer: None })
+    }
+
+    /// Replaces the limits of each call.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Has `observer` called at the end of each call, with the name of the
+    /// export, as in `pull`.
+    #[must_use]
+    pub fn with_observer(self, observer: impl Fn(&'static str, &Crossings) + Send + Sync + 'static) -> Self {
+        Self { observer: Some(Arc::new(observer)), ..self }
+    }
+
+    /// See `images.entries` in `wit/images.wit`.
+    pub async fn entries(&self, caller: &Caller, filters: &[String]) -> Result<Listing, Failure> {
+        let (caller, filters) = (caller.clone(), filters.to_vec());
+        self.call("entries", async |accessor, manager| {
+            manager.wharf_images_images().call_entries(accessor, caller, filters).await
+        })
+        .await
+    }
+
+    /// See `images.inspect`.
+    pub async fn inspect(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        platform: Option<&str>,
+        manifests: bool,
+    ) -> Result<String, Failure> {
+        let (caller, reference, platform) = (caller.clone(), reference.to_owned(), platform.map(str::to_owned));
+        self.call("inspect", async |accessor, manager| {
+            manager.wharf_images_images().call_inspect(accessor, caller, reference, platform, manifests).await
+        })
+        .await
+    }
+
+    /// See `images.history`.
+    pub async fn history(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        platform: Option<&str>,
+    ) -> Result<Vec<Step>, Failure> {
+        let (caller, reference, platform) = (caller.clone(), reference.to_owned(), platform.map(str::to_owned));
+        self.call("history", async |accessor, manager| {
+            manager.wharf_images_images().call_history(accessor, caller, reference, platform).await
+        })
+        .await
+    }
+
+    /// See `images.plan-pull`.
+    pub async fn plan_pull(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        options: &PullOptions,
+    ) -> Result<Vec<PullPlan>, Failure> {
+        self.allow_named_registry(reference);
+        let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
+        self.call("plan-pull", async |accessor, manager| {
+            manager.wharf_images_images().call_plan_pull(accessor, caller, reference, options).await
+        })
+        .await
+    }
+
+    /// See `images.pull`. `tell` gets the events as they come; `stop` ends the
+    /// pull and keeps what has arrived.
+    pub async fn pull(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        options: &PullOptions,
+        stop: &CancellationToken,
+        tell: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Vec<Pulled>, Failure> {
+        self.allow_named_registry(reference);
+        let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
+        self.call("pull", async |accessor, manager| {
+            let (events, outcome) =
+                manager.wharf_images_images().call_pull(accessor, caller, reference, options).await?;
+            let (event_sender, mut event_receiver) = mpsc::channel(EVENTS_MAX);
+            let (sender, receiver) = oneshot::channel();
+            accessor.with(|mut access| {
+                events.pipe(&mut access, Events { sender: PollSender::new(event_sender) })?;
+                outcome.pipe(&mut access, Outcome { sender: Some(sender) })
+            })?;
+            loop {
+                tokio::select! {
+                    // A closed stream is how the component learns that it should stop.
+                    () = stop.cancelled() => break drop(event_receiver),
+                    event = event_receiver.recv() => match event {
+                        Some(event) => tell(event),
+                        None => break,
+                    },
+                }
+            }
+            receiver.await.map_err(|_| wasmtime::Error::msg("the component went away without a result"))
+        })
+        .await
+    }
+
+    /// Runs one export in a store of its own.
+    async fn call<R>(
+        &self,
+        export: &'static str,
+        run: impl AsyncFnOnce(&Accessor<State>, &Manager) -> wasmtime::Result<Result<R, Problem>>,
+    ) -> Result<R, Failure> {
+        let Session { mut store, manager } = self.engine.session(&self.services, &self.limits).await?;
+        let answer = store.run_concurrent(async |accessor| run(accessor, &manager).await).await.flatten();
+        if let Some(observer) = &self.observer {
+            observer(export, store.data().crossings());
+        }
+        answer?.map_err(Failure::Problem)
+    }
+
+    /// Lets the network reach the registry that the person typed, also on this
+    /// machine or in a private network. The component's word would not do: it
+    /// has read what registries say.
+    fn allow_named_registry(&self, reference: &str) {
+        if let Some((first, _)) = reference.split_once('/') {
+            // What is no authority is the name of a repository, and allows nothing.
+            let _ = self.services.network.allow(first);
+        }
+    }
+}
+
+/// Takes the events of a call.
+struct Events {
+    sender: PollSender<Event>,
+}
+
+impl StreamConsumer<State> for Events {
+    type Item = Event;
+
+    fn poll_consume(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<State>,
+        mut source: Source<'_, Event>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        // One at a time: each needs a place in the channel.
+        match self.sender.poll_reserve(cx) {
+            Poll::Ready(Ok(())) => {
+                let mut event = None;
+                source.read(&mut store, &mut event)?;
+                let sent = event.is_none_or(|event| self.sender.send_item(event).is_ok());
+                Poll::Ready(Ok(if sent { StreamResult::Completed } else { StreamResult::Dropped }))
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Takes the result of a call.
+struct Outcome {
+    sender: Option<oneshot::Sender<Result<Vec<Pulled>, Problem>>>,
+}
+
+impl FutureConsumer<State> for Outcome {
+    type Item = Result<Vec<Pulled>, Problem>;
+
+    fn poll_consume(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        store: StoreContextMut<State>,
+        mut source: Source<'_, Self::Item>,
+        _: bool,
+    ) -> Poll<wasmtime::Result<()>> {
+        let mut outcome = None;
+        source.read(store, &mut outcome)?;
+        if let (Some(outcome), Some(sender)) = (outcome, self.sender.take()) {
+            // A caller that went away does not want it.
+            let _ = sender.send(outcome);
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,12 @@
+//! The imports of `wit/`, one file an interface: generated trait on one side,
+//! service on the other, and no logic between. Host services know neither
+//! wasmtime nor WIT; only this folder ties the two.
+
+pub mod content;
+pub mod credentials;
+pub mod metadata;
+pub mod network;
+mod stream;
+pub mod wasi;
+
+impl crate::bindings::wharf::images::types::Host for crate::engine::state::State {}

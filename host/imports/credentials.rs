@@ -1,0 +1,82 @@
+//! `wharf:images/credentials` over the credentials service.
+
+use crate::bindings::wharf::images::credentials::{
+    Challenge, Host, HostGrant, HostGrantWithStore, HostWithStore, Origin,
+};
+use crate::bindings::wharf::images::types::ErrorCode;
+use crate::credentials::{self, Bearer, Error};
+use crate::engine::state::{HasState, Push, State};
+use crate::network;
+use wasmtime::Result;
+use wasmtime::component::{Access, Accessor, Resource};
+
+/// The host's side of `credentials.grant`.
+#[derive(Debug)]
+pub struct Grant {
+    service: credentials::Grant,
+}
+
+impl From<Error> for ErrorCode {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound { .. } => Self::NotFound,
+            Error::HelperUnsupported { .. } => Self::Unsupported,
+            Error::Document { .. } | Error::Challenge { .. } | Error::Settings { .. } => Self::Invalid,
+            Error::Denied { .. } | Error::Rejected { .. } => Self::Denied,
+            Error::Unavailable { .. } => Self::Unavailable,
+        }
+    }
+}
+
+impl Host for State {}
+impl HostGrant for State {}
+
+impl<T: Send + 'static> HostWithStore<T> for HasState {
+    async fn authorize(
+        store: &Accessor<T, Self>,
+        registry: Origin,
+        challenge: Challenge,
+    ) -> Result<std::result::Result<Resource<Grant>, ErrorCode>> {
+        let credentials = store.with(|mut access| {
+            access.get().crossings.note("credentials.authorize");
+            access.get().services.credentials.clone()
+        });
+        let Ok(registry) = network::Origin::new(registry.secure, &registry.authority) else {
+            return Ok(Err(ErrorCode::Invalid));
+        };
+        let challenge = match challenge {
+            Challenge::Basic => credentials::Challenge::Basic,
+            Challenge::Bearer(bearer) => credentials::Challenge::Bearer(Bearer {
+                realm: bearer.realm,
+                service: bearer.service,
+                scopes: bearer.scopes,
+            }),
+        };
+        match credentials.authorize(&registry, &challenge).await {
+            Ok(service) => Ok(Ok(store.push(Grant { service })?)),
+            Err(error) => {
+                // The component learns the condition. The text may name files of this machine, so
+                // it goes to the person by the log.
+                if !matches!(error, Error::NotFound { .. }) {
+                    tracing::warn!(target: "wharf::credentials", "{error}");
+                }
+                Ok(Err(error.into()))
+            }
+        }
+    }
+}
+
+impl<T: Send + 'static> HostGrantWithStore<T> for HasState {
+    fn id(mut store: Access<'_, T, Self>, grant: Resource<Grant>) -> Result<String> {
+        Ok(store.get().table.get(&grant)?.service.id().to_owned())
+    }
+
+    fn anonymous(mut store: Access<'_, T, Self>, grant: Resource<Grant>) -> Result<bool> {
+        Ok(store.get().table.get(&grant)?.service.anonymous())
+    }
+
+    fn drop(mut store: Access<'_, T, Self>, grant: Resource<Grant>) -> Result<()> {
+        store.get().table.delete(grant)?;
+        Ok(())
+    }
+}

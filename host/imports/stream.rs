@@ -1,0 +1,251 @@
+//! Streams of bytes between a guest's handles and the services.
+//!
+//! [`Chunks`] drains a guest's stream in the host; [`read`] serves bytes and
+//! ranges of blobs as a stream. Neither looks at the bytes.
+
+use crate::bindings::wharf::images::types::ErrorCode;
+use crate::content;
+use crate::engine::state::HasState;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::PollSender;
+use wasmtime::component::{
+    Access, Destination, FutureReader, Source, StreamConsumer, StreamProducer, StreamReader, StreamResult,
+};
+use wasmtime::{AsContextMut, Result, StoreContextMut};
+
+/// Chunks that wait between the stream's producer and its consumer.
+const CHUNKS_MAX: usize = 4;
+/// The bytes of a blob that are read at once.
+const READ_BYTES: u64 = 256 << 10;
+
+/// A guest's stream as chunks.
+pub(super) struct Chunks {
+    receiver: mpsc::Receiver<Bytes>,
+    /// What was received and not asked for yet.
+    rest: Option<Bytes>,
+}
+
+impl Chunks {
+    /// Starts to drain `data`. Dropping the result closes the stream.
+    pub(super) fn pipe<T: Send + 'static>(mut store: Access<'_, T, HasState>, data: StreamReader<u8>) -> Result<Self> {
+        let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
+        data.pipe(&mut store, Drain { sender: PollSender::new(sender) })?;
+        Ok(Self { receiver, rest: None })
+    }
+
+    /// Returns what there is, at least one byte and at most `bytes_max`, or
+    /// `None` at the end of the stream.
+    pub(super) async fn next(&mut self, bytes_max: usize) -> Option<Vec<Bytes>> {
+        let mut left = bytes_max;
+        let mut batch = Vec::new();
+        while left > 0 {
+            let next = match self.rest.take() {
+                Some(rest) => Some(rest),
+                None if batch.is_empty() => self.receiver.recv().await,
+                None => self.receiver.try_recv().ok(),
+            };
+            let Some(mut chunk) = next else { break };
+            if chunk.len() > left {
+                self.rest = Some(chunk.split_off(left));
+            }
+            left -= chunk.len();
+            batch.push(chunk);
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    /// Gives what was not taken back as a stream.
+    pub(super) fn into_stream<T: Send + 'static>(self, mut store: Access<'_, T, HasState>) -> Result<StreamReader<u8>> {
+        StreamReader::new(&mut store, Rest { receiver: self.receiver, rest: self.rest })
+    }
+}
+
+struct Drain {
+    sender: PollSender<Bytes>,
+}
+
+impl<D> StreamConsumer<D> for Drain {
+    type Item = u8;
+
+    fn poll_consume(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        store: StoreContextMut<D>,
+        source: Source<'_, u8>,
+        finish: bool,
+    ) -> Poll<Result<StreamResult>> {
+        match self.sender.poll_reserve(cx) {
+            Poll::Ready(Ok(())) => {
+                let mut source = source.as_direct(store);
+                let bytes = Bytes::copy_from_slice(source.remaining());
+                source.mark_read(bytes.len());
+                // A write of no bytes asks whether there is room; there is.
+                if !bytes.is_empty() && self.sender.send_item(bytes).is_err() {
+                    return Poll::Ready(Ok(StreamResult::Dropped));
+                }
+                Poll::Ready(Ok(StreamResult::Completed))
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+struct Rest {
+    receiver: mpsc::Receiver<Bytes>,
+    rest: Option<Bytes>,
+}
+
+impl<D> StreamProducer<D> for Rest {
+    type Item = u8;
+    type Buffer = Bytes;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<'a, D>,
+        mut destination: Destination<'a, u8, Bytes>,
+        finish: bool,
+    ) -> Poll<Result<StreamResult>> {
+        let next = match self.rest.take() {
+            Some(rest) => Poll::Ready(Some(rest)),
+            None => self.receiver.poll_recv(cx),
+        };
+        match next {
+            Poll::Ready(Some(chunk)) => {
+                give(&mut store, &mut destination, chunk, |rest| self.rest = Some(rest));
+                Poll::Ready(Ok(StreamResult::Completed))
+            }
+            Poll::Ready(None) => Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Hands `chunk` to whoever reads. A read of no bytes gets none, and the chunk
+/// is kept.
+fn give<D>(
+    store: &mut StoreContextMut<'_, D>,
+    destination: &mut Destination<'_, u8, Bytes>,
+    chunk: Bytes,
+    keep: impl FnOnce(Bytes),
+) {
+    if destination.remaining(store.as_context_mut()) == Some(0) {
+        keep(chunk);
+    } else {
+        destination.set_buffer(chunk);
+    }
+}
+
+/// A part of what [`read`] serves.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Bytes(Bytes),
+    /// `length` bytes of the blob from `offset` on.
+    Blob {
+        blob: Arc<content::Blob>,
+        offset: u64,
+        length: u64,
+    },
+}
+
+/// Serves the pieces one after the other. The future says why the stream ended.
+pub(super) fn read<T: Send + 'static>(
+    store: &mut Access<'_, T, HasState>,
+    pieces: Vec<Piece>,
+) -> Result<(StreamReader<u8>, FutureReader<std::result::Result<(), ErrorCode>>)> {
+    let (ended, end) = oneshot::channel();
+    let stream = StreamReader::new(
+        &mut *store,
+        Pieces { pieces: pieces.into(), reading: None, kept: None, ended: Some(ended) },
+    )?;
+    let end = FutureReader::new(&mut *store, async move {
+        // A reader that goes away has what it wanted.
+        Ok::<_, wasmtime::Error>(end.await.unwrap_or(Ok(())))
+    })?;
+    Ok((stream, end))
+}
+
+struct Pieces {
+    pieces: VecDeque<Piece>,
+    reading: Option<BoxFuture<'static, std::result::Result<Bytes, ErrorCode>>>,
+    kept: Option<Bytes>,
+    ended: Option<oneshot::Sender<std::result::Result<(), ErrorCode>>>,
+}
+
+impl Pieces {
+    /// Returns the next bytes, `None` at the end.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<std::result::Result<Bytes, ErrorCode>>> {
+        if let Some(kept) = self.kept.take() {
+            return Poll::Ready(Some(Ok(kept)));
+        }
+        loop {
+            if let Some(reading) = &mut self.reading {
+                let read = ready!(reading.as_mut().poll(cx));
+                self.reading = None;
+                return Poll::Ready(Some(read));
+            }
+            match self.pieces.pop_front() {
+                None => return Poll::Ready(None),
+                Some(Piece::Bytes(bytes)) if bytes.is_empty() => {}
+                Some(Piece::Bytes(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+                Some(Piece::Blob { length: 0, .. }) => {}
+                Some(Piece::Blob { blob, offset, length }) => {
+                    let now = length.min(READ_BYTES);
+                    let reader = blob.clone();
+                    self.reading = Some(Box::pin(async move { read_range(reader, offset, now).await }));
+                    self.pieces.push_front(Piece::Blob { blob, offset: offset + now, length: length - now });
+                }
+            }
+        }
+    }
+}
+
+async fn read_range(blob: Arc<content::Blob>, offset: u64, length: u64) -> std::result::Result<Bytes, ErrorCode> {
+    let bytes = tokio::task::spawn_blocking(move || blob.read(offset, length))
+        .await
+        .map_err(|error| ErrorCode::Other(error.to_string()))??;
+    // The range was inside the blob, or the caller asked for more than there is.
+    if bytes.len() as u64 == length {
+        Ok(Bytes::from(bytes))
+    } else {
+        Err(ErrorCode::SizeMismatch(offset + bytes.len() as u64))
+    }
+}
+
+impl<D> StreamProducer<D> for Pieces {
+    type Item = u8;
+    type Buffer = Bytes;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<'a, D>,
+        mut destination: Destination<'a, u8, Bytes>,
+        finish: bool,
+    ) -> Poll<Result<StreamResult>> {
+        let outcome = match self.poll_next(cx) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                give(&mut store, &mut destination, chunk, |rest| self.kept = Some(rest));
+                return Poll::Ready(Ok(StreamResult::Completed));
+            }
+            Poll::Ready(Some(Err(code))) => Err(code),
+            Poll::Ready(None) => Ok(()),
+            Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
+            Poll::Pending => return Poll::Pending,
+        };
+        if let Some(ended) = self.ended.take() {
+            // Nobody asks why: then nobody needs to know.
+            let _ = ended.send(outcome);
+        }
+        Poll::Ready(Ok(StreamResult::Dropped))
+    }
+}

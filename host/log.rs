@@ -1,0 +1,95 @@
+//! The log of the program, on standard error, between the lines of a progress
+//! display if there is one.
+//!
+//! What is logged at `warn` is meant for people, so it looks like every other
+//! warning; with a finer filter each line says when and where.
+
+use std::io::{self, Write};
+use std::sync::{Arc, OnceLock};
+
+use indicatif::MultiProgress;
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{Format, Full, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Where the log finds the progress display, once there is one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Screen {
+    lines: Arc<OnceLock<MultiProgress>>,
+}
+
+impl Screen {
+    /// Lets the log write between the lines of `progress`.
+    pub(crate) fn share(&self, progress: MultiProgress) {
+        // A second display would be a second pull in one process, which main never starts.
+        let _ = self.lines.set(progress);
+    }
+}
+
+/// Starts the log. The error says what is wrong with `filter`, which is as in
+/// `warn` or `warn,wharf=debug`.
+pub(crate) fn start(filter: &str, colored: bool) -> Result<Screen, String> {
+    let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
+    let brief = filter.max_level_hint().is_some_and(|level| level <= LevelFilter::WARN);
+    let screen = Screen::default();
+    let lines = Lines { brief, colored, full: Format::default().with_ansi(colored) };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(screen.clone())
+        .with_ansi(colored)
+        .event_format(lines)
+        .init();
+    Ok(screen)
+}
+
+/// The form of a line.
+struct Lines {
+    brief: bool,
+    colored: bool,
+    full: Format<Full>,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
+        if !self.brief {
+            return self.full.format_event(context, out, event);
+        }
+        let palette = wharf::render::palette::Palette::of(self.colored);
+        let (word, style) = if *event.metadata().level() == tracing::Level::ERROR {
+            ("error:", palette.error)
+        } else {
+            ("warning:", palette.warning)
+        };
+        write!(out, "{style}{word}{style:#} ")?;
+        context.field_format().format_fields(out.by_ref(), event)?;
+        writeln!(out)
+    }
+}
+
+impl MakeWriter<'_> for Screen {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.lines.get() {
+            Some(lines) => lines.suspend(|| io::stderr().write(bytes)),
+            None => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

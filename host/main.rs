@@ -1,0 +1,411 @@
+//! The program `wharf`: arguments, one call of the library, text.
+//!
+//! It is the only place that takes ambient authority: it opens the store's
+//! directory by path, reads the environment and the files with logins, and hands
+//! on what it found. It decides nothing about images.
+
+#![allow(clippy::disallowed_methods, reason = "here, and only here, ambient authority is taken")]
+
+mod log;
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use std::env;
+use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use wharf::cli::{self, Cli, Surroundings, TableFormat, TextFormat, Verb, exit};
+use wharf::credentials::{Credentials, Document};
+use wharf::engine::Services;
+use wharf::images::{Caller, ErrorCode, Event, Failure, Problem, Wharf};
+use wharf::network::{Network, Proxies};
+use wharf::render::palette::Palette;
+use wharf::render::progress::{End, Lines, Plain, Reporter, Silent, TICK, Terminal};
+use wharf::render::{self, images::ImagesStyle};
+use wharf::store::Store;
+use wharf::{credentials, demo, machine, network};
+
+/// After Ctrl-C, how long the component may take to stop by itself.
+const STOP_MAX: Duration = Duration::from_millis(700);
+/// No file with logins is larger.
+const DOCUMENT_BYTES_MAX: u64 = 1 << 20;
+
+fn main() -> ExitCode {
+    let cli = match cli::parse(env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help that nobody reads is no failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
+        }
+    };
+    let colored = cli.global.color.applies(
+        std::io::stderr().is_terminal(),
+        variable("NO_COLOR").as_deref(),
+        variable("TERM").as_deref(),
+    );
+    let palette = Palette::of(colored);
+    let screen = match log::start(&cli.global.log, colored) {
+        Ok(screen) => screen,
+        Err(why) => return tell(&log_problem(&cli.global.log, why), palette, false, exit::USAGE),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return tell(&problem("cannot start", &error), palette, false, exit::FAILED),
+    };
+    let json = matches!(&cli.verb, Verb::Pull(pull) if pull.problem_is_json());
+    let outcome = runtime.block_on(run(cli, palette, screen));
+    // Blocking threads may still hold a batch of a call that was stopped.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(Failed { problem, code }) => tell(&problem, palette, json, code),
+    }
+}
+
+/// What ended the program: something to tell, and the exit code.
+struct Failed {
+    problem: Problem,
+    code: u8,
+}
+
+impl From<Problem> for Failed {
+    fn from(problem: Problem) -> Self {
+        let code = if matches!(problem.code, ErrorCode::Cancelled) { exit::INTERRUPTED } else { exit::FAILED };
+        Self { problem, code }
+    }
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Problem(problem) => problem.into(),
+            Failure::Sandbox(error) => Problem {
+                code: ErrorCode::Other(String::new()),
+                what: "the sandbox stopped the call".to_owned(),
+                why: vec![format!("{error:#}")],
+                fix: Some("this is a bug in wharf; run again with `--log debug` and report what it says".to_owned()),
+            }
+            .into(),
+        }
+    }
+}
+
+async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Failed> {
+    let Cli { global, verb } = &cli;
+    let caller = global.caller(machine::machine(&cpuinfo()));
+    match verb {
+        Verb::Completion { shell } => print(&cli::completion(*shell)),
+        Verb::Man { directory } => manual(directory.as_deref())?,
+        Verb::Demo => {
+            let directory = temporary_directory().map_err(|error| problem("cannot run the demo", &error))?;
+            let outcome = async {
+                let network = Network::new(network::Settings::default())
+                    .map_err(|error| problem("cannot run the demo", &error))?;
+                let services = services(&directory, network, Vec::new())?;
+                demo::story::run(services, &caller, &mut |text| print(text)).await.map_err(Failed::from)
+            }
+            .await;
+            // The directory is the demo's own, and what fails to go is only temporary.
+            let _ = std::fs::remove_dir_all(&directory);
+            outcome?;
+        }
+        Verb::Pull(pull) => return pull_images(&cli, pull, &caller, palette, screen).await,
+        Verb::Images(images) => {
+            let listing = open(&cli)?.entries(&caller, &images.filters()).await?;
+            for sentence in &listing.damaged {
+                eprint!("{}", render::problem::warning(sentence, palette));
+            }
+            let found = listing.images;
+            print(&match (images.quiet, images.format) {
+                (true, _) => render::images::ids(&found, images.no_trunc),
+                (false, TableFormat::Json) => render::images::json(&found),
+                (false, TableFormat::Table) => {
+                    let style = ImagesStyle { digests: images.digests, whole: images.no_trunc };
+                    render::images::table(&found, style, now())
+                }
+            });
+        }
+        Verb::Inspect(inspect) => {
+            let wharf = open(&cli)?;
+            let mut objects = Vec::new();
+            for reference in &inspect.references {
+                let platform = inspect.platform.as_deref();
+                objects.push(wharf.inspect(&caller, reference, platform, inspect.manifests).await?);
+            }
+            print(&render::inspect::json(&objects));
+        }
+        Verb::History(history) => {
+            let steps = open(&cli)?.history(&caller, &history.reference, history.platform.as_deref()).await?;
+            print(&match (history.quiet, history.format) {
+                (true, _) => render::history::layers(&steps, history.no_trunc),
+                (false, TableFormat::Json) => render::history::json(&steps),
+                (false, TableFormat::Table) => render::history::table(&steps, history.no_trunc, now()),
+            });
+        }
+    }
+    Ok(exit::DONE)
+}
+
+/// `wharf pull`.
+async fn pull_images(
+    cli: &Cli,
+    pull: &cli::Pull,
+    caller: &Caller,
+    palette: Palette,
+    screen: log::Screen,
+) -> Result<u8, Failed> {
+    let settings =
+        network::Settings { proxies: proxies(), plain_http: pull.options().plain_http, ..Default::default() };
+    let network = Network::new(settings).map_err(|error| problem("cannot use the network", &error))?;
+    let root = root(cli)?;
+    let wharf = Wharf::new(services(&root, network, documents(pull.auth_file())?)?)?;
+    if pull.dry_run {
+        let plans = wharf.plan_pull(caller, &pull.reference, &pull.options()).await?;
+        print(&match pull.format {
+            TextFormat::Json => render::plan::json(&plans),
+            TextFormat::Text => render::plan::table(&plans),
+        });
+        return Ok(exit::DONE);
+    }
+
+    let stop = CancellationToken::new();
+    let begin = Instant::now();
+    let reporter = Mutex::new(reporter(pull, palette, screen));
+    let report = |what: &dyn Fn(&mut dyn Reporter, Duration) -> std::io::Result<()>| {
+        let mut reporter = reporter.lock().unwrap_or_else(PoisonError::into_inner);
+        // Progress that cannot be shown is no reason to end a pull.
+        let _ = what(reporter.as_mut(), begin.elapsed());
+    };
+    let mut tell = |event: Event| report(&|reporter, now| reporter.event(&event, now));
+    let options = pull.options();
+    let outcome = {
+        let pulling = wharf.pull(caller, &pull.reference, &options, &stop, &mut tell);
+        tokio::pin!(pulling);
+        let mut interrupted = std::pin::pin!(interrupted());
+        let mut tick = tokio::time::interval(TICK);
+        let mut deadline = std::pin::pin!(stopped_for_long(&stop));
+        loop {
+            tokio::select! {
+                outcome = &mut pulling => break outcome.map_err(Failed::from),
+                () = &mut interrupted, if !stop.is_cancelled() => stop.cancel(),
+                () = &mut deadline => break Err(cancelled(&pull.reference).into()),
+                _ = tick.tick() => report(&|reporter, now| reporter.tick(now)),
+            }
+        }
+    };
+    let end = match &outcome {
+        Ok(_) => End::Done,
+        Err(_) if stop.is_cancelled() => End::Interrupted,
+        Err(_) => End::Failed,
+    };
+    report(&|reporter, now| reporter.finish(end, now));
+    let pulled = outcome?;
+    if !pull.quiet {
+        eprint!("{}", render::pulled::talk(&pulled));
+    }
+    print(&match pull.format {
+        TextFormat::Json => render::pulled::json(&pulled),
+        TextFormat::Text => render::pulled::names(&pulled),
+    });
+    Ok(exit::DONE)
+}
+
+/// Resolves when the user wants the program to end.
+async fn interrupted() {
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () }
+        }
+        // Then the signals end the process, which loses nothing either.
+        _ => std::future::pending().await,
+    }
+}
+
+async fn stopped_for_long(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(STOP_MAX).await;
+}
+
+fn cancelled(reference: &str) -> Problem {
+    Problem {
+        code: ErrorCode::Cancelled,
+        what: format!("the pull of `{reference}` was interrupted"),
+        why: Vec::new(),
+        fix: Some(format!("what has arrived is kept; continue with `wharf pull {reference}`")),
+    }
+}
+
+fn reporter(pull: &cli::Pull, palette: Palette, screen: log::Screen) -> Box<dyn Reporter + Send> {
+    let stderr = std::io::stderr();
+    let progress = pull.progress.resolve(stderr.is_terminal(), variable("TERM").as_deref());
+    match progress {
+        _ if pull.quiet => Box::new(Silent::new(stderr, palette)),
+        cli::Progress::None => Box::new(Silent::new(stderr, palette)),
+        cli::Progress::Json => Box::new(Lines::new(stderr)),
+        cli::Progress::Tty => {
+            let terminal = Terminal::new(palette);
+            screen.share(terminal.screen());
+            Box::new(terminal)
+        }
+        cli::Progress::Plain | cli::Progress::Auto => Box::new(Plain::new(stderr, palette)),
+    }
+}
+
+/// Opens the store for a verb that does not use the network.
+fn open(cli: &Cli) -> Result<Wharf, Failed> {
+    let network = Network::new(network::Settings::default()).map_err(|error| problem("cannot start", &error))?;
+    Ok(Wharf::new(services(&root(cli)?, network, Vec::new())?)?)
+}
+
+fn root(cli: &Cli) -> Result<PathBuf, Problem> {
+    let surroundings = Surroundings {
+        superuser: rustix::process::geteuid().is_root(),
+        home: variable("HOME").map(PathBuf::from),
+        data_home: variable("XDG_DATA_HOME").map(PathBuf::from),
+    };
+    surroundings.root(cli.global.root.as_deref())
+}
+
+/// Opens the store at `root` and makes the services of it.
+fn services(root: &Path, network: Network, documents: Vec<Document>) -> Result<Services, Problem> {
+    let what = || format!("cannot open the store `{}`", root.display());
+    let directory = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(root)
+        .and_then(|()| Dir::open_ambient_dir(root, ambient_authority()))
+        .map_err(|error| problem(&what(), &error))?;
+    let Store { content, metadata } = Store::open(&directory, root).map_err(|error| problem(&what(), &error))?;
+    let settings = credentials::Settings { documents, ..Default::default() };
+    let credentials =
+        Credentials::new(settings, network.clone()).map_err(|error| problem("cannot use the logins", &error))?;
+    Ok(Services { content, metadata, credentials, network })
+}
+
+/// Reads the files with logins: the named one alone, or those of podman and
+/// docker, where they usually are.
+fn documents(named: Option<&Path>) -> Result<Vec<Document>, Problem> {
+    let usual = [
+        variable("XDG_RUNTIME_DIR").map(|path| PathBuf::from(path).join("containers/auth.json")),
+        variable("HOME").map(|path| PathBuf::from(path).join(".config/containers/auth.json")),
+        variable("DOCKER_CONFIG")
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")))
+            .map(|path| path.join("config.json")),
+    ];
+    let candidates: Vec<PathBuf> = match named {
+        Some(named) => vec![named.to_owned()],
+        None => usual.into_iter().flatten().collect(),
+    };
+    let mut documents = Vec::new();
+    for path in candidates {
+        let label = path.display().to_string();
+        let what = || format!("cannot read the logins in `{label}`");
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.len() > DOCUMENT_BYTES_MAX => {
+                return Err(problem(&what(), &format!("the file is larger than {DOCUMENT_BYTES_MAX} bytes")));
+            }
+            Ok(_) => {
+                let bytes = std::fs::read(&path).map_err(|error| problem(&what(), &error))?;
+                documents.push(Document { label, bytes });
+            }
+            Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(problem(&what(), &error)),
+        }
+    }
+    Ok(documents)
+}
+
+/// The conventional variables, the spelling in lower case first.
+fn proxies() -> Proxies {
+    let either = |name: &str| {
+        let value = variable(&name.to_lowercase()).or_else(|| variable(name))?;
+        value.into_string().ok().filter(|value| !value.is_empty())
+    };
+    Proxies {
+        http: either("HTTP_PROXY"),
+        https: either("HTTPS_PROXY"),
+        all: either("ALL_PROXY"),
+        except: either("NO_PROXY"),
+    }
+}
+
+fn manual(directory: Option<&Path>) -> Result<(), Problem> {
+    let pages = cli::manual();
+    let Some(directory) = directory else {
+        print(&pages.first().expect("the manual has a first page").text);
+        return Ok(());
+    };
+    for page in pages {
+        let path = directory.join(&page.file);
+        std::fs::create_dir_all(directory)
+            .and_then(|()| std::fs::write(&path, &page.text))
+            .map_err(|error| problem(&format!("cannot write `{}`", path.display()), &error))?;
+    }
+    Ok(())
+}
+
+fn temporary_directory() -> std::io::Result<PathBuf> {
+    let name = format!("wharf-demo-{}-{:x}", std::process::id(), now());
+    let path = env::temp_dir().join(name);
+    // It has to be new: in a shared directory somebody may have guessed the name.
+    DirBuilder::new().mode(0o700).create(&path)?;
+    Ok(path)
+}
+
+/// The description of the processors, where it tells which ARM this is.
+fn cpuinfo() -> String {
+    if cfg!(any(target_arch = "arm", target_arch = "aarch64")) {
+        std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default()
+    } else {
+        String::new()
+    }
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name)
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn problem(what: &str, why: &dyn std::fmt::Display) -> Problem {
+    Problem { code: ErrorCode::Other(String::new()), what: what.to_owned(), why: vec![why.to_string()], fix: None }
+}
+
+fn log_problem(filter: &str, why: String) -> Problem {
+    Problem {
+        code: ErrorCode::Invalid,
+        what: format!("`{filter}` is no log filter"),
+        why: vec![why],
+        fix: Some("use `error`, `warn`, `info`, `debug` or `trace`, as in `--log debug`".to_owned()),
+    }
+}
+
+/// Prints data. A reader that went away has read enough.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        eprintln!("error: cannot write to standard output: {error}");
+        std::process::exit(i32::from(exit::FAILED));
+    }
+}
+
+fn tell(problem: &Problem, palette: Palette, json: bool, code: u8) -> ExitCode {
+    let text = if json { render::problem::json(problem) } else { render::problem::text(problem, palette) };
+    eprint!("{text}");
+    ExitCode::from(code)
+}

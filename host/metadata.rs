@@ -1,0 +1,196 @@
+//! The metadata store: opaque records under (namespace, key), changed together
+//! or not at all, on SQLite in WAL mode.
+//!
+//! It does not know what a record means: the schema lives in the component.
+//!
+//! ```text
+//! metadata.sqlite        record(namespace, key, value, version), clock(version)
+//! metadata.sqlite-wal    what is committed and not yet moved into the file
+//! metadata.sqlite-shm    shared memory of the processes that have it open
+//! ```
+//!
+//! Invariant: every commit that writes raises `clock.version` by one and stamps
+//! its records with it. A record that was deleted and written again therefore
+//! never looks unchanged.
+//!
+//! Invariant: no lock is held between calls. A transaction reads from a snapshot
+//! and buffers its writes; `commit` takes the write lock, compares what was read
+//! with what is there now, and applies or fails with [`Error::Conflict`].
+
+mod transaction;
+
+pub use transaction::Transaction;
+
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The largest value, in bytes.
+pub const VALUE_BYTES_MAX: usize = 4 << 20;
+/// The longest key and the longest namespace, in bytes.
+pub const KEY_BYTES_MAX: usize = 1_024;
+
+const FILE: &str = "metadata.sqlite";
+/// Marks the file as wharf's: `whrf`.
+const APPLICATION_ID: i32 = 0x7768_7266;
+/// The version of the tables. What is in the values has a version of its own.
+const TABLES_VERSION: i32 = 1;
+/// How long a commit waits for the commits of others.
+const BUSY_MAX: Duration = Duration::from_secs(30);
+/// Idle connections that are kept for the next transaction.
+const IDLE_MAX: usize = 4;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something that the transaction read has changed since.
+    #[error("a record changed in the meantime")]
+    Conflict,
+    /// A key or a value is over its limit, which is this many bytes.
+    #[error("larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// In bytes.
+        limit: u64,
+    },
+    /// The disk is full. Nothing was written.
+    #[error("no space left for the metadata")]
+    NoSpace,
+    /// The file is not what wharf wrote.
+    #[error("`{FILE}` is damaged or not wharf's: {0}")]
+    Damaged(String),
+    /// Anything else.
+    #[error("cannot use `{FILE}`: {0}")]
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::NoSpace,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+/// The metadata of one store. Cheap to clone; several processes may have the
+/// same one open.
+#[derive(Clone, Debug)]
+pub struct Metadata {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Metadata {
+    /// Opens the metadata below `root`, and makes them if there are none.
+    ///
+    /// `path` is where `root` is: SQLite opens files by path.
+    pub fn open(root: &Dir, path: &Path) -> Result<Self, Error> {
+        create_private(root)?;
+        let metadata = Self { shared: Arc::new(Shared { path: path.join(FILE), idle: Mutex::default() }) };
+        let connection = metadata.connect()?;
+        set_up(&connection)?;
+        metadata.shared.release(connection);
+        Ok(metadata)
+    }
+
+    /// Begins a transaction. Never waits for another one.
+    pub fn begin(&self) -> Result<Transaction, Error> {
+        let idle = self.shared.idle().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        Ok(Transaction::new(self.shared.clone(), connection))
+    }
+
+    fn connect(&self) -> Result<Connection, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.shared.path, flags)?;
+        connection.busy_timeout(BUSY_MAX)?;
+        // A commit that returned survives a power cut.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        // What is in the file was perhaps not written by us.
+        connection.pragma_update(None, "trusted_schema", false)?;
+        // Closing moves nothing: the log is moved when it has grown, by whoever commits.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        Ok(connection)
+    }
+}
+
+impl Shared {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        // Pushing to and popping from the list cannot leave it half changed.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn release(&self, connection: Connection) {
+        let mut idle = self.idle();
+        if idle.len() < IDLE_MAX {
+            idle.push(connection);
+        }
+    }
+}
+
+/// Makes the file, readable by its owner alone: SQLite gives its other files
+/// the same mode.
+fn create_private(root: &Dir) -> Result<(), Error> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    match root.open_with(FILE, &options) {
+        // A `Dir` cannot be synced itself: its descriptor is only a path.
+        Ok(file) => file.sync_all().and_then(|()| root.open(".")?.sync_all()).map_err(unusable),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(unusable(error)),
+    }
+}
+
+fn unusable(error: std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::NoSpace,
+        _ => Error::Sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(error))),
+    }
+}
+
+/// Makes the tables, or checks that they are the ones that this code knows.
+fn set_up(connection: &Connection) -> Result<(), Error> {
+    let version = |connection: &Connection| -> rusqlite::Result<(i32, i32)> {
+        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+        Ok((pragma("application_id")?, pragma("user_version")?))
+    };
+    if version(connection)? == (0, 0) {
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(Error::Damaged(format!("the journal mode is `{mode}`, and `wal` cannot be set here")));
+        }
+        // Another process may do the same at the same time: whoever comes second finds it done.
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        if version(connection)? == (0, 0) {
+            connection.execute_batch(
+                "CREATE TABLE record (
+                   namespace TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, version INTEGER NOT NULL,
+                   PRIMARY KEY (namespace, key)) STRICT, WITHOUT ROWID;
+                 CREATE TABLE clock (version INTEGER NOT NULL) STRICT;
+                 INSERT INTO clock VALUES (0);",
+            )?;
+            connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+            connection.pragma_update(None, "user_version", TABLES_VERSION)?;
+        }
+        connection.execute_batch("COMMIT")?;
+    }
+    match version(connection)? {
+        (APPLICATION_ID, TABLES_VERSION) => Ok(()),
+        (APPLICATION_ID, other) => Err(Error::Damaged(format!(
+            "its tables have version {other}, and this wharf knows version {TABLES_VERSION}"
+        ))),
+        (other, _) => Err(Error::Damaged(format!("its application id is {other:#x}"))),
+    }
+}

@@ -1,0 +1,251 @@
+//! HTTP for the component and for token requests: one connection pool, one TLS configuration, one
+//! policy about where requests may go, and the place where a grant becomes an `authorization` header.
+//!
+//! It does not follow redirects, decompress, retry or keep cookies: those decisions are made by the
+//! caller. It knows neither the component's runtime nor what a registry is.
+//!
+//! ```text
+//! request ─► rules of headers ─► policy: scheme, name, literal address ─► pool ─► resolver ─► socket
+//!            wharf-grant ► authorization                                          └ policy: each address
+//! ```
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`origin`] | scheme, host and port, in one spelling |
+//! | `policy` | which destinations are refused, and why |
+//! | [`resolver`] | names to addresses, through the policy |
+//! | [`grants`] | the ledger of rights that requests may use |
+//! | `request` | which headers a request may carry |
+//! | `client` | the pool, TLS and proxies |
+//! | `body` | bodies on their way, with deadlines |
+//! | [`error`] | why no whole response came |
+
+mod body;
+mod client;
+pub mod error;
+pub mod grants;
+pub mod origin;
+mod policy;
+mod request;
+pub mod resolver;
+
+pub use body::{Incoming, Outgoing, empty};
+pub use error::{Error, Stage};
+pub use grants::Grants;
+pub use origin::Origin;
+
+use body::{Arriving, Progress};
+use bytes::Bytes;
+use client::Clients;
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+use http_body_util::BodyExt;
+use policy::Policy;
+use request::Prepared;
+use resolver::{Resolve, System};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a connection may take, from the name to the end of the TLS handshake.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The response header of RFC 2965, which nobody should send any more.
+const SET_COOKIE2: HeaderName = HeaderName::from_static("set-cookie2");
+
+/// What a network is made with. Everything ambient (the environment, files) was read by the caller.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The proxies, as the environment names them.
+    pub proxies: Proxies,
+    /// Registries that may be spoken to without TLS, as in `registry.lan:5000`. The entry stands for the host, whatever
+    /// the port: who trusts the wire to a host trusts it for its token server and its blob store as well.
+    pub plain_http: Vec<String>,
+    /// Certificates in PEM that are trusted beside those of the system.
+    pub certificates: Vec<u8>,
+    /// Who turns names into addresses; the system if none is given.
+    pub resolver: Option<Arc<dyn Resolve>>,
+}
+
+/// Proxies in the conventional spelling of the environment, as in `http://proxy.lan:3128`. A missing scheme means
+/// `http://`. Loopback destinations are never sent to a proxy.
+#[derive(Clone, Default)]
+pub struct Proxies {
+    /// For `http://` destinations: `HTTP_PROXY`.
+    pub http: Option<String>,
+    /// For `https://` destinations: `HTTPS_PROXY`.
+    pub https: Option<String>,
+    /// For what the other two leave: `ALL_PROXY`.
+    pub all: Option<String>,
+    /// Destinations that are reached directly: `NO_PROXY`.
+    pub except: Option<String>,
+}
+
+/// A proxy's URL may hold a password, so only its presence is shown.
+impl std::fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxies")
+            .field("http", &self.http.is_some())
+            .field("https", &self.https.is_some())
+            .field("all", &self.all.is_some())
+            .field("except", &self.except)
+            .finish()
+    }
+}
+
+/// How long one request may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until there is a connection. More than [`CONNECT_TIMEOUT`] has no effect. The pool does not say when it has
+    /// connected, so that this and `first_byte` make one deadline.
+    pub connect: Duration,
+    /// From the connection, or from the last piece of the request's body, until the head of the response.
+    pub first_byte: Duration,
+    /// Between two pieces of the response's body. Time in which the reader does not ask does not count.
+    pub between_bytes: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: CONNECT_TIMEOUT, first_byte: Duration::from_secs(60), between_bytes: Duration::from_secs(60) }
+    }
+}
+
+/// The network. Cheap to clone; clones share the pool, the policy and the grants.
+#[derive(Clone, Debug)]
+pub struct Network {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    policy: Arc<Policy>,
+    clients: Clients,
+    grants: Grants,
+}
+
+impl Network {
+    /// Makes a network. Opens nothing and reads nothing: what TLS needs is loaded by the first request that needs it.
+    ///
+    /// Fails with [`Error::Settings`].
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        let Settings { proxies, plain_http, certificates, resolver } = settings;
+        let proxies = client::proxies(&proxies)?;
+        let policy = Arc::new(Policy::new(&plain_http, proxies.hosts())?);
+        let resolver = resolver.unwrap_or_else(|| Arc::new(System));
+        let clients = Clients::new(proxies, certificates, policy.clone(), resolver);
+        Ok(Self { shared: Arc::new(Shared { policy, clients, grants: Grants::new() }) })
+    }
+
+    /// Notes that the caller asked for the registry at `authority` by name, as in `registry.lan:5000`.
+    ///
+    /// Where that registry is found on this machine or in a private network, such addresses may be reached from then
+    /// on, by its redirects and its token server too; otherwise they are refused.
+    ///
+    /// Fails with [`Error::Invalid`] if it is not a host with an optional port.
+    pub fn allow(&self, authority: &str) -> Result<(), Error> {
+        self.shared.policy.allow(&Origin::new(true, authority)?);
+        Ok(())
+    }
+
+    /// Returns the ledger of grants.
+    pub fn grants(&self) -> &Grants {
+        &self.shared.grants
+    }
+
+    /// Sends a request of the component, and returns the head of the response. The body follows on demand, and a body
+    /// that is cut short ends with an error.
+    ///
+    /// A header `wharf-grant` is replaced by `authorization` if the grant is for exactly this origin. The body of a GET
+    /// or HEAD is dropped unread.
+    ///
+    /// Fails with [`Error::Denied`] if the policy forbids the destination, a grant does not belong to it, or the request
+    /// carries a header that is not the component's to set.
+    pub async fn send(
+        &self,
+        request: http::Request<Outgoing>,
+        timeouts: Timeouts,
+    ) -> Result<http::Response<Incoming>, Error> {
+        let Prepared { destination, method, headers, body, grant } = request::prepare(request, &self.shared.grants)?;
+        let response = self.dispatch(destination, method, headers, body, timeouts).await?;
+        if response.status() == http::StatusCode::UNAUTHORIZED
+            && let Some(grant) = grant
+        {
+            self.shared.grants.refused(&grant);
+        }
+        Ok(response)
+    }
+
+    /// Sends a request of the host itself, which may carry `authorization`. It has to have decided before that the
+    /// secret may go there; the policy about destinations applies all the same.
+    pub(crate) async fn exchange(
+        &self,
+        request: http::Request<Bytes>,
+        timeouts: Timeouts,
+    ) -> Result<http::Response<Incoming>, Error> {
+        let (parts, body) = request.into_parts();
+        let destination = request::destination(&parts.uri)?;
+        let body = (!body.is_empty()).then(|| request::Payload::Whole(body));
+        self.dispatch(destination, parts.method, parts.headers, body, timeouts).await
+    }
+
+    async fn dispatch(
+        &self,
+        destination: reqwest::Url,
+        method: http::Method,
+        headers: HeaderMap,
+        body: Option<request::Payload>,
+        timeouts: Timeouts,
+    ) -> Result<http::Response<Incoming>, Error> {
+        self.shared.policy.check(&destination)?;
+        let origin = Origin::of(&destination)?;
+        let client = self.shared.clients.for_origin(&origin).await?;
+        let progress = Progress::new();
+        let mut request = reqwest::Request::new(method, destination);
+        *request.headers_mut() = headers;
+        *request.body_mut() = body.map(|payload| payload.into_body(&progress));
+
+        let allowance = timeouts.connect.min(CONNECT_TIMEOUT).saturating_add(timeouts.first_byte);
+        let sending = client.execute(request);
+        tokio::pin!(sending);
+        let response = loop {
+            // An upload may take as long as it likes, as long as it moves: the deadline follows its last piece.
+            let moved = progress.last();
+            tokio::select! {
+                response = &mut sending => break response.map_err(|error| error::of_request(&origin, error))?,
+                () = tokio::time::sleep_until(later(moved, allowance)) => {
+                    if progress.last() == moved {
+                        return Err(Error::Timeout { authority: origin.authority(), stage: Stage::Head });
+                    }
+                }
+            }
+        };
+        tracing::debug!(%origin, status = response.status().as_u16(), "response");
+        Ok(arrived(response, origin, timeouts.between_bytes))
+    }
+}
+
+/// Returns the response as the component may see it: without cookies, which are neither kept nor sent back.
+fn arrived(response: reqwest::Response, origin: Origin, between_bytes: Duration) -> http::Response<Incoming> {
+    let (parts, body) = http::Response::<reqwest::Body>::from(response).into_parts();
+    let mut seen = http::Response::new(Arriving::new(body, origin, between_bytes).boxed_unsync());
+    *seen.status_mut() = parts.status;
+    *seen.version_mut() = parts.version;
+    *seen.headers_mut() = parts.headers;
+    for name in [SET_COOKIE, SET_COOKIE2, COOKIE, AUTHORIZATION] {
+        seen.headers_mut().remove(name);
+    }
+    seen
+}
+
+/// Returns `start + allowance`, or a time that never comes if that is beyond the clock.
+fn later(start: Instant, allowance: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    start.checked_add(allowance).unwrap_or_else(|| start + NEVER)
+}
+
+/// Returns `value` as a header that is kept out of logs and of HTTP/2's compression tables.
+pub(crate) fn sensitive(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

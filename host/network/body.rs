@@ -1,0 +1,140 @@
+//! Bodies on their way: out, with a note of the last movement, and in, with a deadline between two pieces and an error
+//! where the bytes end too early.
+//!
+//! They are not read, counted or checked here. Trailers are passed on for responses and dropped for requests.
+
+use super::error::of_body;
+use super::{Error, Origin, Stage, later};
+use bytes::Bytes;
+use futures::Stream;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyDataStream, BodyExt, Empty};
+use hyper::body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+
+/// The body of a request. An error of its own ends the request with that error.
+pub type Outgoing = UnsyncBoxBody<Bytes, Error>;
+
+/// The body of a response. It ends with an error if it was cut short.
+pub type Incoming = UnsyncBoxBody<Bytes, Error>;
+
+/// Returns a body without bytes.
+pub fn empty() -> Outgoing {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// When the body of a request last moved.
+#[derive(Clone)]
+pub(super) struct Progress(Arc<Mutex<Movement>>);
+
+#[derive(Clone, Copy)]
+struct Movement {
+    last: Instant,
+    /// The pool has asked for more and the producer has none yet: that is not the server's fault.
+    starved: bool,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Movement { last: Instant::now(), starved: false })))
+    }
+
+    /// Returns since when the server is waited for.
+    pub(super) fn last(&self) -> Instant {
+        let movement = *self.0.lock().expect("nothing panics while it holds the lock");
+        if movement.starved { Instant::now() } else { movement.last }
+    }
+
+    fn note(&self, starved: bool) {
+        let movement = Movement { last: Instant::now(), starved };
+        *self.0.lock().expect("nothing panics while it holds the lock") = movement;
+    }
+}
+
+/// The body of a request, as the pool takes it.
+pub(super) struct Departing {
+    data: BodyDataStream<Outgoing>,
+    progress: Progress,
+}
+
+impl Departing {
+    pub(super) fn new(body: Outgoing, progress: Progress) -> Self {
+        Self { data: BodyDataStream::new(body), progress }
+    }
+}
+
+impl Stream for Departing {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = Pin::new(&mut self.data).poll_next(cx);
+        self.progress.note(next.is_pending());
+        next
+    }
+}
+
+/// The body of a response.
+pub(super) struct Arriving {
+    inner: reqwest::Body,
+    origin: Origin,
+    between_bytes: Duration,
+    /// Runs while a reader waits, and only then: a slow reader is not the server's fault.
+    deadline: Option<Pin<Box<Sleep>>>,
+    ended: bool,
+}
+
+impl Arriving {
+    pub(super) fn new(inner: reqwest::Body, origin: Origin, between_bytes: Duration) -> Self {
+        Self { inner, origin, between_bytes, deadline: None, ended: false }
+    }
+
+    fn overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        let between_bytes = self.between_bytes;
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(later(Instant::now(), between_bytes))));
+        deadline.as_mut().poll(cx).is_ready()
+    }
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.deadline = None;
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.ended = true;
+                Poll::Ready(Some(Err(of_body(&self.origin, &error))))
+            }
+            Poll::Ready(None) => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
+            Poll::Pending if self.overdue(cx) => {
+                self.ended = true;
+                Poll::Ready(Some(Err(Error::Timeout { authority: self.origin.authority(), stage: Stage::Body })))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

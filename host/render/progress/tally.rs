@@ -1,0 +1,235 @@
+//! What is known about the blobs of a pull: the sums that all forms of progress
+//! tell, and the sentences that two of them share.
+//!
+//! It does not write.
+
+use super::End;
+use crate::bindings::exports::wharf::images::images::{Event, Phase, Progress};
+use crate::render::{age, escape, names, size};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// A rate is measured over this time.
+const WINDOW: Duration = Duration::from_secs(8);
+/// Measurements are at least so far apart, which bounds their number.
+const SPACING: Duration = Duration::from_millis(250);
+/// Below this time a rate would be noise.
+const RATE_AFTER: Duration = Duration::from_millis(500);
+
+/// The blobs of a pull, each by its digest.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    blobs: HashMap<String, Blob>,
+    sums: Sums,
+    speed: Speed,
+}
+
+/// Where one blob stands.
+#[derive(Debug)]
+pub(super) struct Blob {
+    pub(super) size: u64,
+    pub(super) phase: Phase,
+    pub(super) received: u64,
+    /// When its download began, for the first time in this run.
+    started: Option<Duration>,
+    /// What came in this run.
+    fetched: u64,
+    speed: Speed,
+}
+
+/// Sums over all blobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    pub(super) blobs: u64,
+    /// Blobs that came in this run and are verified.
+    pub(super) complete: u64,
+    /// Blobs that were here before.
+    pub(super) present: u64,
+    /// Bytes of all blobs.
+    pub(super) size: u64,
+    /// Bytes of them that are here.
+    pub(super) received: u64,
+    /// Bytes that came in this run.
+    pub(super) fetched: u64,
+}
+
+impl Tally {
+    pub(super) fn sums(&self) -> Sums {
+        self.sums
+    }
+
+    /// Takes a report about a blob. Returns how the blob stands, and its phase
+    /// before if it was known.
+    pub(super) fn record(&mut self, report: &Progress, now: Duration) -> (&Blob, Option<Phase>) {
+        let Progress { blob: descriptor, phase, received } = report;
+        let (phase, received) = (*phase, *received);
+        let known = self.blobs.contains_key(&descriptor.digest);
+        let blob = self.blobs.entry(descriptor.digest.clone()).or_insert_with(|| {
+            // What an unfinished blob has when it is first heard of came in an
+            // earlier run; a finished one came at once.
+            let from_before = match phase {
+                Phase::Waiting | Phase::Downloading | Phase::Retrying | Phase::Present => received,
+                Phase::Verifying | Phase::Complete => 0,
+            };
+            self.sums.blobs += 1;
+            self.sums.size = self.sums.size.saturating_add(descriptor.size);
+            self.sums.received = self.sums.received.saturating_add(from_before);
+            let speed = Speed::default();
+            Blob { size: descriptor.size, phase, received: from_before, started: None, fetched: 0, speed }
+        });
+        let before = known.then_some(blob.phase);
+
+        // A retry may begin again at 0, so that the number can fall.
+        let came = received.saturating_sub(blob.received);
+        self.sums.received = self.sums.received.saturating_sub(blob.received).saturating_add(received);
+        self.sums.fetched = self.sums.fetched.saturating_add(came);
+        blob.fetched = blob.fetched.saturating_add(came);
+        blob.received = received;
+
+        let ended = |phase: Option<Phase>, which| u64::from(phase == Some(which));
+        for (sum, which) in [(&mut self.sums.complete, Phase::Complete), (&mut self.sums.present, Phase::Present)] {
+            *sum = sum.saturating_sub(ended(before, which)) + ended(Some(phase), which);
+        }
+        blob.phase = phase;
+
+        if blob.started.is_none() && matches!(phase, Phase::Downloading | Phase::Verifying | Phase::Complete) {
+            blob.started = Some(now);
+        }
+        if blob.started.is_some() {
+            blob.speed.record(blob.fetched, now);
+            self.speed.record(self.sums.fetched, now);
+        }
+        (blob, before)
+    }
+
+    /// Returns where a blob stands.
+    pub(super) fn blob(&self, digest: &str) -> Option<&Blob> {
+        self.blobs.get(digest)
+    }
+
+    /// As in `12.3MB of 45MB (27 %), 1.2MB/s, 28s left, 2 of 5 blobs`.
+    pub(super) fn totals(&self, now: Duration) -> String {
+        let Sums { blobs, complete, present, size, received, .. } = self.sums;
+        let percent = if size == 0 { 100 } else { u128::from(received.min(size)) * 100 / u128::from(size) };
+        let pace = pace(self.speed.rate(now), size.saturating_sub(received));
+        let (here, all) = (size::si(received), size::si(size));
+        format!("{here} of {all} ({percent} %){pace}, {} of {blobs} blobs", complete + present)
+    }
+
+    /// One sentence about the whole pull, unless no blob was heard of.
+    pub(super) fn summary(&self, end: End, now: Duration) -> Option<String> {
+        let Sums { blobs, complete, present, size, received, fetched } = self.sums;
+        if blobs == 0 {
+            return None;
+        }
+        let took = age::duration(now);
+        Some(match end {
+            End::Done if complete == 0 && fetched == 0 => format!("nothing to download, {present} here before"),
+            End::Done => {
+                let rate = average(fetched, now).map(|rate| format!(" ({})", size::rate(rate))).unwrap_or_default();
+                format!("{} in {took}{rate}: {complete} downloaded, {present} here before", size::si(fetched))
+            }
+            End::Failed | End::Interrupted => {
+                let word = if end == End::Failed { "stopped" } else { "interrupted" };
+                let (here, all) = (size::si(received), size::si(size));
+                format!("{word} after {took}: {here} of {all} are here, and the next pull continues there")
+            }
+        })
+    }
+}
+
+impl Blob {
+    /// As in `downloading 1.2MB of 3.6MB, 1.2MB/s, 2s left`.
+    pub(super) fn state(&self, now: Duration) -> String {
+        let (here, all) = (size::si(self.received), size::si(self.size));
+        match self.phase {
+            Phase::Downloading => {
+                let pace = pace(self.speed.rate(now), self.size.saturating_sub(self.received));
+                format!("downloading {here} of {all}{pace}")
+            }
+            phase => format!("{} {here} of {all}", super::word(phase)),
+        }
+    }
+
+    /// What to say about a blob that has come to this phase, if that is worth a
+    /// line that stays.
+    pub(super) fn news(&self, now: Duration) -> Option<String> {
+        let all = size::si(self.size);
+        match self.phase {
+            Phase::Waiting | Phase::Verifying => None,
+            Phase::Downloading if self.received == 0 => Some(format!("downloading {all}")),
+            Phase::Downloading => Some(format!("downloading {all}, {} are here", size::si(self.received))),
+            Phase::Retrying => Some(format!("trying again, {} of {all} are here", size::si(self.received))),
+            Phase::Present => Some(format!("here before, {all}")),
+            Phase::Complete => {
+                let took = now.saturating_sub(self.started.unwrap_or(now));
+                let rate =
+                    average(self.fetched, took).map(|rate| format!(" ({})", size::rate(rate))).unwrap_or_default();
+                Some(format!("complete, {all} in {}{rate}", age::duration(took)))
+            }
+        }
+    }
+}
+
+/// The measured bytes of the last [`WINDOW`].
+#[derive(Debug, Default)]
+struct Speed {
+    /// Invariant: in order of time, [`SPACING`] apart.
+    samples: VecDeque<(Duration, u64)>,
+    latest: u64,
+}
+
+impl Speed {
+    fn record(&mut self, total: u64, now: Duration) {
+        self.latest = total;
+        if self.samples.back().is_some_and(|(at, _)| now.saturating_sub(*at) < SPACING) {
+            return;
+        }
+        self.samples.push_back((now, total));
+        // One sample from before the window stays: the rate is measured from it.
+        while self.samples.get(1).is_some_and(|(at, _)| now.saturating_sub(*at) >= WINDOW) {
+            self.samples.pop_front();
+        }
+    }
+
+    /// Returns bytes a second, once that can be said. It falls to 0 when
+    /// nothing comes any more.
+    fn rate(&self, now: Duration) -> Option<u64> {
+        let before = |(at, _): &&(Duration, u64)| now.saturating_sub(*at) >= WINDOW;
+        let (at, total) = self.samples.iter().rev().find(before).or_else(|| self.samples.front())?;
+        average(self.latest.saturating_sub(*total), now.saturating_sub(*at))
+    }
+}
+
+fn average(bytes: u64, time: Duration) -> Option<u64> {
+    if time < RATE_AFTER {
+        return None;
+    }
+    Some(u64::try_from(u128::from(bytes) * 1000 / time.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// As in `, 1.2MB/s, 28s left`.
+fn pace(rate: Option<u64>, remaining: u64) -> String {
+    match rate {
+        None => String::new(),
+        Some(0) => format!(", {}", size::rate(0)),
+        Some(rate) => {
+            format!(", {}, {} left", size::rate(rate), age::duration(Duration::from_secs(remaining.div_ceil(rate))))
+        }
+    }
+}
+
+/// What to say about an event that is not about a blob's bytes, and is no
+/// warning.
+pub(super) fn announcement(event: &Event) -> Option<String> {
+    match event {
+        Event::Resolved((name, target)) => {
+            let kind = names::kind(&target.media_type);
+            Some(format!("{}: {kind} {}", escape::text(name), escape::text(&target.digest)))
+        }
+        Event::Selected((platform, manifest)) => {
+            Some(format!("{}: manifest {}", escape::text(platform), escape::text(&manifest.digest)))
+        }
+        Event::Progress(_) | Event::Warning(_) => None,
+    }
+}

@@ -1,0 +1,100 @@
+//! The directory of a store: its marker files, and the services that live in it.
+//!
+//! ```text
+//! <root>/               0700
+//! ├── version           the layout of this directory: `1`
+//! ├── oci-layout        blobs/ is where the OCI image layout has it
+//! ├── blobs/, ingest/   see `content`
+//! └── metadata.sqlite   see `metadata`
+//! ```
+//!
+//! There is no `index.json`: which image has which name is in the metadata, and
+//! two truths would drift apart.
+
+use crate::content::Content;
+use crate::metadata::Metadata;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+
+/// The layout that this code reads and writes.
+const VERSION: &str = "1\n";
+/// OCI image-spec, image-layout.md, “oci-layout file”.
+const OCI_LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
+/// More than any version has.
+const VERSION_BYTES_MAX: u64 = 64;
+
+/// What is kept in the directory.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Blobs and ingests.
+    pub content: Content,
+    /// Records.
+    pub metadata: Metadata,
+}
+
+/// Why a store does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The layout is another one.
+    #[error("the store has layout version `{found}`, and this wharf knows version `{}`", VERSION.trim_end())]
+    Version {
+        /// What the file `version` says.
+        found: String,
+    },
+    /// The blobs do not open.
+    #[error("the content does not open: {0}")]
+    Content(#[from] crate::content::Error),
+    /// The records do not open.
+    #[error("the metadata do not open: {0}")]
+    Metadata(#[from] crate::metadata::Error),
+    /// The operating system refused.
+    #[error("cannot {what}: {source}")]
+    Io {
+        /// What failed.
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Store {
+    /// Opens the store below `root`, and makes one if the directory is empty.
+    /// `path` is where `root` is: the database is opened by path.
+    pub fn open(root: &Dir, path: &Path) -> Result<Self, Error> {
+        let found = read_version(root).map_err(|source| Error::Io { what: "read `version`", source })?;
+        match found {
+            Some(found) if found == VERSION => {}
+            Some(found) => return Err(Error::Version { found: found.trim().escape_debug().to_string() }),
+            None => {
+                let write = |name, text| write_new(root, name, text);
+                write("oci-layout", OCI_LAYOUT)
+                    .and_then(|()| write("version", VERSION))
+                    .and_then(|()| root.open(".")?.sync_all())
+                    .map_err(|source| Error::Io { what: "set the store up", source })?;
+            }
+        }
+        Ok(Self { content: Content::open(root)?, metadata: Metadata::open(root, path)? })
+    }
+}
+
+fn read_version(root: &Dir) -> std::io::Result<Option<String>> {
+    let file = match root.open("version") {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = Vec::new();
+    file.take(VERSION_BYTES_MAX).read_to_end(&mut text)?;
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// Writes a file in one step: two processes that set a store up write the same.
+fn write_new(root: &Dir, name: &str, text: &str) -> std::io::Result<()> {
+    let temporary = format!(".{name}.{}", std::process::id());
+    let mut file =
+        root.open_with(&temporary, OpenOptions::new().write(true).create(true).truncate(true).mode(0o600))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    root.rename(&temporary, root, name)
+}

@@ -1,0 +1,26 @@
+//! The integration tests, as one binary. A map:
+//!
+//! - `boundary`: what the component can reach, and what it cannot.
+//! - `tables`: the tables of other projects, natively and inside the sandbox.
+//! - `contracts`: what each host service promises, on real files.
+//! - `network`, `credentials`: sockets and secrets, on loopback.
+//! - `verbs` over `memory`: the logic natively, on a host in memory.
+//! - `commands_text`: arguments and what is printed.
+//! - `stories`: the program against real registries, as a person uses it.
+//! - `tidy`: the rules that the sources keep.
+//! - `support`: registries, proxies and the program itself, for the others.
+
+#![allow(clippy::disallowed_methods, reason = "tests take the authority that they hand to the code under test")]
+#![allow(missing_docs, reason = "a test's name says what it is about")]
+
+mod boundary;
+mod commands_text;
+mod contracts;
+mod credentials;
+mod memory;
+mod network;
+mod stories;
+mod support;
+mod tables;
+mod tidy;
+mod verbs;

@@ -1,0 +1,190 @@
+//! Records in memory, with the optimistic transactions of `wit/metadata.wit`.
+//!
+//! A transaction sees the rows as they were at its first read. At the commit
+//! nothing may have been written since to any key or range that it read,
+//! missing rows and gaps included; writing the same value again is a change.
+
+use super::{Call, Memory};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+use wharf_component::{
+    host::{self, Result},
+    nouns::problem::ErrorCode,
+};
+
+/// The limit of a key, in bytes.
+const KEY_SIZE_BYTES_MAX: usize = 1024;
+
+/// Namespace and key.
+type Place = (String, String);
+
+/// What is recorded.
+pub(crate) type Rows = BTreeMap<Place, Vec<u8>>;
+
+/// All rows, and when each place was last written.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    rows: Rc<Rows>,
+    /// Deletions count as writes.
+    writes: BTreeMap<Place, u64>,
+    serial: u64,
+}
+
+impl Table {
+    pub(super) fn new(rows: Rows) -> Self {
+        Self { rows: Rc::new(rows), ..Self::default() }
+    }
+
+    pub(super) fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    pub(super) fn write(&mut self, place: Place, value: Option<Vec<u8>>) {
+        self.serial += 1;
+        self.writes.insert(place.clone(), self.serial);
+        let rows = Rc::make_mut(&mut self.rows);
+        match value {
+            Some(value) => rows.insert(place, value),
+            None => rows.remove(&place),
+        };
+    }
+}
+
+/// See `metadata.transaction`.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    memory: Memory,
+    view: RefCell<Option<View>>,
+    writes: RefCell<BTreeMap<Place, Option<Vec<u8>>>>,
+    gets: RefCell<BTreeSet<Place>>,
+    scans: RefCell<Vec<Scan>>,
+}
+
+/// The rows at the first read, and when that was.
+#[derive(Clone, Debug)]
+struct View {
+    rows: Rc<Rows>,
+    serial: u64,
+}
+
+/// A range that was read.
+#[derive(Debug)]
+struct Scan {
+    namespace: String,
+    prefix: String,
+    after: Option<String>,
+    /// The last key that was seen, or `None` if the range was read to its end.
+    last: Option<String>,
+}
+
+impl Transaction {
+    pub(super) fn new(memory: &Memory) -> Self {
+        Self {
+            memory: memory.clone(),
+            view: RefCell::default(),
+            writes: RefCell::default(),
+            gets: RefCell::default(),
+            scans: RefCell::default(),
+        }
+    }
+
+    fn view(&self) -> View {
+        let now = || {
+            let table = self.memory.inner.table.borrow();
+            View { rows: table.rows.clone(), serial: table.serial }
+        };
+        self.view.borrow_mut().get_or_insert_with(now).clone()
+    }
+
+    fn has_read(&self, place: &Place) -> bool {
+        self.gets.borrow().contains(place) || self.scans.borrow().iter().any(|scan| scan.covers(place))
+    }
+}
+
+impl Scan {
+    fn covers(&self, (namespace, key): &Place) -> bool {
+        *namespace == self.namespace
+            && key.starts_with(&self.prefix)
+            && self.after.as_ref().is_none_or(|after| key > after)
+            && self.last.as_ref().is_none_or(|last| key <= last)
+    }
+}
+
+fn in_range<'a>(
+    rows: &'a Rows,
+    namespace: &'a str,
+    prefix: &'a str,
+    after: Option<&'a str>,
+) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    rows.range((namespace.to_owned(), prefix.to_owned())..)
+        .take_while(move |((space, key), _)| space == namespace && key.starts_with(prefix))
+        .filter(move |((_, key), _)| after.is_none_or(|after| key.as_str() > after))
+        .map(|((_, key), value)| (key.as_str(), value.as_slice()))
+}
+
+impl host::Transaction for Transaction {
+    async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>> {
+        self.memory.before(Call::Get)?;
+        let place = (namespace.to_owned(), key.to_owned());
+        if let Some(written) = self.writes.borrow().get(&place) {
+            return Ok(written.clone());
+        }
+        let value = self.view().rows.get(&place).cloned();
+        self.gets.borrow_mut().insert(place);
+        Ok(value)
+    }
+
+    async fn scan(
+        &self,
+        namespace: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, Vec<u8>)>> {
+        self.memory.before(Call::Scan)?;
+        let limit = limit as usize;
+        let mut merged = Rows::clone(&self.view().rows);
+        for (place, value) in self.writes.borrow().iter() {
+            match value {
+                Some(value) => merged.insert(place.clone(), value.clone()),
+                None => merged.remove(place),
+            };
+        }
+        let found: Vec<_> = in_range(&merged, namespace, prefix, after)
+            .take(limit)
+            .map(|(key, value)| (key.to_owned(), value.to_vec()))
+            .collect();
+        self.scans.borrow_mut().push(Scan {
+            namespace: namespace.to_owned(),
+            prefix: prefix.to_owned(),
+            after: after.map(str::to_owned),
+            last: found.last().filter(|_| found.len() == limit).map(|(key, _)| key.clone()),
+        });
+        Ok(found)
+    }
+
+    fn put(&self, namespace: &str, key: &str, value: Vec<u8>) {
+        assert!(key.len() <= KEY_SIZE_BYTES_MAX, "the key `{key}` is longer than {KEY_SIZE_BYTES_MAX} bytes");
+        self.writes.borrow_mut().insert((namespace.to_owned(), key.to_owned()), Some(value));
+    }
+
+    fn delete(&self, namespace: &str, key: &str) {
+        self.writes.borrow_mut().insert((namespace.to_owned(), key.to_owned()), None);
+    }
+
+    async fn commit(self) -> Result<()> {
+        self.memory.before(Call::Commit)?;
+        let mut table = self.memory.inner.table.borrow_mut();
+        let seen = self.view.borrow().as_ref().map_or(u64::MAX, |view| view.serial);
+        if table.writes.iter().any(|(place, &serial)| serial > seen && self.has_read(place)) {
+            return Err(ErrorCode::Conflict);
+        }
+        for (place, value) in self.writes.into_inner() {
+            table.write(place, value);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,222 @@
+//! A machine in memory: the `Host` of the native tests.
+//!
+//! It is deterministic: one thread, virtual time, seeded random numbers. It is
+//! honest where a verb could tell the difference: ingests survive a restart,
+//! transactions conflict, pins refuse a removal, a body that was cut short just
+//! ends. It does not extract layers and asks no token server.
+
+pub(crate) mod clock;
+pub(crate) mod content;
+pub(crate) mod metadata;
+pub(crate) mod network;
+pub(crate) mod registry;
+pub(crate) mod stream;
+
+use clock::{Clock, DAWN};
+use content::{Blob, Content, Disk, Ingest};
+use metadata::{Rows, Table, Transaction};
+use network::{Grant, Network};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    future::Future,
+    rc::Rc,
+};
+use stream::Stream;
+use wharf_component::{
+    host::{Challenge, Host, HttpError, Origin, Request, Response, Result},
+    nouns::{digest::Digest, problem::ErrorCode},
+};
+
+/// One machine. Cloning it gives the same machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Memory {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    clock: Clock,
+    content: Rc<Content>,
+    table: RefCell<Table>,
+    network: Rc<Network>,
+    dice: Cell<u64>,
+    traps: RefCell<Vec<Trap>>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+/// The host calls at which a test can interfere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// `content.open`.
+    Open,
+    /// `content.ingest.append`.
+    Append,
+    /// `content.ingest.commit`.
+    CommitIngest,
+    /// `metadata.transaction.get`.
+    Get,
+    /// `metadata.transaction.scan`.
+    Scan,
+    /// `metadata.transaction.commit`.
+    Commit,
+}
+
+/// What happens right before a call, and whether the call fails then.
+type Interference = Box<dyn FnOnce(&Memory) -> Result<()>>;
+
+struct Trap {
+    call: Call,
+    act: Interference,
+}
+
+/// Everything that outlives a process: for comparing before and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    /// Blobs and ingests.
+    pub(crate) disk: Disk,
+    /// Records.
+    pub(crate) rows: Rows,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::with(Disk::default(), Rows::default(), Rc::default(), Clock::default())
+    }
+}
+
+impl Memory {
+    fn with(disk: Disk, rows: Rows, network: Rc<Network>, clock: Clock) -> Self {
+        let content = Rc::new(Content::new(disk));
+        let (table, dice) = (RefCell::new(Table::new(rows)), Cell::new(0x5eed));
+        Self { inner: Rc::new(Inner { clock, content, table, network, dice, traps: RefCell::default() }) }
+    }
+
+    /// The machine after a power cut: what was durable is there, nothing is held.
+    pub(crate) fn restart(self) -> Self {
+        let Snapshot { disk, rows } = self.snapshot();
+        Self::with(disk, rows, self.inner.network.clone(), self.inner.clock.clone())
+    }
+
+    /// What is durable now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot { disk: self.inner.content.disk.borrow().clone(), rows: self.inner.table.borrow().rows().clone() }
+    }
+
+    /// Runs a call to its end, in virtual time.
+    pub(crate) fn run<F: Future>(&self, future: F) -> F::Output {
+        self.inner.clock.run(future)
+    }
+
+    /// This machine's time.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// This machine's store.
+    pub(crate) fn content(&self) -> &Content {
+        &self.inner.content
+    }
+
+    /// This machine's network.
+    pub(crate) fn network(&self) -> &Rc<Network> {
+        &self.inner.network
+    }
+
+    /// Writes a row behind everybody's back, as another process does.
+    pub(crate) fn write_row(&self, namespace: &str, key: &str, value: &[u8]) {
+        let place = (namespace.to_owned(), key.to_owned());
+        self.inner.table.borrow_mut().write(place, Some(value.to_vec()));
+    }
+
+    /// Adds blobs, as another process does.
+    pub(crate) fn import(&self, blobs: BTreeMap<String, Rc<[u8]>>) {
+        self.inner.content.disk.borrow_mut().blobs.extend(blobs);
+    }
+
+    /// Does `act` right before the next `call`, once. The call fails if it does.
+    /// Several for one call are used up one by one, oldest first.
+    pub(crate) fn interfere(&self, call: Call, act: impl FnOnce(&Memory) -> Result<()> + 'static) {
+        self.inner.traps.borrow_mut().push(Trap { call, act: Box::new(act) });
+    }
+
+    fn before(&self, call: Call) -> Result<()> {
+        let position = self.inner.traps.borrow().iter().position(|trap| trap.call == call);
+        match position {
+            Some(position) => {
+                let trap = self.inner.traps.borrow_mut().remove(position);
+                (trap.act)(self)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Host for Memory {
+    type Stream = Stream;
+    type Ingest = Ingest;
+    type Blob = Blob;
+    type Transaction = Transaction;
+    type Grant = Grant;
+
+    async fn open(&self, digest: &Digest) -> Result<Blob> {
+        self.before(Call::Open)?;
+        self.inner.content.open(digest)
+    }
+
+    async fn ingest(&self, name: &str) -> Result<Ingest> {
+        self.inner.content.hold(self, name).await
+    }
+
+    fn stream(&self, bytes: Vec<u8>) -> Stream {
+        content::literal(&self.inner.clock, bytes)
+    }
+
+    async fn collect(&self, mut stream: Stream, limit: u64) -> Result<Vec<u8>> {
+        let mut all = Vec::new();
+        while let Some(chunk) = stream.next(usize::MAX).await {
+            all.extend(chunk);
+            if all.len() as u64 > limit {
+                return Err(ErrorCode::TooLarge(limit));
+            }
+        }
+        Ok(all)
+    }
+
+    async fn begin(&self) -> Result<Transaction> {
+        Ok(Transaction::new(self))
+    }
+
+    async fn authorize(&self, registry: &Origin, _challenge: &Challenge) -> Result<Grant> {
+        self.inner.network.authorize(registry)
+    }
+
+    async fn send(&self, request: Request) -> std::result::Result<Response<Stream>, HttpError> {
+        self.inner.network.clone().send(&self.inner.clock, request).await
+    }
+
+    fn now(&self) -> i64 {
+        DAWN + i64::try_from(self.inner.clock.now_ms() / 1000).expect("virtual time is short")
+    }
+
+    fn uptime_ms(&self) -> u64 {
+        self.inner.clock.now_ms()
+    }
+
+    async fn sleep(&self, ms: u64) {
+        self.inner.clock.sleep(ms).await;
+    }
+
+    fn random(&self) -> u64 {
+        // SplitMix64: the constants are the generator.
+        let state = self.inner.dice.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.inner.dice.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}

@@ -1,0 +1,117 @@
+//! The network in memory: services by authority, and a log of every request.
+//!
+//! It answers in virtual time. It knows no protocol above HTTP; a registry is
+//! one such service, in [`super::registry`].
+
+use super::{
+    clock::Clock,
+    stream::{Fault, Pace, Stream},
+};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use wharf_component::{
+    host::{self, HttpError, Method, Origin, Request, Response, Result},
+    nouns::problem::ErrorCode,
+};
+
+/// Milliseconds from a request to its head.
+const ROUND_TRIP_MS: u64 = 20;
+
+/// What a service sends back.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    /// As in 200.
+    pub(crate) status: u16,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    /// All of the body, also for HEAD, which does not send it.
+    pub(crate) body: Rc<[u8]>,
+    /// How the body comes.
+    pub(crate) pace: Pace,
+    /// What goes wrong with it.
+    pub(crate) fault: Option<Fault>,
+}
+
+impl Answer {
+    /// An answer with a body of this type.
+    pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Rc<[u8]>>) -> Self {
+        let body = body.into();
+        let headers = vec![
+            ("content-type".to_owned(), content_type.to_owned()),
+            ("content-length".to_owned(), body.len().to_string()),
+        ];
+        Self { status, headers, body, pace: Pace::default(), fault: None }
+    }
+
+    /// The same with one more header.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+type Service = Rc<dyn Fn(&Request) -> std::result::Result<Answer, HttpError>>;
+
+/// Everything that can be reached.
+#[derive(Default)]
+pub(crate) struct Network {
+    services: RefCell<BTreeMap<String, Service>>,
+    log: RefCell<Vec<Request>>,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network").field("log", &self.log).finish_non_exhaustive()
+    }
+}
+
+impl Network {
+    /// Puts a service at an authority.
+    pub(crate) fn serve(
+        &self,
+        authority: &str,
+        service: impl Fn(&Request) -> std::result::Result<Answer, HttpError> + 'static,
+    ) {
+        self.services.borrow_mut().insert(authority.to_owned(), Rc::new(service));
+    }
+
+    /// Method and path of every request since the last call.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let name = |method| match method {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+        };
+        self.log.borrow_mut().drain(..).map(|request| format!("{} {}", name(request.method), request.path)).collect()
+    }
+
+    pub(super) async fn send(
+        self: Rc<Self>,
+        clock: &Clock,
+        request: Request,
+    ) -> std::result::Result<Response<Stream>, HttpError> {
+        self.log.borrow_mut().push(request.clone());
+        clock.sleep(ROUND_TRIP_MS).await;
+        let service = self.services.borrow().get(&request.origin.authority).cloned().ok_or(HttpError::Name)?;
+        let answer = service(&request)?;
+        let body: Rc<[u8]> = if request.method == Method::Head { Rc::from([]) } else { answer.body };
+        let body = Stream::new(clock, body, answer.pace, answer.fault);
+        Ok(Response { status: answer.status, headers: answer.headers, end: body.end(), body })
+    }
+
+    pub(super) fn authorize(&self, _registry: &Origin) -> Result<Grant> {
+        Err(ErrorCode::NotFound)
+    }
+}
+
+/// See `credentials.grant`. Nobody has a login here, so none is ever made.
+#[derive(Debug)]
+pub(crate) enum Grant {}
+
+impl host::Grant for Grant {
+    fn id(&self) -> String {
+        match *self {}
+    }
+
+    fn anonymous(&self) -> bool {
+        match *self {}
+    }
+}

@@ -1,0 +1,28 @@
+//! The program against real registries, as a person uses it.
+
+mod broken;
+mod logins;
+mod pulls;
+mod text;
+
+use crate::support::docker_registry::{Access, DockerRegistry};
+use crate::support::wharf::Wharf;
+use tempfile::TempDir;
+
+/// wharf on an empty store.
+fn wharf() -> (TempDir, Wharf) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let wharf = Wharf::new(directory.path());
+    (directory, wharf)
+}
+
+/// A registry that anybody may use.
+fn open_registry() -> DockerRegistry {
+    DockerRegistry::start(Access::Open)
+}
+
+/// Parses what a command printed.
+#[track_caller]
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
