@@ -31,6 +31,8 @@ pub trait Host {
 
     /// See `content.open`.
     async fn open(&self, digest: &Digest) -> Result<Self::Blob>;
+    /// See `content.sync`.
+    async fn sync(&self) -> Result<()>;
     /// See `content.begin`. `name` is unique on the machine, not in a namespace.
     async fn ingest(&self, name: &str) -> Result<Self::Ingest>;
     /// Turns literal bytes into a stream, for [`Ingest::append`] and uploads.

@@ -103,6 +103,14 @@ impl Content {
         }
     }
 
+    /// Makes every blob that is visible now durable under its name. A commit does so for its own blob; this is for what
+    /// [`Content::blob`] found, which a process may have committed that died a moment before its own sync.
+    pub fn sync(&self) -> Result<(), Error> {
+        [&self.store.sha256, &self.store.sha512, &self.store.blobs, &self.store.root]
+            .into_iter()
+            .try_for_each(|directory| directory.sync().map_err(Error::io("cannot sync a directory of blobs")))
+    }
+
     /// Makes the name of the blob `digest` durable, and the way that leads to it.
     ///
     /// The directories above are synced by the first commit rather than by `open`: a process that only reads pays

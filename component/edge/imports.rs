@@ -70,6 +70,10 @@ impl Host for Imports {
         Ok(content::open(digest.to_string()).await?)
     }
 
+    async fn sync(&self) -> Result<()> {
+        Ok(content::sync().await?)
+    }
+
     async fn ingest(&self, name: &str) -> Result<Self::Ingest> {
         Ok(content::begin(name.to_owned()).await?)
     }

@@ -91,7 +91,7 @@ impl<H: Host> Repository<'_, H> {
         if self.is_anonymous() {
             (format!("`{name}` does not exist, or it takes a login to read it"), Some(self.login()))
         } else {
-            (format!("`{name}` does not exist, or the login that was used may not read it"), Some(self.login()))
+            (format!("the login was rejected, or it may not read `{name}`, or that does not exist"), Some(self.login()))
         }
     }
 

@@ -12,7 +12,7 @@
 use super::{
     choose::{self, Wishes},
     contract::{Caller, PullOptions, PullPlan, Pulled},
-    failing::{because, fail, invalid, problem},
+    failing::{because, fail, invalid, problem, try_this},
     fetch,
     library::picture,
     listen::{Board, Listener, accompany},
@@ -52,8 +52,10 @@ pub async fn pull<H: Host>(
         let call = Call::new(host, caller, reference, options, &board)?;
         if options.all_tags { call.pull_tags().await } else { Ok(vec![call.pull(call.name.clone()).await?]) }
     };
-    let stopped =
-        || fail(ErrorCode::Cancelled, "the caller stopped the pull; what has arrived is kept for the next one");
+    let stopped = || {
+        let failure = fail(ErrorCode::Cancelled, "the caller stopped the pull; what has arrived is kept");
+        try_this(failure, format!("`wharf pull {reference}` continues where it stopped"))
+    };
     accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped())).map_err(problem(title(reference)))
 }
 

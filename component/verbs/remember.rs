@@ -47,6 +47,7 @@ pub(super) async fn remember<H: Host>(
         // Held until the commit: what is recorded must not be collected meanwhile.
         let (record, _held) = merge(host, plan, before).await?;
         records.put(&plan.name, &record)?;
+        host.sync().await?;
         match records.commit().await {
             Ok(()) => return Ok(record),
             Err(ErrorCode::Conflict) => {}
@@ -84,6 +85,11 @@ async fn merge<H: Host>(
             held.extend(handles);
         }
     }
+    // In the order of the index, whatever was pulled first.
+    platforms.sort_by_key(|present| {
+        let place = plan.offered.iter().position(|digest| *digest == present.manifest.digest);
+        place.unwrap_or(usize::MAX)
+    });
     let now = host.now();
     let mut record = ImageRecord {
         target: plan.target.clone(),

@@ -79,6 +79,11 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
         }
     }
 
+    async fn sync(store: &Accessor<T, Self>) -> Answer<()> {
+        let content = store.content("content.sync");
+        blocking(move || content.sync()).await
+    }
+
     async fn begin(store: &Accessor<T, Self>, name: String) -> Answer<Resource<Ingest>> {
         let content = store.content("content.begin");
         let mut wait = WAIT_MIN;

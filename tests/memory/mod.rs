@@ -54,6 +54,8 @@ impl std::fmt::Debug for Inner {
 pub(crate) enum Call {
     /// `content.open`.
     Open,
+    /// `content.sync`.
+    Sync,
     /// `content.ingest.append`.
     Append,
     /// `content.ingest.commit`.
@@ -166,6 +168,10 @@ impl Host for Memory {
     async fn open(&self, digest: &Digest) -> Result<Blob> {
         self.before(Call::Open)?;
         self.inner.content.open(digest)
+    }
+
+    async fn sync(&self) -> Result<()> {
+        self.before(Call::Sync)
     }
 
     async fn ingest(&self, name: &str) -> Result<Ingest> {

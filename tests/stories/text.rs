@@ -59,7 +59,7 @@ fn wrong_arguments_teach() {
         assert!(output.stderr.contains(part), "{arguments:?}: {}", output.stderr);
     }
     for (arguments, parts) in [
-        (&["pull", "-q", "UPPER/case"][..], ["error: cannot pull `UPPER/case`", "lower"]),
+        (&["pull", "-q", "lower/UPPER"][..], ["error: cannot pull `lower/UPPER`", "lower"]),
         (&["pull", "-q", "--platform", "a/b/c/d/e", "127.0.0.1:1/x"], ["error: ", "a/b/c/d/e"]),
         (&["images", "--filter", "color=red"], ["error: cannot list the images", "reference"]),
         (&["inspect", "nothing/here"], ["error: ", "nothing/here"]),

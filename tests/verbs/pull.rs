@@ -171,6 +171,19 @@ fn a_conflict_is_read_again_and_retried() {
     assert_eq!(platforms, [built[0].config.clone(), built[1].config.clone()], "what the other one wrote is kept");
 }
 
+/// What was found here may have been committed by a process that died before it
+/// made the name durable, so a record waits for a sync of its own.
+#[test]
+fn a_record_is_not_written_before_the_blobs_are_durable() {
+    let world = World::new();
+    world.image("library/app", Some("1"), Recipe::default());
+    world.memory.interfere(Call::Sync, |_| Err(ErrorCode::NoSpace));
+    assert_eq!(world.pull("app:1", &options()).unwrap_err().code, ErrorCode::NoSpace);
+    assert_eq!(world.record("docker.io/library/app:1"), None);
+    world.pull("app:1", &options()).unwrap();
+    assert!(world.record("docker.io/library/app:1").is_some());
+}
+
 #[test]
 fn conflicts_without_end_are_given_up() {
     let world = World::new();
