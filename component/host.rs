@@ -33,6 +33,8 @@ pub trait Host {
     async fn open(&self, digest: &Digest) -> Result<Self::Blob>;
     /// See `content.sync`.
     async fn sync(&self) -> Result<()>;
+    /// See `content.remove`.
+    async fn remove(&self, digest: &Digest) -> Result<()>;
     /// See `content.begin`. `name` is unique on the machine, not in a namespace.
     async fn ingest(&self, name: &str) -> Result<Self::Ingest>;
     /// Turns literal bytes into a stream, for [`Ingest::append`] and uploads.
@@ -189,9 +191,9 @@ pub struct Response<S> {
 /// Why no whole response came.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
-    /// The name does not resolve.
-    #[error("the name does not resolve")]
-    Name,
+    /// The name does not resolve, and what the resolver says about it.
+    #[error("the name does not resolve: {0}")]
+    Name(String),
     /// Nothing listens there, or no route leads there.
     #[error("no connection: {0}")]
     Connect(String),

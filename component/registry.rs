@@ -34,7 +34,10 @@ pub use endpoint::Access;
 pub use failure::Failure;
 pub use manifest::{Fetched, MANIFEST_BYTES_MAX};
 
-use crate::{host::Host, nouns::reference::Reference};
+use crate::{
+    host::{Host, Origin},
+    nouns::reference::Reference,
+};
 use endpoint::Endpoint;
 use futures_util::lock::Mutex;
 use std::{cell::RefCell, fmt, rc::Rc};
@@ -51,6 +54,11 @@ pub struct Repository<'h, H: Host> {
     grant: RefCell<Option<Rc<H::Grant>>>,
     /// Held by the call that answers a challenge.
     renewal: Mutex<()>,
+    /// Who has answered so far, as far as it is remembered: their names are
+    /// spelled right.
+    answered: RefCell<Vec<Origin>>,
+    /// Who is told what a person should know while a call goes on.
+    voice: Box<dyn Fn(String) + 'h>,
 }
 
 impl<'h, H: Host> Repository<'h, H> {
@@ -63,7 +71,17 @@ impl<'h, H: Host> Repository<'h, H> {
             path: reference.path().to_owned(),
             grant: RefCell::new(None),
             renewal: Mutex::new(()),
+            answered: RefCell::default(),
+            voice: Box::new(|_| {}),
         }
+    }
+
+    /// Has `voice` told, a sentence at a time, what a person should know while
+    /// a call goes on, as that it waits. Nobody is told otherwise. What is said
+    /// about a blob goes to its [`Watch`].
+    #[must_use]
+    pub fn with_voice(self, voice: impl Fn(String) + 'h) -> Self {
+        Repository { voice: Box::new(voice), ..self }
     }
 }
 

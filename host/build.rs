@@ -2,6 +2,8 @@
 //! leaves the result for `engine` to embed, so that the binary carries no
 //! compiler.
 
+#![allow(clippy::disallowed_methods, reason = "a build script starts cargo and reads what it made")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -38,8 +40,9 @@ fn build(out: &Path) -> PathBuf {
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
         .env("CARGO_PROFILE_RELEASE_DEBUG", "none")
         .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
-        // Flags and wrappers of the outer build are for another machine.
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // Flags and wrappers of the outer build are for another machine. An empty value outranks `RUSTFLAGS` and
+        // every configuration file.
+        .env("CARGO_ENCODED_RUSTFLAGS", "")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .env_remove("RUSTC_WRAPPER")
         .status()

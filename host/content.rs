@@ -53,10 +53,11 @@ use cap_std::fs::Dir;
 
 pub use self::blob::{Blob, READ_BYTES_MAX, Reader};
 pub use self::error::Error;
-pub use self::ingest::{Ingest, Key, NAME_BYTES_MAX};
-pub use self::listing::Unfinished;
+pub use self::ingest::{Ingest, Key, NAME_BYTES_MAX, Run, Turn};
+pub use self::listing::{ENTRIES_MAX, Unfinished};
 
 use self::directory::Directory;
+use self::ingest::Queues;
 use crate::hash::{Algorithm, Digest};
 
 /// The content store of one directory. Clones are the same store; so are other processes that opened the directory.
@@ -72,6 +73,7 @@ struct Store {
     sha256: Directory,
     sha512: Directory,
     ingest: Directory,
+    queues: Queues,
     /// Whether this process has made the directories themselves durable.
     anchored: AtomicBool,
 }
@@ -91,8 +93,8 @@ impl Content {
         let sha256 = private(&blobs, Algorithm::Sha256.name())?;
         let sha512 = private(&blobs, Algorithm::Sha512.name())?;
         let ingest = private(&root, "ingest")?;
-        let anchored = AtomicBool::new(false);
-        Ok(Self { store: Arc::new(Store { root, blobs, sha256, sha512, ingest, anchored }) })
+        let (queues, anchored) = (Queues::default(), AtomicBool::new(false));
+        Ok(Self { store: Arc::new(Store { root, blobs, sha256, sha512, ingest, queues, anchored }) })
     }
 
     /// The directory that holds the blobs of `digest`'s algorithm.

@@ -5,9 +5,9 @@
 //! nobody but the ledger of [`network`](crate::network), which sends it to one origin.
 //!
 //! ```text
-//! challenge ─► realm rule ─► login ─► cache ─► token request ─► ledger ─► grant (an id)
-//!              may secrets    of documents      answer ≤ 64 KiB  header `authorization`
-//!              go there?                                         for exactly one origin
+//! challenge ─► login ──────► realm rule ─► cache ─► token request ─► ledger ─► grant (an id)
+//!              of documents, may it go              answer ≤ 64 KiB  header `authorization`
+//!              if named      there?                                  for exactly one origin
 //! ```
 //!
 //! | module | what it holds |
@@ -29,10 +29,10 @@ mod token;
 use crate::network::grants::Entitlement;
 use crate::network::{Network, Origin};
 use cache::{Cache, Key};
-use realm::Realms;
+use realm::{Realms, Visitor};
 use std::sync::Arc;
 use std::time::Instant;
-use store::Store;
+use store::{Found, Store};
 
 /// The most scopes that one challenge may ask for.
 pub const SCOPES_MAX: usize = 32;
@@ -45,8 +45,8 @@ pub const PARAMETER_BYTES_MAX: usize = 2048;
 pub struct Settings {
     /// The documents with logins, the most important first.
     pub documents: Vec<Document>,
-    /// Token servers that a registry may name although they are on another host: pairs of the registry's host and the
-    /// token server's, as in `registry.example.com` and `gitlab.example.com`. The usual ones are known.
+    /// Token servers that get the login for a registry although they are on another host: pairs of the registry's host
+    /// and the token server's, as in `registry.example.com` and `gitlab.example.com`. The usual ones are known.
     pub realms: Vec<(String, String)>,
     /// What time it is.
     pub clock: Clock,
@@ -203,9 +203,13 @@ pub enum Error {
 }
 
 /// The credentials of one user. Cheap to clone; clones share the cache.
+///
+/// A login is used only for a registry that somebody [`named`](Self::named): who asks for a grant may be acting on what
+/// another registry said.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     shared: Arc<Shared>,
+    named: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -218,16 +222,26 @@ struct Shared {
 }
 
 impl Credentials {
-    /// Reads the documents. One that cannot be read is reported by the first call that would need it.
+    /// Reads the documents. One that cannot be read is reported by the first call that would need it. No registry is
+    /// named yet.
     ///
     /// Fails with [`Error::Settings`] if an entry of `realms` is not a pair of hosts.
     pub fn new(settings: Settings, network: Network) -> Result<Self, Error> {
         let Settings { documents, realms, clock } = settings;
         let (store, realms) = (Store::new(documents), Realms::new(&realms)?);
-        Ok(Self { shared: Arc::new(Shared { network, store, realms, cache: Cache::default(), clock }) })
+        let shared = Shared { network, store, realms, cache: Cache::default(), clock };
+        Ok(Self { shared: Arc::new(shared), named: None })
     }
 
-    /// Answers a challenge of `registry`, from the cache or by a token request.
+    /// Returns the same credentials for somebody who asked for the registry at `authority`, as in
+    /// `registry-1.docker.io` or `registry.lan:5000`, and for no other.
+    #[must_use]
+    pub fn named(&self, authority: &str) -> Self {
+        Self { shared: self.shared.clone(), named: Some(authority.into()) }
+    }
+
+    /// Answers a challenge of `registry`, from the cache or by a token request. If `registry` is not the one that was
+    /// named, it is answered as if there were no login, and a challenge that needs one is denied.
     ///
     /// A token that the registry answered with 401 is not used again: asking once more makes a new token request.
     /// Equal wishes at the same time make one request.
@@ -240,6 +254,10 @@ impl Credentials {
 
     fn basic(&self, registry: &Origin) -> Result<Grant, Error> {
         let not_found = || Error::NotFound { registry: registry.authority() };
+        if !self.is_named(registry) {
+            let why = format!("`{registry}` wants a login, and was not asked for by name");
+            return Err(Error::Denied { why });
+        }
         let found = self.shared.store.find(registry, None)?.ok_or_else(not_found)?;
         let login = found.login.password.as_ref().ok_or_else(not_found)?;
         let authorization = token::basic(login).ok_or_else(not_found)?;
@@ -248,11 +266,11 @@ impl Credentials {
     }
 
     async fn bearer(&self, registry: &Origin, bearer: &Bearer) -> Result<Grant, Error> {
-        let Shared { network, store, realms, cache, clock } = &*self.shared;
+        let Shared { network, realms, cache, clock, .. } = &*self.shared;
         check_limits(registry, bearer)?;
-        let realm = realms.check(registry, &bearer.realm)?;
-        let repository = bearer.scopes.iter().find_map(|scope| repository(scope));
-        let found = store.find(registry, repository)?;
+        let found = self.login(registry, &bearer.scopes)?;
+        let visitor = if found.is_some() { Visitor::LoggedIn } else { Visitor::Anonymous };
+        let realm = realms.check(registry, &bearer.realm, visitor)?;
 
         // A token that the user put into the document takes the place of the token request.
         if let Some(found) = &found
@@ -286,6 +304,19 @@ impl Credentials {
         let token = cache.get(key, clock, token::request(network, wish)).await?;
         let entitlement = network.grants().enter(registry.clone(), token.authorization, token.refused);
         Ok(Grant { entitlement, anonymous: found.is_none() })
+    }
+
+    /// Finds the login for a repository that the scopes name.
+    fn login(&self, registry: &Origin, scopes: &[String]) -> Result<Option<Found<'_>>, Error> {
+        if !self.is_named(registry) {
+            return Ok(None);
+        }
+        self.shared.store.find(registry, scopes.iter().find_map(|scope| repository(scope)))
+    }
+
+    fn is_named(&self, registry: &Origin) -> bool {
+        let named = self.named.as_deref().and_then(|named| Origin::new(registry.is_secure(), named).ok());
+        named.as_ref() == Some(registry)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod state;
 pub use crossings::Crossings;
 pub use deny::is_granted;
 pub use limits::Limits;
+pub(crate) use limits::{Budget, Share};
 pub use state::Services;
 
 use crate::bindings::{Manager, ManagerPre};

@@ -1,6 +1,8 @@
 //! The exports of the component as Rust calls, for the CLI and for embedders.
 //! Each call gets a store of its own. Nothing is decided here.
 
+mod named;
+
 pub use crate::bindings::exports::wharf::images::images::{
     Caller, Event, Image, Listing, Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, Pulled, Step,
     Wanted,
@@ -79,7 +81,7 @@ impl Wharf {
     /// See `images.entries` in `wit/images.wit`.
     pub async fn entries(&self, caller: &Caller, filters: &[String]) -> Result<Listing, Failure> {
         let (caller, filters) = (caller.clone(), filters.to_vec());
-        self.call("entries", async |accessor, manager| {
+        self.call(&self.services, "entries", async |accessor, manager| {
             manager.wharf_images_images().call_entries(accessor, caller, filters).await
         })
         .await
@@ -94,7 +96,7 @@ impl Wharf {
         manifests: bool,
     ) -> Result<String, Failure> {
         let (caller, reference, platform) = (caller.clone(), reference.to_owned(), platform.map(str::to_owned));
-        self.call("inspect", async |accessor, manager| {
+        self.call(&self.services, "inspect", async |accessor, manager| {
             manager.wharf_images_images().call_inspect(accessor, caller, reference, platform, manifests).await
         })
         .await
@@ -108,7 +110,7 @@ impl Wharf {
         platform: Option<&str>,
     ) -> Result<Vec<Step>, Failure> {
         let (caller, reference, platform) = (caller.clone(), reference.to_owned(), platform.map(str::to_owned));
-        self.call("history", async |accessor, manager| {
+        self.call(&self.services, "history", async |accessor, manager| {
             manager.wharf_images_images().call_history(accessor, caller, reference, platform).await
         })
         .await
@@ -121,9 +123,9 @@ impl Wharf {
         reference: &str,
         options: &PullOptions,
     ) -> Result<Vec<PullPlan>, Failure> {
-        self.allow_named_registry(reference);
+        let services = self.services_for(reference);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
-        self.call("plan-pull", async |accessor, manager| {
+        self.call(&services, "plan-pull", async |accessor, manager| {
             manager.wharf_images_images().call_plan_pull(accessor, caller, reference, options).await
         })
         .await
@@ -139,9 +141,9 @@ impl Wharf {
         stop: &CancellationToken,
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Vec<Pulled>, Failure> {
-        self.allow_named_registry(reference);
+        let services = self.services_for(reference);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
-        self.call("pull", async |accessor, manager| {
+        self.call(&services, "pull", async |accessor, manager| {
             let (events, outcome) =
                 manager.wharf_images_images().call_pull(accessor, caller, reference, options).await?;
             let (event_sender, mut event_receiver) = mpsc::channel(EVENTS_MAX);
@@ -165,13 +167,14 @@ impl Wharf {
         .await
     }
 
-    /// Runs one export in a store of its own.
+    /// Runs one export in a store of its own, on these services.
     async fn call<R>(
         &self,
+        services: &Services,
         export: &'static str,
         run: impl AsyncFnOnce(&Accessor<State>, &Manager) -> wasmtime::Result<Result<R, Problem>>,
     ) -> Result<R, Failure> {
-        let Session { mut store, manager } = self.engine.session(&self.services, &self.limits).await?;
+        let Session { mut store, manager } = self.engine.session(services, &self.limits).await?;
         let answer = store.run_concurrent(async |accessor| run(accessor, &manager).await).await.flatten();
         if let Some(observer) = &self.observer {
             observer(export, store.data().crossings());
@@ -179,14 +182,16 @@ impl Wharf {
         answer?.map_err(Failure::Problem)
     }
 
-    /// Lets the network reach the registry that the person typed, also on this
-    /// machine or in a private network. The component's word would not do: it
-    /// has read what registries say.
-    fn allow_named_registry(&self, reference: &str) {
-        if let Some((first, _)) = reference.split_once('/') {
-            // What is no authority is the name of a repository, and allows nothing.
-            let _ = self.services.network.allow(first);
-        }
+    /// Returns the services for a call about `reference`: the network may reach
+    /// the registry that the person typed, also on this machine or in a private
+    /// network, and logins are used for that registry alone. The component's
+    /// word would not do: it has read what registries say.
+    fn services_for(&self, reference: &str) -> Services {
+        let registry = named::registry(reference);
+        // What is no authority allows nothing, and the component says what is wrong with it.
+        let _ = self.services.network.allow(registry);
+        let credentials = self.services.credentials.named(registry);
+        Services { credentials, ..self.services.clone() }
     }
 }
 

@@ -6,8 +6,10 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use indicatif::MultiProgress;
+use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -29,13 +31,26 @@ impl Screen {
     }
 }
 
+/// How the lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// For people, with or without colours.
+    Text {
+        /// Whether to colour.
+        colored: bool,
+    },
+    /// For programs: an object a line, as in `tests/data/progress.schema.json`.
+    Json,
+}
+
 /// Starts the log. The error says what is wrong with `filter`, which is as in
 /// `warn` or `warn,wharf=debug`.
-pub(crate) fn start(filter: &str, colored: bool) -> Result<Screen, String> {
+pub(crate) fn start(filter: &str, form: Form) -> Result<Screen, String> {
     let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
     let brief = filter.max_level_hint().is_some_and(|level| level <= LevelFilter::WARN);
     let screen = Screen::default();
-    let lines = Lines { brief, colored, full: Format::default().with_ansi(colored) };
+    let colored = form == Form::Text { colored: true };
+    let lines = Lines { brief, form, full: Format::default().with_ansi(colored), begin: Instant::now() };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(screen.clone())
@@ -48,8 +63,17 @@ pub(crate) fn start(filter: &str, colored: bool) -> Result<Screen, String> {
 /// The form of a line.
 struct Lines {
     brief: bool,
-    colored: bool,
+    form: Form,
     full: Format<Full>,
+    begin: Instant,
+}
+
+/// What a program reads. It is the line of a progress that warns.
+#[derive(Serialize)]
+struct Warning<'a> {
+    r#type: &'static str,
+    message: &'a str,
+    elapsed_ms: u128,
 }
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -58,10 +82,18 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
-        if !self.brief {
-            return self.full.format_event(context, out, event);
-        }
-        let palette = wharf::render::palette::Palette::of(self.colored);
+        let colored = match self.form {
+            Form::Json => {
+                let mut message = String::new();
+                context.field_format().format_fields(Writer::new(&mut message), event)?;
+                let elapsed_ms = self.begin.elapsed().as_millis();
+                let warning = Warning { r#type: "warning", message: &message, elapsed_ms };
+                return out.write_str(&wharf::render::json::line(&warning));
+            }
+            Form::Text { .. } if !self.brief => return self.full.format_event(context, out, event),
+            Form::Text { colored } => colored,
+        };
+        let palette = wharf::render::palette::Palette::of(colored);
         let (word, style) = if *event.metadata().level() == tracing::Level::ERROR {
             ("error:", palette.error)
         } else {

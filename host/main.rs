@@ -10,6 +10,7 @@ mod log;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::env;
 use std::ffi::OsString;
 use std::fs::DirBuilder;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use wharf::cli::{self, Cli, Surroundings, TableFormat, TextFormat, Verb, exit};
 use wharf::credentials::{Credentials, Document};
@@ -33,7 +34,10 @@ use wharf::store::Store;
 use wharf::{credentials, demo, machine, network};
 
 /// After Ctrl-C, how long the component may take to stop by itself.
-const STOP_MAX: Duration = Duration::from_millis(700);
+const STOP_MAX: Duration = Duration::from_millis(600);
+/// How long the program may take to say goodbye after that: standard error may
+/// be a pipe that nobody reads.
+const FAREWELL_MAX: Duration = Duration::from_millis(250);
 /// No file with logins is larger.
 const DOCUMENT_BYTES_MAX: u64 = 1 << 20;
 
@@ -52,16 +56,24 @@ fn main() -> ExitCode {
         variable("TERM").as_deref(),
     );
     let palette = Palette::of(colored);
-    let screen = match log::start(&cli.global.log, colored) {
+    let json = matches!(&cli.verb, Verb::Pull(pull) if pull.problem_is_json());
+    let form = if json { log::Form::Json } else { log::Form::Text { colored } };
+    let screen = match log::start(&cli.global.log, form) {
         Ok(screen) => screen,
         Err(why) => return tell(&log_problem(&cli.global.log, why), palette, false, exit::USAGE),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    allow_many_files();
+    // Threads cost a start more than a verb that only reads records takes.
+    let runtime = match &cli.verb {
+        Verb::Pull(_) | Verb::Demo => {
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+        }
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+    };
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return tell(&problem("cannot start", &error), palette, false, exit::FAILED),
     };
-    let json = matches!(&cli.verb, Verb::Pull(pull) if pull.problem_is_json());
     let outcome = runtime.block_on(run(cli, palette, screen));
     // Blocking threads may still hold a batch of a call that was stopped.
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -107,13 +119,17 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
         Verb::Man { directory } => manual(directory.as_deref())?,
         Verb::Demo => {
             let directory = temporary_directory().map_err(|error| problem("cannot run the demo", &error))?;
-            let outcome = async {
+            let mut interrupts = Interrupts::listen().map_err(|error| problem("cannot run the demo", &error))?;
+            let story = async {
                 let network = Network::new(network::Settings::default())
                     .map_err(|error| problem("cannot run the demo", &error))?;
                 let services = services(&directory, network, Vec::new())?;
-                demo::story::run(services, &caller, &mut |text| print(text)).await.map_err(Failed::from)
-            }
-            .await;
+                demo::story::run(services, &caller, now(), &mut |text| print(text)).await.map_err(Failed::from)
+            };
+            let outcome = tokio::select! {
+                outcome = story => outcome,
+                () = interrupts.next() => Err(cancelled("the demo was interrupted").into()),
+            };
             // The directory is the demo's own, and what fails to go is only temporary.
             let _ = std::fs::remove_dir_all(&directory);
             outcome?;
@@ -122,7 +138,7 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
         Verb::Images(images) => {
             let listing = open(&cli)?.entries(&caller, &images.filters()).await?;
             for sentence in &listing.damaged {
-                eprint!("{}", render::problem::warning(sentence, palette));
+                talk(&render::problem::warning(sentence, palette));
             }
             let found = listing.images;
             print(&match (images.quiet, images.format) {
@@ -190,14 +206,13 @@ async fn pull_images(
     let outcome = {
         let pulling = wharf.pull(caller, &pull.reference, &options, &stop, &mut tell);
         tokio::pin!(pulling);
-        let mut interrupted = std::pin::pin!(interrupted());
+        tokio::spawn(stop_when_interrupted(stop.clone()));
         let mut tick = tokio::time::interval(TICK);
         let mut deadline = std::pin::pin!(stopped_for_long(&stop));
         loop {
             tokio::select! {
                 outcome = &mut pulling => break outcome.map_err(Failed::from),
-                () = &mut interrupted, if !stop.is_cancelled() => stop.cancel(),
-                () = &mut deadline => break Err(cancelled(&pull.reference).into()),
+                () = &mut deadline => break Err(interrupted(&pull.reference).into()),
                 _ = tick.tick() => report(&|reporter, now| reporter.tick(now)),
             }
         }
@@ -209,8 +224,9 @@ async fn pull_images(
     };
     report(&|reporter, now| reporter.finish(end, now));
     let pulled = outcome?;
-    if !pull.quiet {
-        eprint!("{}", render::pulled::talk(&pulled));
+    // Whoever reads JSON there reads nothing else.
+    if !pull.quiet && pull.progress != cli::Progress::Json {
+        talk(&render::pulled::talk(&pulled));
     }
     print(&match pull.format {
         TextFormat::Json => render::pulled::json(&pulled),
@@ -219,14 +235,32 @@ async fn pull_images(
     Ok(exit::DONE)
 }
 
-/// Resolves when the user wants the program to end.
-async fn interrupted() {
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () }
-        }
-        // Then the signals end the process, which loses nothing either.
-        _ => std::future::pending().await,
+/// Waits for Ctrl-C and its like, and stops the pull. It has a task of its own, because the one that pulls may be
+/// blocked in a write to the terminal; then it ends the process, which loses nothing either.
+async fn stop_when_interrupted(stop: CancellationToken) {
+    let Ok(mut interrupts) = Interrupts::listen() else { return };
+    interrupts.next().await;
+    stop.cancel();
+    tokio::select! {
+        () = interrupts.next() => (),
+        () = tokio::time::sleep(STOP_MAX + FAREWELL_MAX) => (),
+    }
+    std::process::exit(i32::from(exit::INTERRUPTED));
+}
+
+/// The signals by which people end a program.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! { _ = self.interrupt.recv() => (), _ = self.terminate.recv() => () }
     }
 }
 
@@ -235,13 +269,14 @@ async fn stopped_for_long(stop: &CancellationToken) {
     tokio::time::sleep(STOP_MAX).await;
 }
 
-fn cancelled(reference: &str) -> Problem {
-    Problem {
-        code: ErrorCode::Cancelled,
-        what: format!("the pull of `{reference}` was interrupted"),
-        why: Vec::new(),
-        fix: Some(format!("what has arrived is kept; continue with `wharf pull {reference}`")),
-    }
+/// The component did not say it in time, so it is said for it.
+fn interrupted(reference: &str) -> Problem {
+    let fix = "what has arrived is kept, and the same command continues where it stopped".to_owned();
+    Problem { fix: Some(fix), ..cancelled(&format!("the pull of `{reference}` was interrupted")) }
+}
+
+fn cancelled(what: &str) -> Problem {
+    Problem { code: ErrorCode::Cancelled, what: what.to_owned(), why: Vec::new(), fix: None }
 }
 
 fn reporter(pull: &cli::Pull, palette: Palette, screen: log::Screen) -> Box<dyn Reporter + Send> {
@@ -294,12 +329,13 @@ fn services(root: &Path, network: Network, documents: Vec<Document>) -> Result<S
 /// Reads the files with logins: the named one alone, or those of podman and
 /// docker, where they usually are.
 fn documents(named: Option<&Path>) -> Result<Vec<Document>, Problem> {
+    // An empty or relative variable is as if there were none: the current directory does not choose logins.
+    let directory = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let usual = [
-        variable("XDG_RUNTIME_DIR").map(|path| PathBuf::from(path).join("containers/auth.json")),
-        variable("HOME").map(|path| PathBuf::from(path).join(".config/containers/auth.json")),
-        variable("DOCKER_CONFIG")
-            .map(PathBuf::from)
-            .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")))
+        directory("XDG_RUNTIME_DIR").map(|path| path.join("containers/auth.json")),
+        directory("HOME").map(|path| path.join(".config/containers/auth.json")),
+        directory("DOCKER_CONFIG")
+            .or_else(|| Some(directory("HOME")?.join(".docker")))
             .map(|path| path.join("config.json")),
     ];
     let candidates: Vec<PathBuf> = match named {
@@ -318,7 +354,8 @@ fn documents(named: Option<&Path>) -> Result<Vec<Document>, Problem> {
                 let bytes = std::fs::read(&path).map_err(|error| problem(&what(), &error))?;
                 documents.push(Document { label, bytes });
             }
-            Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => {}
+            Err(error) if named.is_none() && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            }
             Err(error) => return Err(problem(&what(), &error)),
         }
     }
@@ -371,6 +408,13 @@ fn cpuinfo() -> String {
     }
 }
 
+/// A pull holds each blob that it needs open. The usual limit of 1 024 files is there for programs that use `select`.
+fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused, the limit that there is has to do.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
 fn variable(name: &str) -> Option<OsString> {
     env::var_os(name)
 }
@@ -399,13 +443,18 @@ fn print(text: &str) {
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
         && error.kind() != ErrorKind::BrokenPipe
     {
-        eprintln!("error: cannot write to standard output: {error}");
+        talk(&format!("error: cannot write to standard output: {error}\n"));
         std::process::exit(i32::from(exit::FAILED));
     }
 }
 
+/// Writes talk. Where nobody can read it, nobody can be told so either.
+fn talk(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
 fn tell(problem: &Problem, palette: Palette, json: bool, code: u8) -> ExitCode {
     let text = if json { render::problem::json(problem) } else { render::problem::text(problem, palette) };
-    eprint!("{text}");
+    talk(&text);
     ExitCode::from(code)
 }

@@ -13,9 +13,14 @@
 //! its records with it. A record that was deleted and written again therefore
 //! never looks unchanged.
 //!
-//! Invariant: no lock is held between calls. A transaction reads from a snapshot
-//! and buffers its writes; `commit` takes the write lock, compares what was read
-//! with what is there now, and applies or fails with [`Error::Conflict`].
+//! Invariant: no write lock is held between calls. A transaction reads from a
+//! snapshot and buffers its writes; `commit` takes the write lock, compares what
+//! was read with what is there now, and applies or fails with [`Error::Conflict`].
+//!
+//! From its first read to its end a transaction does hold its snapshot, which is
+//! SQLite's: nobody waits for it, but what is committed meanwhile stays in the
+//! log, which grows until the last of these transactions has gone. Nothing here
+//! ends one that is held for long; whoever runs components of others has to.
 
 mod transaction;
 
@@ -26,12 +31,25 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The largest value, in bytes.
 pub const VALUE_BYTES_MAX: usize = 4 << 20;
 /// The longest key and the longest namespace, in bytes.
 pub const KEY_BYTES_MAX: usize = 1_024;
+/// The most that a transaction buffers of what it writes, in bytes: namespaces,
+/// keys, values, and [`ENTRY_BYTES`] for each record.
+pub const WRITES_BYTES_MAX: usize = 64 << 20;
+/// The most that a transaction remembers of which records it read, counted in the
+/// same way.
+pub const READS_BYTES_MAX: usize = 64 << 20;
+/// What one record costs to remember, besides its bytes.
+pub const ENTRY_BYTES: usize = 64;
+/// The most records in the answer of one scan.
+pub const SCAN_RECORDS_MAX: u32 = 1_000;
+/// The most bytes of keys and values in the answer of one scan. The largest
+/// record has room.
+pub const SCAN_BYTES_MAX: usize = 8 << 20;
 
 const FILE: &str = "metadata.sqlite";
 /// Marks the file as wharf's: `whrf`.
@@ -40,8 +58,17 @@ const APPLICATION_ID: i32 = 0x7768_7266;
 const TABLES_VERSION: i32 = 1;
 /// How long a commit waits for the commits of others.
 const BUSY_MAX: Duration = Duration::from_secs(30);
+/// How often opening looks again whether another process has let go of the file.
+const BUSY_WAIT: Duration = Duration::from_millis(5);
 /// Idle connections that are kept for the next transaction.
 const IDLE_MAX: usize = 4;
+/// The pages in the log after which a commit moves them into the file. Every
+/// process reads the log when it is the only one, so that a long one costs each
+/// start some milliseconds; moving costs a sync or two, once in some ten commits.
+const LOG_PAGES: u32 = 64;
+/// What the log's file keeps of its size once it has been moved, in bytes. It
+/// grows beyond that under transactions that are held for long.
+const LOG_BYTES_KEPT: u32 = 1 << 20;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +76,8 @@ pub enum Error {
     /// Something that the transaction read has changed since.
     #[error("a record changed in the meantime")]
     Conflict,
-    /// A key or a value is over its limit, which is this many bytes.
+    /// A name, a value, or what a transaction reads or writes altogether is over
+    /// its limit, which is this many bytes.
     #[error("larger than the limit of {limit} bytes")]
     TooLarge {
         /// In bytes.
@@ -122,6 +150,8 @@ impl Metadata {
         connection.pragma_update(None, "trusted_schema", false)?;
         // Closing moves nothing: the log is moved when it has grown, by whoever commits.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+        connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
         Ok(connection)
     }
 }
@@ -167,7 +197,7 @@ fn set_up(connection: &Connection) -> Result<(), Error> {
         Ok((pragma("application_id")?, pragma("user_version")?))
     };
     if version(connection)? == (0, 0) {
-        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        let mode = enter_wal_mode(connection)?;
         if mode != "wal" {
             return Err(Error::Damaged(format!("the journal mode is `{mode}`, and `wal` cannot be set here")));
         }
@@ -192,5 +222,22 @@ fn set_up(connection: &Connection) -> Result<(), Error> {
             "its tables have version {other}, and this wharf knows version {TABLES_VERSION}"
         ))),
         (other, _) => Err(Error::Damaged(format!("its application id is {other:#x}"))),
+    }
+}
+
+/// Sets the journal mode, and returns which one it is then.
+///
+/// This is the one statement that does not wait for other processes by itself: of
+/// several that set up a new store at the same time, some are told that the file
+/// is busy.
+fn enter_wal_mode(connection: &Connection) -> Result<String, Error> {
+    let began = Instant::now();
+    loop {
+        match connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && began.elapsed() < BUSY_MAX => {
+                std::thread::sleep(BUSY_WAIT);
+            }
+            answer => return Ok(answer?),
+        }
     }
 }

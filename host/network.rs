@@ -58,7 +58,8 @@ pub struct Settings {
     /// The proxies, as the environment names them.
     pub proxies: Proxies,
     /// Registries that may be spoken to without TLS, as in `registry.lan:5000`. The entry stands for the host, whatever
-    /// the port: who trusts the wire to a host trusts it for its token server and its blob store as well.
+    /// the port: who trusts the wire to a host trusts it for its token server and its blob store as well. It counts as
+    /// asked for, as by [`Network::allow`].
     pub plain_http: Vec<String>,
     /// Certificates in PEM that are trusted beside those of the system.
     pub certificates: Vec<u8>,
@@ -136,10 +137,12 @@ impl Network {
         Ok(Self { shared: Arc::new(Shared { policy, clients, grants: Grants::new() }) })
     }
 
-    /// Notes that the caller asked for the registry at `authority` by name, as in `registry.lan:5000`.
+    /// Notes that a person asked for the registry at `authority`, as in `registry.lan:5000`.
     ///
-    /// Where that registry is found on this machine or in a private network, such addresses may be reached from then
-    /// on, by its redirects and its token server too; otherwise they are refused.
+    /// From then on that host may be reached on this machine or in a private network, if that is where it is. Where
+    /// `authority` says so itself, as `127.0.0.1:5000`, `localhost` and `10.0.0.1` do, everything on this machine, or
+    /// in private networks, may be: its redirects and its token server. A name that merely resolves to such an address
+    /// opens nothing else.
     ///
     /// Fails with [`Error::Invalid`] if it is not a host with an optional port.
     pub fn allow(&self, authority: &str) -> Result<(), Error> {

@@ -42,6 +42,12 @@ pub enum Error {
         /// What the file `version` says.
         found: String,
     },
+    /// The directory is somebody else's.
+    #[error("the directory is not empty and not a store of wharf: it has `{found}`")]
+    Foreign {
+        /// A name that no store has at this point.
+        found: String,
+    },
     /// The blobs do not open.
     #[error("the content does not open: {0}")]
     Content(#[from] crate::content::Error),
@@ -59,7 +65,8 @@ pub enum Error {
 }
 
 impl Store {
-    /// Opens the store below `root`, and makes one if the directory is empty.
+    /// Opens the store below `root`, and makes one if the directory is empty; the
+    /// files of others are left alone.
     /// `path` is where `root` is: the database is opened by path.
     pub fn open(root: &Dir, path: &Path) -> Result<Self, Error> {
         let found = read_version(root).map_err(|source| Error::Io { what: "read `version`", source })?;
@@ -67,15 +74,33 @@ impl Store {
             Some(found) if found == VERSION => {}
             Some(found) => return Err(Error::Version { found: found.trim().escape_debug().to_string() }),
             None => {
-                let write = |name, text| write_new(root, name, text);
-                write("oci-layout", OCI_LAYOUT)
-                    .and_then(|()| write("version", VERSION))
-                    .and_then(|()| root.open(".")?.sync_all())
-                    .map_err(|source| Error::Io { what: "set the store up", source })?;
+                let io = |source| Error::Io { what: "set the store up", source };
+                if let Some(found) = foreign(root).map_err(io)? {
+                    return Err(Error::Foreign { found });
+                }
+                write_new(root, "version", VERSION).map_err(io)?;
             }
+        }
+        // Whoever wrote `version` may have died before this.
+        if !root.exists("oci-layout") {
+            write_new(root, "oci-layout", OCI_LAYOUT)
+                .and_then(|()| root.open(".")?.sync_all())
+                .map_err(|source| Error::Io { what: "set the store up", source })?;
         }
         Ok(Self { content: Content::open(root)?, metadata: Metadata::open(root, path)? })
     }
+}
+
+/// Returns a name in the directory that is not a trace of a store being set up
+/// by another process right now.
+fn foreign(root: &Dir) -> std::io::Result<Option<String>> {
+    for entry in root.entries()? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != "version" && !name.starts_with(".version.") {
+            return Ok(Some(name.escape_debug().to_string()));
+        }
+    }
+    Ok(None)
 }
 
 fn read_version(root: &Dir) -> std::io::Result<Option<String>> {

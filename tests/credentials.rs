@@ -1,6 +1,9 @@
 //! Logins, tokens and grants as their callers see them, against token servers on loopback: what is asked, how often, and
 //! where a secret goes and where it never goes.
 
+mod logins;
+mod realms;
+
 use crate::network::listener::{Listener, Request, answer};
 use crate::network::{certificate, fetch, get, network, network_with};
 use base64::Engine;
@@ -26,9 +29,10 @@ fn auth(user: &str, password: &str) -> String {
 /// Returns credentials that know this login for `registry`, or none.
 fn credentials(network: &Network, registry: &Origin, entry: Option<&str>) -> Credentials {
     let documents = entry.map(|entry| document(&format!(r#"{{"auths":{{"{}":{entry}}}}}"#, registry.authority())));
-    with_documents(network, documents.into_iter().collect())
+    with_documents(network, documents.into_iter().collect()).named(&registry.authority())
 }
 
+/// Returns credentials of somebody who has named no registry yet.
 fn with_documents(network: &Network, documents: Vec<Document>) -> Credentials {
     Credentials::new(Settings { documents, ..Settings::default() }, network.clone()).expect("the settings are good")
 }
@@ -323,44 +327,6 @@ async fn a_redirect_takes_no_login_along() {
 }
 
 #[tokio::test]
-async fn a_realm_that_belongs_to_another_gets_nothing() {
-    let (tls, pem) = certificate(&["127.0.0.1", "localhost"]);
-    let attacker = Listener::start_tls(tls, |_| answer(200, &[], r#"{"token":"theirs"}"#));
-    let server = registry();
-    let settings = network::Settings { certificates: pem, ..network::Settings::default() };
-    let network = network_with(settings, "127.0.0.1");
-    network.allow("localhost").expect("a host");
-    let origin = server.origin();
-    for entry in [None, Some(password("ann"))] {
-        let credentials = credentials(&network, &origin, entry.as_deref());
-        let realm = format!("https://localhost:{}/token", attacker.port());
-        let challenge = Challenge::Bearer(Bearer { realm: realm.clone(), service: None, scopes: Vec::new() });
-        let outcome = credentials.authorize(&origin, &challenge).await.map(|_| ());
-        let why = format!(
-            "`{origin}` names `https://localhost:{}` as its token server, which it may not send logins to",
-            attacker.port()
-        );
-        assert_eq!(outcome, Err(Error::Denied { why }));
-    }
-    assert_eq!(attacker.connections(), 0);
-
-    // A user who knows better may say so.
-    let login = document(&format!(r#"{{"auths":{{"127.0.0.1:{}":{}}}}}"#, attacker.port(), password("ann")));
-    let registry = attacker.origin();
-    let token_server = format!("localhost:{}", attacker.port());
-    let settings = Settings {
-        documents: vec![login],
-        realms: vec![(registry.authority(), token_server.clone())],
-        ..Settings::default()
-    };
-    let credentials = Credentials::new(settings, network).expect("the settings are good");
-    let realm = format!("https://{token_server}/token");
-    let challenge = Challenge::Bearer(Bearer { realm, service: None, scopes: Vec::new() });
-    assert!(!credentials.authorize(&registry, &challenge).await.expect("a grant").anonymous());
-    assert_eq!(attacker.requests()[0].header("authorization"), Some(&*format!("Basic {}", auth("ann", CANARY))));
-}
-
-#[tokio::test]
 async fn a_token_server_that_fails_says_how() {
     let large = format!(r#"{{"token":"{}"}}"#, "a".repeat(64 * 1024));
     let unavailable = |status: u16, why: &str| (Some(status), why.to_owned());
@@ -438,158 +404,6 @@ async fn a_challenge_without_measure_is_refused() {
     assert_eq!(server.connections(), 0);
 }
 
-#[test]
-fn a_token_server_that_is_no_host_is_refused() {
-    let realms = vec![("registry.example".to_owned(), "https://login.example/token".to_owned())];
-    let outcome = Credentials::new(Settings { realms, ..Settings::default() }, network("registry.example"));
-    let why = "a token server of a registry: `https://login.example/token` is not a host with a port";
-    assert_eq!(outcome.map(|_| ()), Err(Error::Settings { why: why.to_owned() }));
-}
-
-/// Authorizes a pull of `repository` and returns the user whose login went to the token server.
-async fn user(documents: Vec<Document>, repository: &str, server: &Listener) -> Result<Option<String>, Error> {
-    let network = network(&server.authority());
-    let scope = format!("repository:{repository}:pull");
-    let outcome = with_documents(&network, documents).authorize(&server.origin(), &bearer(server, &[&scope])).await;
-    outcome.map(|_| {
-        let asked = tokens(server).pop().expect("a token request");
-        let login = asked.header("authorization")?.strip_prefix("Basic ")?.to_owned();
-        let login = String::from_utf8(STANDARD.decode(login).expect("base64")).expect("text");
-        Some(login.split_once(':').expect("a login").0.to_owned())
-    })
-}
-
-#[tokio::test]
-async fn the_most_specific_login_is_used() {
-    let server = registry();
-    let here = server.authority();
-    for (keys, repository, expected) in [
-        (&["{here}"][..], "team/app", Some("0")),
-        (&["http://{here}"], "team/app", Some("0")),
-        (&["https://{here}/v1/"], "team/app", Some("0")),
-        (&["http://{here}/v2/"], "team/app", Some("0")),
-        (&["{here}/v1/"], "team/app", Some("0")),
-        (&["{here}/"], "team/app", Some("0")),
-        (&["{here}", "{here}/team", "{here}/team/app"], "team/app", Some("2")),
-        (&["{here}", "{here}/team", "{here}/team/app"], "team/other", Some("1")),
-        (&["{here}", "{here}/team", "{here}/team/app"], "team/app/deep", Some("2")),
-        (&["{here}", "{here}/team"], "teams/app", Some("0")),
-        (&["{here}/team"], "other/app", None),
-        (&["127.0.0.1"], "team/app", None),
-        (&["127.0.0.1:1"], "team/app", None),
-        (&["127.0.0.2"], "team/app", None),
-        (&["{here}.evil", "evil.{here}", "@{here}", "", "/", "https://"], "team/app", None),
-        (&["https://index.docker.io/v1/", "docker.io"], "team/app", None),
-    ] {
-        let entries: Vec<_> = keys
-            .iter()
-            .enumerate()
-            .map(|(number, key)| format!(r#""{}":{}"#, key.replace("{here}", &here), password(&number.to_string())))
-            .collect();
-        let json = format!(r#"{{"auths":{{{}}}}}"#, entries.join(","));
-        let seen = user(vec![document(&json)], repository, &server).await;
-        assert_eq!(seen, Ok(expected.map(str::to_owned)), "{keys:?} {repository}");
-    }
-}
-
-#[tokio::test]
-async fn docker_hub_has_one_login_under_several_names() {
-    let network = network("registry-1.docker.io");
-    for key in
-        ["https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io", "http://docker.io"]
-    {
-        let documents = vec![document(&format!(r#"{{"auths":{{"{key}":{}}}}}"#, password("ann")))];
-        let credentials = with_documents(&network, documents);
-        for authority in ["registry-1.docker.io", "registry-1.docker.io:443", "index.docker.io"] {
-            let origin = Origin::new(true, authority).expect("an authority");
-            assert!(credentials.authorize(&origin, &Challenge::Basic).await.is_ok(), "{key} {authority}");
-        }
-        for (secure, authority) in
-            [(true, "registry-1.docker.io:8443"), (false, "docker.io:5000"), (true, "x.docker.io")]
-        {
-            let origin = Origin::new(secure, authority).expect("an authority");
-            let outcome = credentials.authorize(&origin, &Challenge::Basic).await.map(|_| ());
-            assert_eq!(outcome, Err(Error::NotFound { registry: origin.authority() }), "{key} {authority}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_entry_is_read_in_all_its_forms() {
-    let server = registry();
-    let (network, origin) = (network(&server.authority()), server.origin());
-    let broken = |why: &str| Error::Document {
-        file: "config.json".to_owned(),
-        why: format!("the entry `{}`: {why}", server.authority()),
-    };
-    let not_found = || Error::NotFound { registry: server.authority() };
-    for (entry, expected) in [
-        (r#"{"auth":"YW5uOmh1bnRlcjI="}"#, Ok("ann:hunter2")),
-        (r#"{"auth":"YW5uOmh1bnRlcjI"}"#, Ok("ann:hunter2")),
-        (r#"{"username":"ann","password":"hunter2"}"#, Ok("ann:hunter2")),
-        (r#"{"auth":"YW5uOmh1bnRlcjI=","username":"eve","password":"other"}"#, Ok("ann:hunter2")),
-        (r#"{"auth":"YW5uOmh1bnRlcjI=","email":"ann@example.com","unknown":{"a":[1]}}"#, Ok("ann:hunter2")),
-        (r#"{"auth":"","username":"ann"}"#, Err(not_found())),
-        ("{}", Err(not_found())),
-        ("null", Err(not_found())),
-        (r#"{"identitytoken":"hunter2"}"#, Err(not_found())),
-        (r#"{"auth":"hunter2"}"#, Err(broken("`auth` is not base64 of `user:password`"))),
-        (r#"{"auth":"!hunter2!"}"#, Err(broken("`auth` is not base64 of `user:password`"))),
-    ] {
-        match credentials(&network, &origin, Some(entry)).authorize(&origin, &Challenge::Basic).await {
-            Ok(grant) => {
-                let arrived = presented(&network, &server, &grant).await;
-                let login = STANDARD.decode(arrived.strip_prefix("Basic ").expect("a login")).expect("base64");
-                assert_eq!(Ok(&*String::from_utf8_lossy(&login)), expected.as_ref().copied(), "{entry}");
-            }
-            Err(error) => assert_eq!(Err(error), expected, "{entry}"),
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_helper_is_named_and_never_passed_over_in_silence() {
-    let server = registry();
-    let here = server.authority();
-    let unsupported = |helper: &str| {
-        Err(Error::HelperUnsupported {
-            helper: helper.to_owned(),
-            registry: here.clone(),
-            file: "config.json".to_owned(),
-        })
-    };
-    let login = password("ann");
-    for (json, expected) in [
-        (format!(r#"{{"credHelpers":{{"{here}":"ecr-login"}}}}"#), unsupported("ecr-login")),
-        (format!(r#"{{"credHelpers":{{"{here}":"gcr"}},"auths":{{"{here}":{login}}}}}"#), unsupported("gcr")),
-        (format!(r#"{{"credHelpers":{{"{here}":""}},"auths":{{"{here}":{login}}}}}"#), Ok(Some("ann".to_owned()))),
-        (r#"{"credHelpers":{"other.example":"gcr"}}"#.to_owned(), Ok(None)),
-        (format!(r#"{{"credsStore":"desktop","auths":{{"{here}":{{}}}}}}"#), unsupported("desktop")),
-        (format!(r#"{{"credsStore":"desktop","auths":{{"{here}":{login}}}}}"#), Ok(Some("ann".to_owned()))),
-        (r#"{"credsStore":"desktop","auths":{"other.example":{}}}"#.to_owned(), Ok(None)),
-        (r#"{"credsStore":"desktop"}"#.to_owned(), Ok(None)),
-        (r#"{"auths":null,"credHelpers":null,"credsStore":null}"#.to_owned(), Ok(None)),
-        (String::new(), Ok(None)),
-    ] {
-        assert_eq!(user(vec![document(&json)], "a/b", &server).await, expected, "{json}");
-    }
-}
-
-#[tokio::test]
-async fn the_first_document_with_a_login_decides() {
-    let server = registry();
-    let here = server.authority();
-    let with = |user: &str| document(&format!(r#"{{"auths":{{"{here}":{}}}}}"#, password(user)));
-    let without = || document(r#"{"auths":{}}"#);
-    let broken = || Document { label: "auth.json".to_owned(), bytes: br#"{"auths": "hunter2"}"#.to_vec() };
-    let unreadable =
-        Error::Document { file: "auth.json".to_owned(), why: "an unexpected value at line 1, column 19".to_owned() };
-    assert_eq!(user(vec![with("ann"), with("eve")], "a/b", &server).await, Ok(Some("ann".to_owned())));
-    assert_eq!(user(vec![without(), with("eve")], "a/b", &server).await, Ok(Some("eve".to_owned())));
-    assert_eq!(user(vec![with("ann"), broken()], "a/b", &server).await, Ok(Some("ann".to_owned())));
-    assert_eq!(user(vec![without(), broken(), with("eve")], "a/b", &server).await, Err(unreadable));
-}
-
 /// Every way to look at a secret's neighbours, and at every failure, searched for the secret.
 #[tokio::test]
 async fn no_text_contains_a_secret() {
@@ -610,7 +424,7 @@ async fn no_text_contains_a_secret() {
         ] {
             let text = format!(r#"{{"auths":{{"{}":{entry}}}}}"#, server.authority());
             note(format!("{:?}", Settings { documents: vec![document(&text)], ..Settings::default() }));
-            let credentials = with_documents(&network, vec![document(&text)]);
+            let credentials = with_documents(&network, vec![document(&text)]).named(&server.authority());
             note(format!("{credentials:?}"));
             for challenge in [Challenge::Basic, bearer(&server, &[])] {
                 match credentials.authorize(&origin, &challenge).await {

@@ -1,13 +1,18 @@
 //! The verbs, on a machine in memory: what a person asks for and what is there
 //! afterwards. The documents are made from text here; no file is read.
 
+mod calls;
 mod choice;
+mod damage;
 mod history;
 mod images;
 mod inspect;
+mod limits;
 mod plan;
 mod pull;
+mod rivals;
 mod tags;
+mod types;
 
 use crate::memory::{Memory, registry::Registry, stream::Pace};
 use std::cell::{Cell, RefCell};

@@ -46,7 +46,11 @@ fn outgoing(request: Request) -> Result<types::Request, HttpError> {
 /// Sorts the codes of wasi:http by what a registry client does about them.
 fn failure(code: ErrorCode) -> HttpError {
     match code {
-        ErrorCode::DnsError(_) | ErrorCode::DnsTimeout => HttpError::Name,
+        ErrorCode::DnsError(said) => HttpError::Name(match (said.rcode, said.info_code) {
+            (Some(rcode), _) => rcode,
+            (None, Some(code)) => format!("the name server answered with the code {code}"),
+            (None, None) => "the name server does not say why".to_owned(),
+        }),
         ErrorCode::DestinationNotFound
         | ErrorCode::DestinationUnavailable
         | ErrorCode::DestinationIpUnroutable
@@ -59,7 +63,8 @@ fn failure(code: ErrorCode) -> HttpError {
         ErrorCode::DestinationIpProhibited | ErrorCode::HttpRequestDenied => {
             HttpError::Denied("the address or the request is against the host's policy".to_owned())
         }
-        ErrorCode::ConnectionTimeout
+        ErrorCode::DnsTimeout
+        | ErrorCode::ConnectionTimeout
         | ErrorCode::ConnectionReadTimeout
         | ErrorCode::ConnectionWriteTimeout
         | ErrorCode::HttpResponseTimeout => HttpError::Timeout,

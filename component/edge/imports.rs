@@ -74,6 +74,10 @@ impl Host for Imports {
         Ok(content::sync().await?)
     }
 
+    async fn remove(&self, digest: &Digest) -> Result<()> {
+        Ok(content::remove(digest.to_string()).await?)
+    }
+
     async fn ingest(&self, name: &str) -> Result<Self::Ingest> {
         Ok(content::begin(name.to_owned()).await?)
     }

@@ -4,9 +4,9 @@
 //!
 //! ```text
 //! open ── there ──────────────────────────────────────────────► present
-//!   │ not there
+//!   │ not there, or of another size
 //! ingest ─► GET from offset ─► append ─► all there? ─► commit ─► complete
-//!              ▲                            │ no          │ other digest, and the bytes came in pieces
+//!              ▲                            │ no          │ other digest
 //!              └────── wait, retry ◄────────┘             └─► once more, from 0
 //! ```
 //!
@@ -19,7 +19,7 @@ use super::{
     range::{self, number},
     refusal::Subject,
     request::{Answer, within},
-    retry::{Again, Retry},
+    retry::{ATTEMPTS_MAX, Again, Retry},
 };
 use crate::{
     host::{Blob, Host, HttpError, Ingest, Method},
@@ -28,6 +28,8 @@ use crate::{
 use futures_util::future::{Either, select};
 use std::pin::pin;
 
+/// Waiting longer for another holder of the ingest is told.
+const HELD_MS: u64 = 2_000;
 /// How often progress is looked at.
 const TICK_MS: u64 = 100;
 /// A response from which nothing arrives for this long is dropped.
@@ -69,23 +71,21 @@ impl<H: Host> Repository<'_, H> {
     /// After a failure what has arrived is kept, and the next call goes on
     /// there, unless it was refused.
     pub async fn blob(&self, what: &Descriptor, watch: &dyn Watch) -> Result<(H::Blob, u64), Failure> {
-        if let Some(blob) = self.present(what, watch).await? {
+        if let Kept::Whole(blob) = self.kept(what).await? {
+            watch.progress(Phase::Present, what.size);
             return Ok((blob, 0));
         }
         watch.progress(Phase::Waiting, 0);
-        let mut ingest = self.host.ingest(what.digest.as_str()).await?;
-        // Whoever held the ingest before may have finished it.
-        if let Some(blob) = self.present(what, watch).await? {
-            ingest.discard().await?;
-            return Ok((blob, 0));
-        }
         let mut arrived = 0;
         let mut is_repetition = false;
         loop {
+            let ingest = match self.hold(what, watch).await? {
+                Held::Ingest(ingest) => ingest,
+                Held::Blob(blob) => return Ok((blob, arrived)),
+            };
             let mut download = Download::new(self, what, &ingest, watch);
             let filled = download.fill().await;
             arrived += download.arrived;
-            let in_pieces = download.in_pieces;
             filled?;
             watch.progress(Phase::Verifying, what.size);
             match ingest.commit(&what.digest, what.size).await {
@@ -93,13 +93,13 @@ impl<H: Host> Repository<'_, H> {
                     watch.progress(Phase::Complete, what.size);
                     return Ok((blob, arrived));
                 }
-                Err(ErrorCode::DigestMismatch(found)) if in_pieces && !is_repetition => {
+                // An earlier run, a line or a cache on the way may have spoiled the bytes once.
+                Err(ErrorCode::DigestMismatch(found)) if !is_repetition => {
                     watch.warning(format!(
-                        "the pieces of `{}` hash to `{found}`; downloading the blob again from the start",
+                        "the bytes of `{}` hash to `{found}`; downloading the blob again from the start",
                         what.digest
                     ));
                     is_repetition = true;
-                    ingest = self.host.ingest(what.digest.as_str()).await?;
                 }
                 Err(ErrorCode::DigestMismatch(found)) => {
                     let why = format!(
@@ -113,21 +113,56 @@ impl<H: Host> Repository<'_, H> {
         }
     }
 
-    /// Returns the blob if the content store has it.
-    async fn present(&self, what: &Descriptor, watch: &dyn Watch) -> Result<Option<H::Blob>, Failure> {
+    /// Asks the content store for a blob. One of another size is not held: a
+    /// commit could not replace it then.
+    async fn kept(&self, what: &Descriptor) -> Result<Kept<H::Blob>, Failure> {
         match self.host.open(&what.digest).await {
-            Ok(blob) if blob.size() != what.size => {
-                let why = format!("`{}` has {} bytes, and {} were promised", what.digest, blob.size(), what.size);
-                Err(Failure::new(ErrorCode::SizeMismatch(blob.size()), why))
-            }
-            Ok(blob) => {
-                watch.progress(Phase::Present, what.size);
-                Ok(Some(blob))
-            }
-            Err(ErrorCode::NotFound) => Ok(None),
+            Ok(blob) if blob.size() != what.size => Ok(Kept::Damaged(blob.size())),
+            Ok(blob) => Ok(Kept::Whole(blob)),
+            Err(ErrorCode::NotFound) => Ok(Kept::Absent),
             Err(other) => Err(other.into()),
         }
     }
+
+    /// Holds the ingest of a blob as soon as nobody else does, or the blob if
+    /// whoever held the ingest has finished it.
+    async fn hold(&self, what: &Descriptor, watch: &dyn Watch) -> Result<Held<H>, Failure> {
+        let ingest = match select(pin!(self.host.ingest(what.digest.as_str())), pin!(self.host.sleep(HELD_MS))).await {
+            Either::Left((ingest, _)) => ingest?,
+            Either::Right(((), ingest)) => {
+                watch.warning(format!("another wharf is downloading `{}`; waiting for it", what.digest));
+                ingest.await?
+            }
+        };
+        match self.kept(what).await? {
+            Kept::Whole(blob) => {
+                ingest.discard().await?;
+                watch.progress(Phase::Present, what.size);
+                return Ok(Held::Blob(blob));
+            }
+            Kept::Damaged(size) => watch.warning(format!(
+                "the store has {size} bytes of `{}`, and {} were promised; downloading the blob again",
+                what.digest, what.size
+            )),
+            Kept::Absent => {}
+        }
+        Ok(Held::Ingest(ingest))
+    }
+}
+
+/// What the content store has under a digest.
+enum Kept<B> {
+    /// The blob that was promised.
+    Whole(B),
+    /// Something of this size, which is not the promised one.
+    Damaged(u64),
+    Absent,
+}
+
+/// What came of asking for an ingest.
+enum Held<H: Host> {
+    Ingest(H::Ingest),
+    Blob(H::Blob),
 }
 
 /// A blob on its way into an ingest.
@@ -141,8 +176,6 @@ struct Download<'a, 'h, H: Host> {
     reached: u64,
     /// Bytes over the network.
     arrived: u64,
-    /// Whether the ingest holds bytes of more than one response.
-    in_pieces: bool,
 }
 
 impl<'a, 'h, H: Host> Download<'a, 'h, H> {
@@ -152,44 +185,53 @@ impl<'a, 'h, H: Host> Download<'a, 'h, H> {
         ingest: &'a H::Ingest,
         watch: &'a dyn Watch,
     ) -> Self {
-        let retry = Retry::new(repository.host);
-        Download { repository, what, ingest, watch, retry, reached: ingest.offset(), arrived: 0, in_pieces: false }
+        let retry = Retry::new(repository.host, ATTEMPTS_MAX);
+        let reached = Some(ingest.offset()).filter(|&offset| offset <= what.size).unwrap_or(0);
+        Download { repository, what, ingest, watch, retry, reached, arrived: 0 }
     }
 
     /// Requests the blob, as often as it takes, until all its bytes are here.
     async fn fill(&mut self) -> Result<(), Failure> {
-        // An earlier run was stopped between noticing that a body is too long and dropping it.
-        if self.ingest.offset() > self.what.size {
-            self.restart().await?;
-            self.reached = 0;
-        }
-        while self.ingest.offset() < self.what.size {
-            if let Err(fault) = self.part().await {
+        loop {
+            let offset = self.ingest.offset();
+            if offset == self.what.size {
+                return Ok(());
+            }
+            // An earlier run was stopped between noticing that a body is too long and dropping it, or the last
+            // bytes of such a body landed late.
+            if offset > self.what.size {
+                self.ingest.restart().await?;
+                continue;
+            }
+            if let Err(fault) = self.part(offset).await {
                 if fault.again != Again::Never {
-                    self.watch.progress(Phase::Retrying, self.ingest.offset());
+                    self.watch.progress(Phase::Retrying, self.ingest.offset().min(self.what.size));
                 }
-                self.retry.wait(self.repository.host, fault).await?;
+                let watch = self.watch;
+                self.retry.wait(self.repository.host, &|text| watch.warning(text), fault).await?;
             }
         }
-        // The bytes of an earlier run: nobody knows whether one response brought them.
-        self.in_pieces |= self.arrived == 0 && self.what.size > 0;
-        Ok(())
     }
 
-    /// Requests what is missing once, and appends what comes.
-    async fn part(&mut self) -> Result<(), Fault> {
-        let offset = self.ingest.offset();
+    /// Requests what is missing from `offset` on once, and appends what comes.
+    async fn part(&mut self, offset: u64) -> Result<(), Fault> {
         let mut headers = vec![("accept", "*/*".to_owned())];
         if offset > 0 {
             headers.push(("range", format!("bytes={offset}-")));
         }
         let ask = self.repository.ask(Method::Get, &format!("blobs/{}", self.what.digest), headers);
         let answer = self.repository.exchange(&ask).await?;
-        match answer.response.status {
-            200 => self.begins(&answer, offset).await?,
-            206 if offset > 0 => self.continues(&answer, offset).await?,
+        let start = match answer.response.status {
+            200 => {
+                self.begins(&answer, offset).await?;
+                0
+            }
+            206 if offset > 0 => {
+                self.continues(&answer, offset).await?;
+                offset
+            }
             416 if offset > 0 => {
-                self.restart().await?;
+                self.ingest.restart().await?;
                 let total = answer.header("content-range").and_then(range::unsatisfied_total).unwrap_or(offset);
                 return Err(Fault::passing(ErrorCode::SizeMismatch(total), self.promise(&answer, total)));
             }
@@ -198,21 +240,25 @@ impl<'a, 'h, H: Host> Download<'a, 'h, H> {
                 return Err(Fault::last(ErrorCode::Invalid, why));
             }
             _ => return Err(self.repository.refusal(answer, Subject::Blob(&self.what.digest)).await),
-        }
-        self.take(answer).await
+        };
+        self.take(answer, start).await
     }
 
     /// Accepts a 200: the blob from its start, whatever was asked for.
     async fn begins(&mut self, answer: &Answer<H::Stream>, offset: u64) -> Result<(), Fault> {
-        if let Some(length) =
-            answer.header("content-length").and_then(number).filter(|&length| length != self.what.size)
-        {
+        let length = answer.header("content-length").and_then(number);
+        // Stores label compressed layers so without compressing them again; their length is right then.
+        if answer.is_encoded() && length != Some(self.what.size) {
+            let why = format!("`{}` compressed the blob, although that was not asked for", authority(answer));
+            return Err(Fault::last(ErrorCode::Invalid, why));
+        }
+        if let Some(length) = length.filter(|&length| length != self.what.size) {
             return Err(Fault::last(ErrorCode::SizeMismatch(length), self.promise(answer, length)));
         }
         if offset > 0 {
             let from = authority(answer);
             self.watch.warning(format!("`{from}` cannot resume; downloading `{}` from the start", self.what.digest));
-            self.restart().await?;
+            self.ingest.restart().await?;
         }
         Ok(())
     }
@@ -224,22 +270,28 @@ impl<'a, 'h, H: Host> Download<'a, 'h, H> {
         if range.is_some_and(|range| {
             range.first == offset && range.last < size && range.total.is_none_or(|total| total == size)
         }) {
-            self.in_pieces = true;
             return Ok(());
         }
-        self.restart().await?;
+        self.ingest.restart().await?;
         let why = format!("`{}` sent another part of the blob than bytes {offset} to {}", authority(answer), size - 1);
         Err(Fault::passing(ErrorCode::Invalid, why))
     }
 
-    /// Appends a body, and finds out whether it arrived whole.
-    async fn take(&mut self, answer: Answer<H::Stream>) -> Result<(), Fault> {
-        let start = self.ingest.offset();
+    /// Appends a body whose first byte belongs at `start`, and finds out
+    /// whether it arrived whole.
+    async fn take(&mut self, answer: Answer<H::Stream>, start: u64) -> Result<(), Fault> {
         let from = answer.target.origin.clone();
-        let endpoint = &self.repository.endpoint;
+        let offset = self.ingest.offset();
+        let missing = self.what.size.checked_sub(start).filter(|_| offset == start);
+        let Some(missing) = missing else {
+            // The last bytes of an append that was dropped have landed since the request was made.
+            self.arrived += offset.saturating_sub(start);
+            self.advance();
+            let why = format!("bytes of an earlier response of `{}` arrived late", from.authority);
+            return Err(Fault::passing(ErrorCode::Unavailable, why));
+        };
         // One byte more than is missing, so that a longer body is noticed.
-        let limit = (self.what.size - start).saturating_add(1);
-        let appended = self.append(answer.response.body, limit).await;
+        let appended = self.append(answer.response.body, missing.saturating_add(1)).await;
         let offset = self.ingest.offset();
         self.arrived += offset.saturating_sub(start);
         let Some((_, rest)) = appended? else {
@@ -248,14 +300,14 @@ impl<'a, 'h, H: Host> Download<'a, 'h, H> {
         };
         if rest.is_some() || offset > self.what.size {
             drop(rest);
-            self.restart().await?;
+            self.ingest.restart().await?;
             let why = format!("`{}` sent more than the {} bytes that were promised", from.authority, self.what.size);
             let code = ErrorCode::SizeMismatch(offset);
             return Err(if start == 0 { Fault::last(code, why) } else { Fault::passing(code, why) });
         }
         self.advance();
         let ended = within(self.repository.host, SILENCE_MS_MAX, answer.response.end).await;
-        ended.unwrap_or(Err(HttpError::Timeout)).map_err(|error| Fault::of_http(&error, &from, endpoint))?;
+        ended.unwrap_or(Err(HttpError::Timeout)).map_err(|error| self.repository.fault(&error, &from))?;
         if offset < self.what.size {
             let why = format!("`{}` sent {offset} of {} bytes", from.authority, self.what.size);
             return Err(Fault::passing(ErrorCode::SizeMismatch(offset), why));
@@ -301,15 +353,11 @@ impl<'a, 'h, H: Host> Download<'a, 'h, H> {
 
     /// Notes progress, if there is any.
     fn advance(&mut self) {
-        if self.ingest.offset() > self.reached {
-            self.reached = self.ingest.offset();
+        let offset = self.ingest.offset();
+        if offset > self.reached && offset <= self.what.size {
+            self.reached = offset;
             self.retry.progress(self.repository.host);
         }
-    }
-
-    async fn restart(&mut self) -> Result<(), ErrorCode> {
-        self.in_pieces = false;
-        self.ingest.restart().await
     }
 
     /// Says that the blob has another size than was promised.

@@ -35,7 +35,14 @@ impl Failure {
 /// A failure of the content store, the credentials or another part of the host.
 impl From<ErrorCode> for Failure {
     fn from(code: ErrorCode) -> Self {
-        Failure { why: vec![code.to_string()], code, fix: None }
+        let (why, fix) = match &code {
+            ErrorCode::NoSpace => (
+                "there is no space left where the store is".to_owned(),
+                Some("free space where the store is; what has arrived of other blobs is kept".to_owned()),
+            ),
+            other => (other.to_string(), None),
+        };
+        Failure { why: vec![why], code, fix }
     }
 }
 
@@ -57,20 +64,26 @@ impl Fault {
         Fault { failure: Failure::new(code, why), again: Again::Soon }
     }
 
-    /// What it means that no whole response came from `origin`.
-    pub(super) fn of_http(error: &HttpError, origin: &Origin, endpoint: &Endpoint) -> Self {
+    /// What it means that no whole response came from `origin`, which has
+    /// `answered` an earlier request or has not.
+    pub(super) fn of_http(error: &HttpError, origin: &Origin, endpoint: &Endpoint, answered: bool) -> Self {
         let authority = &origin.authority;
+        let typed = *origin == endpoint.origin;
         let plain_http = || {
-            (*origin == endpoint.origin).then(|| {
+            typed.then(|| {
                 format!("if `{authority}` speaks plain HTTP, allow that with `--plain-http {}`", endpoint.registry)
             })
         };
         let (code, again, why, fix) = match error {
-            HttpError::Name => (
+            HttpError::Name(text) => (
                 ErrorCode::Unavailable,
-                Again::Never,
-                format!("the name `{authority}` does not resolve"),
-                Some("check the spelling of the registry's name, and the connection to the network".to_owned()),
+                // A name that led somewhere a moment ago exists: the name server has a bad moment.
+                if answered { Again::Soon } else { Again::Once },
+                format!("the name `{authority}` does not resolve: {}", shown(text)),
+                Some(match typed && !answered {
+                    true => "check the spelling of the registry's name, and the connection to the network".to_owned(),
+                    false => "check the connection to the network and its name server".to_owned(),
+                }),
             ),
             HttpError::Connect(text) => (
                 ErrorCode::Unavailable,
@@ -198,10 +211,10 @@ mod tests {
         let listens = "check that a registry listens at `registry.lan:5000`, and that a proxy lets it through";
         for (error, code, again, why, fix) in [
             (
-                HttpError::Name,
+                HttpError::Name("no such host".to_owned()),
                 ErrorCode::Unavailable,
-                Again::Never,
-                "the name `registry.lan:5000` does not resolve",
+                Again::Once,
+                "the name `registry.lan:5000` does not resolve: no such host",
                 Some("check the spelling of the registry's name, and the connection to the network"),
             ),
             (
@@ -248,10 +261,30 @@ mod tests {
             ),
         ] {
             let failure = Failure { code, why: vec![why.to_owned()], fix: fix.map(str::to_owned) };
-            assert_eq!(Fault::of_http(&error, &endpoint.origin, &endpoint), Fault { failure, again });
+            assert_eq!(Fault::of_http(&error, &endpoint.origin, &endpoint, false), Fault { failure, again });
         }
         let elsewhere = Origin { secure: true, authority: "cdn.example".to_owned() };
-        let fault = Fault::of_http(&HttpError::Tls("closed".to_owned()), &elsewhere, &endpoint);
+        let fault = Fault::of_http(&HttpError::Tls("closed".to_owned()), &elsewhere, &endpoint, false);
         assert_eq!(fault.failure.fix, None, "plain HTTP is for registries, not for what they redirect to");
+
+        let network = Some("check the connection to the network and its name server".to_owned());
+        for (origin, answered, again) in
+            [(&endpoint.origin, true, Again::Soon), (&elsewhere, true, Again::Soon), (&elsewhere, false, Again::Once)]
+        {
+            let fault = Fault::of_http(&HttpError::Name("server failure".to_owned()), origin, &endpoint, answered);
+            assert_eq!((fault.again, fault.failure.fix), (again, network.clone()), "nobody misspelled `{origin:?}`");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_what_to_do() {
+        assert_eq!(
+            Failure::from(ErrorCode::NoSpace),
+            Failure {
+                code: ErrorCode::NoSpace,
+                why: vec!["there is no space left where the store is".to_owned()],
+                fix: Some("free space where the store is; what has arrived of other blobs is kept".to_owned()),
+            }
+        );
     }
 }

@@ -7,8 +7,8 @@ use super::{
     failure::Fault,
     range::number,
     refusal::Subject,
-    request::{self, Answer, Ask},
-    retry,
+    request::{Answer, Ask},
+    retry::ATTEMPTS_MAX,
 };
 use crate::{
     host::{Host, Method},
@@ -25,6 +25,9 @@ use crate::{
 
 /// The size of the largest manifest or index, in bytes.
 pub const MANIFEST_BYTES_MAX: u64 = DOCUMENT_BYTES_MAX as u64;
+/// How often a HEAD is sent to a registry that wants fewer requests. Any other
+/// failure ends it at once: patience is for the GET that follows.
+const HEAD_ATTEMPTS_MAX: u32 = 2;
 
 /// A manifest or an index that has arrived and hashes to its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +45,20 @@ pub struct Fetched {
 impl<H: Host> Repository<'_, H> {
     /// Asks what a tag or a digest points to, without the document.
     ///
-    /// Returns none when the registry does not answer that usefully: ask for
-    /// the [`manifest`](Self::manifest) then, which also finds out why.
+    /// Returns none when the registry does not answer that usefully, or at all:
+    /// ask for the [`manifest`](Self::manifest) then, which finds out why, and
+    /// has the patience. Fails if that would only do harm: when the registry
+    /// wants fewer requests, or the host refuses one or has no accepted login.
     pub async fn head(&self, which: &str) -> Result<Option<Descriptor>, Failure> {
         let ask = self.ask_manifest(Method::Head, which)?;
         let wanted: Option<Digest> = which.parse().ok();
-        retry::persist(self.host, async || {
-            let answer = self.exchange(&ask).await?;
+        self.persist(HEAD_ATTEMPTS_MAX, async || {
+            let answer = match self.exchange(&ask).await {
+                Ok(answer) => answer,
+                // The next request would only have the same login rejected a second time.
+                Err(fault) if fault.failure.code == ErrorCode::Denied => return Err(fault),
+                Err(_) => return Ok(None),
+            };
             match answer.response.status {
                 200 => Ok(described(&answer, wanted.as_ref())),
                 429 => Err(self.refusal(answer, Subject::Manifest(which)).await),
@@ -62,7 +72,7 @@ impl<H: Host> Repository<'_, H> {
     pub async fn manifest(&self, which: &str) -> Result<Fetched, Failure> {
         let ask = self.ask_manifest(Method::Get, which)?;
         let wanted: Option<Digest> = which.parse().ok();
-        retry::persist(self.host, async || {
+        self.persist(ATTEMPTS_MAX, async || {
             let answer = self.exchange(&ask).await?;
             if answer.response.status != 200 {
                 return Err(self.refusal(answer, Subject::Manifest(which)).await);
@@ -81,10 +91,10 @@ impl<H: Host> Repository<'_, H> {
 
     async fn fetched(&self, answer: Answer<H::Stream>, wanted: Option<&Digest>) -> Result<Fetched, Fault> {
         let content_type = answer.header("content-type").map(str::to_owned);
-        let encoded = answer.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
+        let encoded = answer.is_encoded();
         let announced = announced_digest(&answer)?;
         let from = answer.target.origin.authority.clone();
-        let bytes = request::document(self.host, answer, &self.endpoint, MANIFEST_BYTES_MAX).await?;
+        let bytes = self.document(answer, MANIFEST_BYTES_MAX).await?;
 
         let expected = wanted.or(announced.as_ref());
         let digest = match expected {
@@ -148,8 +158,9 @@ mod tests {
     use super::*;
     use crate::{
         host::HttpError,
-        registry::script::{MANIFEST, Reply, Script, broken, reply},
+        registry::script::{MANIFEST, Reply, Script, broken, reply, silent},
     };
+    use std::cell::RefCell;
 
     const OTHER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -291,10 +302,43 @@ mod tests {
         }
     }
 
+    /// HEAD spent all patience with a registry that does not answer it, and
+    /// what GET would have answered was never asked for.
     #[test]
-    fn head_fails_when_nobody_answers() {
-        let host = Script::new([broken(HttpError::Name)]);
-        let failure = host.run(host.repository("registry.example/a/b").head("v1")).expect_err("nobody answers");
-        assert_eq!(failure.code, ErrorCode::Unavailable);
+    fn head_that_fails_leaves_it_to_get() {
+        let elsewhere = || reply(302).header("location", "file:///x");
+        for fault in [
+            broken(HttpError::Name("no such host".to_owned())),
+            broken(HttpError::Connect("refused".to_owned())),
+            broken(HttpError::Tls("closed".to_owned())),
+            broken(HttpError::Broken("reset".to_owned())),
+            silent(),
+            reply(503),
+            elsewhere(),
+        ] {
+            let host = Script::new([fault]);
+            assert_eq!(host.run(host.repository("registry.example/a/b").head("v1")), Ok(None));
+            assert_eq!(host.requests().len(), 1);
+        }
+    }
+
+    #[test]
+    fn head_waits_once_for_a_registry_that_wants_fewer_requests() {
+        let limited = || reply(429).header("retry-after", "3");
+        let host = Script::new([limited(), limited()]);
+        let told = RefCell::new(Vec::new());
+        let repository =
+            host.repository("registry.example/a/b").with_voice(|text: String| told.borrow_mut().push(text));
+        let failure = host.run(repository.head("v1")).expect_err("GET would be one request more");
+        assert_eq!((failure.code, host.requests().len()), (ErrorCode::Unavailable, 2));
+        assert_eq!(*told.borrow(), ["`registry.example` asks to wait 3 s before the next request"]);
+    }
+
+    #[test]
+    fn a_login_that_head_saw_rejected_is_not_sent_again() {
+        let host = Script::new([reply(401).header("www-authenticate", "Basic realm=\"x\"")]);
+        host.deny_logins(ErrorCode::Denied);
+        let failure = host.run(host.repository("registry.example/a/b").head("v1")).expect_err("GET would do the same");
+        assert_eq!((failure.code, host.challenges().len()), (ErrorCode::Denied, 1));
     }
 }

@@ -12,7 +12,7 @@
 use super::{
     Repository,
     failure::{Failure, Fault, shown},
-    request::{self, Answer},
+    request::Answer,
     retry::{self, Again},
 };
 use crate::{
@@ -47,14 +47,19 @@ impl<H: Host> Repository<'_, H> {
         let status = answer.response.status;
         let at_home = answer.target.origin == self.endpoint.origin;
         let again = match answer.header("retry-after").and_then(|after| retry::retry_after_ms(after, self.host.now())) {
+            // The address that the registry redirected to may have expired; the registry signs a new one.
+            _ if status == 403 && !at_home => Again::Once,
             _ if !retry::is_transient(status) => Again::Never,
-            Some(ms) => Again::After(ms),
+            Some(ms) => {
+                let who = if at_home { &self.endpoint.registry } else { &answer.target.origin.authority };
+                Again::After { ms, who: who.clone() }
+            }
             None if status == 429 => Again::Slower,
             None => Again::Soon,
         };
         let limits = limits(&answer);
         let said = format!("`{}` answered {} to `{}`", answer.target.origin.authority, named(status), answer.line());
-        let body = request::document(self.host, answer, &self.endpoint, ERROR_BYTES_MAX).await.unwrap_or_default();
+        let body = self.document(answer, ERROR_BYTES_MAX).await.unwrap_or_default();
         let complaints = complaints(&body);
 
         let mut why = Vec::new();
@@ -176,6 +181,7 @@ fn named(status: u16) -> String {
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
         _ => return status.to_string(),
     };
     format!("{status} {name}")
@@ -248,6 +254,7 @@ mod tests {
             (418, ErrorCode::Invalid, "418"),
             (451, ErrorCode::Denied, "451"),
             (501, ErrorCode::Unavailable, "501 Not Implemented"),
+            (505, ErrorCode::Unavailable, "505 HTTP Version Not Supported"),
         ] {
             let failure = refused(reply(status));
             let why = format!("`registry.example` answered {why} to `GET /v2/a/b/manifests/v1`");

@@ -4,13 +4,11 @@
 
 use super::{
     Repository, challenge,
-    endpoint::Endpoint,
     failure::{Failure, Fault, shown},
     location::{self, Target},
-    retry::Again,
 };
 use crate::{
-    host::{Grant, Host, HttpError, Method, Request, Response},
+    host::{Grant, Host, HttpError, Method, Origin, Request, Response},
     nouns::problem::ErrorCode,
 };
 use futures_util::future::{Either, select};
@@ -20,6 +18,9 @@ use std::{pin::pin, rc::Rc};
 const ANSWER_MS_MAX: u64 = 60_000;
 /// A document that has not arrived after this time is given up.
 const DOCUMENT_MS_MAX: u64 = 120_000;
+/// So many origins that have answered are remembered. More are only reached by
+/// redirects, and cost patience with their names.
+const ORIGINS_MAX: usize = 64;
 /// How many redirects one request follows.
 const REDIRECTS_MAX: usize = 5;
 /// The header by which the host knows a grant.
@@ -53,6 +54,11 @@ impl<S> Answer<S> {
     /// Returns every header of this name.
     pub(super) fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         headers(&self.response, name)
+    }
+
+    /// Whether the body was compressed on the way.
+    pub(super) fn is_encoded(&self) -> bool {
+        self.headers("content-encoding").any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
     }
 
     /// Returns the request's first line without the query, which may hold a
@@ -117,31 +123,41 @@ impl<H: Host> Repository<'_, H> {
                 format!("`{registry}` wants a login and offers {offered}; wharf knows `bearer` and `basic`"),
             )
         })?;
-        match self.host.authorize(&self.endpoint.origin, &challenge).await {
-            Ok(grant) => Ok(Rc::new(grant)),
-            Err(ErrorCode::NotFound) => Err(Fault {
-                failure: Failure {
-                    code: ErrorCode::Denied,
-                    why: vec![format!("`{registry}` wants a login, and there is none for it")],
-                    fix: Some(self.login()),
-                },
-                again: Again::Never,
-            }),
-            Err(ErrorCode::Denied) => Err(Fault {
-                failure: Failure {
-                    code: ErrorCode::Denied,
-                    why: vec![format!(
-                        "`{registry}` rejected the login, or it named a token server that the login may not be sent to"
-                    )],
-                    fix: Some(self.login()),
-                },
-                again: Again::Never,
-            }),
-            Err(ErrorCode::Unavailable) => {
-                Err(Fault::passing(ErrorCode::Unavailable, format!("the token server of `{registry}` does not answer")))
+        let error = match self.host.authorize(&self.endpoint.origin, &challenge).await {
+            Ok(grant) => return Ok(Rc::new(grant)),
+            Err(error) => error,
+        };
+        let (code, why, fix) = match error {
+            ErrorCode::NotFound => {
+                (ErrorCode::Denied, format!("`{registry}` wants a login, and there is none for it"), Some(self.login()))
             }
-            Err(other) => Err(other.into()),
-        }
+            ErrorCode::Denied => (
+                ErrorCode::Denied,
+                format!(
+                    "`{registry}` rejected the login, or it named a token server that the login may not be sent to"
+                ),
+                Some(self.login()),
+            ),
+            // The host has told which file, or which parameter, and what is wrong with it.
+            ErrorCode::Invalid => (
+                ErrorCode::Invalid,
+                format!(
+                    "the logins of this machine, or the challenge of `{registry}`, cannot be read; see the warning above"
+                ),
+                None,
+            ),
+            ErrorCode::Unsupported => (
+                ErrorCode::Unsupported,
+                format!("the login for `{registry}` is kept by a credential helper, which wharf does not ask yet"),
+                Some(format!("`podman login {registry}` stores a login that wharf can read")),
+            ),
+            ErrorCode::Unavailable => {
+                let why = format!("the token server of `{registry}` does not answer");
+                return Err(Fault::passing(ErrorCode::Unavailable, why));
+            }
+            other => return Err(other.into()),
+        };
+        Err(Failure { code, why: vec![why], fix }.into())
     }
 
     /// Sends a request and follows redirects by the rule of [`location`]. The
@@ -164,7 +180,8 @@ impl<H: Host> Repository<'_, H> {
             let response = within(self.host, ANSWER_MS_MAX, self.host.send(request))
                 .await
                 .unwrap_or(Err(HttpError::Timeout))
-                .map_err(|error| Fault::of_http(&error, &target.origin, &self.endpoint))?;
+                .map_err(|error| self.fault(&error, &target.origin))?;
+            self.note_answer(&target.origin);
             if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
                 return Ok(Answer { method: ask.method, target, response });
             }
@@ -185,6 +202,37 @@ impl<H: Host> Repository<'_, H> {
             format!("`{}` redirects more than {REDIRECTS_MAX} times", self.endpoint.origin.authority),
         ))
     }
+
+    fn note_answer(&self, origin: &Origin) {
+        let mut answered = self.answered.borrow_mut();
+        if answered.len() < ORIGINS_MAX && !answered.contains(origin) {
+            answered.push(origin.clone());
+        }
+    }
+
+    /// Says what it means that no whole response came from `origin`.
+    pub(super) fn fault(&self, error: &HttpError, origin: &Origin) -> Fault {
+        Fault::of_http(error, origin, &self.endpoint, self.answered.borrow().contains(origin))
+    }
+
+    /// Reads the body of an answer as a document that has arrived whole.
+    pub(super) async fn document(&self, answer: Answer<H::Stream>, limit: u64) -> Result<Vec<u8>, Fault> {
+        let Answer { target, response, .. } = answer;
+        let read = async {
+            let bytes = self.host.collect(response.body, limit).await.map_err(|code| match code {
+                ErrorCode::TooLarge(limit) => Fault::last(
+                    ErrorCode::TooLarge(limit),
+                    format!("the document of `{}` is larger than the limit of {limit} bytes", target.origin.authority),
+                ),
+                other => other.into(),
+            })?;
+            response.end.await.map_err(|error| self.fault(&error, &target.origin))?;
+            Ok(bytes)
+        };
+        within(self.host, DOCUMENT_MS_MAX, read)
+            .await
+            .unwrap_or_else(|| Err(self.fault(&HttpError::Timeout, &target.origin)))
+    }
 }
 
 /// Returns the `Location` if there is exactly one: with two, who follows
@@ -192,30 +240,6 @@ impl<H: Host> Repository<'_, H> {
 fn only_location<S>(response: &Response<S>) -> Option<&str> {
     let mut locations = headers(response, "location");
     locations.next().filter(|_| locations.next().is_none())
-}
-
-/// Reads the body of an answer as a document that has arrived whole.
-pub(super) async fn document<H: Host>(
-    host: &H,
-    answer: Answer<H::Stream>,
-    endpoint: &Endpoint,
-    limit: u64,
-) -> Result<Vec<u8>, Fault> {
-    let Answer { target, response, .. } = answer;
-    let read = async {
-        let bytes = host.collect(response.body, limit).await.map_err(|code| match code {
-            ErrorCode::TooLarge(limit) => Fault::last(
-                ErrorCode::TooLarge(limit),
-                format!("the document of `{}` is larger than the limit of {limit} bytes", target.origin.authority),
-            ),
-            other => other.into(),
-        })?;
-        response.end.await.map_err(|error| Fault::of_http(&error, &target.origin, endpoint))?;
-        Ok(bytes)
-    };
-    within(host, DOCUMENT_MS_MAX, read)
-        .await
-        .unwrap_or_else(|| Err(Fault::of_http(&HttpError::Timeout, &target.origin, endpoint)))
 }
 
 /// Awaits `work`, but not longer than `ms`.

@@ -3,10 +3,11 @@
 
 mod clock;
 mod store;
+mod stream;
 
 use super::{Access, Phase, Repository, Watch};
 use crate::{
-    host::{Challenge, Grant, Host, HttpError, Origin, Request, Response, Result, Transaction},
+    host::{Challenge, Grant, Host, HttpError, Origin, Request, Response, Result},
     nouns::{
         descriptor::Descriptor,
         digest::{Algorithm, Digest},
@@ -28,7 +29,8 @@ use std::{
     },
     task::{Context, Poll, Wake, Waker},
 };
-use store::{ScriptBlob, ScriptIngest, Store};
+use store::{NoTransaction, ScriptBlob, ScriptIngest, Store};
+pub(crate) use stream::{Fate, ScriptStream};
 
 /// A manifest without layers.
 pub(crate) const MANIFEST: &str = concat!(
@@ -39,8 +41,6 @@ pub(crate) const MANIFEST: &str = concat!(
 
 /// How long each step of the network takes.
 const STEP_MS: u64 = 1;
-/// How many bytes arrive in a step.
-const STEP_BYTES: usize = 8;
 /// The period of progress reports, which [`Script::slept`] leaves out.
 const TICK_MS: u64 = 100;
 
@@ -53,21 +53,6 @@ pub(crate) enum Reply {
     Broken(HttpError),
     /// Never says anything.
     Silent,
-}
-
-/// What happens to a body on its way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Fate {
-    /// It arrives.
-    Whole,
-    /// The connection breaks after so many bytes.
-    Cut(usize),
-    /// The registry ends it after so many bytes, as if that was all.
-    Short(usize),
-    /// Nothing comes after so many bytes.
-    Stall(usize),
-    /// One byte a second.
-    Drip,
 }
 
 pub(crate) fn reply(status: u16) -> Reply {
@@ -117,6 +102,7 @@ pub(crate) struct Script {
     challenges: RefCell<Vec<(Origin, Challenge)>>,
     login_error: RefCell<Option<ErrorCode>>,
     slept: RefCell<Vec<u64>>,
+    late: RefCell<Option<(usize, String, Vec<u8>)>>,
     dice: Cell<u64>,
     clock: Rc<Clock>,
     store: Rc<Store>,
@@ -130,6 +116,7 @@ impl Script {
             challenges: RefCell::default(),
             login_error: RefCell::default(),
             slept: RefCell::default(),
+            late: RefCell::default(),
             dice: Cell::new(0x9e37_79b9_7f4a_7c15),
             clock: Rc::default(),
             store: Rc::default(),
@@ -179,7 +166,29 @@ impl Script {
 
     /// Lets somebody else finish a blob while the next call waits for its ingest.
     pub(crate) fn finish_meanwhile(&self, bytes: &[u8]) {
-        self.store.finished_meanwhile.replace(Some(bytes.to_vec()));
+        self.store.finished_meanwhile.borrow_mut().push_front(Some(bytes.to_vec()));
+    }
+
+    /// Lets somebody else finish a blob between the next call of `ingest` and
+    /// the one after it.
+    pub(crate) fn finish_before_repetition(&self, bytes: &[u8]) {
+        self.store.finished_meanwhile.borrow_mut().extend([None, Some(bytes.to_vec())]);
+    }
+
+    /// Damages a blob in the store: it has these bytes from now on.
+    pub(crate) fn damage(&self, what: &Descriptor, bytes: &[u8]) {
+        self.store.blobs.borrow_mut().insert(what.digest.to_string(), bytes.to_vec());
+    }
+
+    /// Lets somebody else hold the ingest that the next call asks for.
+    pub(crate) fn hold_meanwhile(&self, ms: u64) {
+        self.store.held_ms.set(ms);
+    }
+
+    /// Lets bytes of an append that was dropped land while the request of this
+    /// number, counted from 0, is on its way.
+    pub(crate) fn land_late(&self, request: usize, what: &Descriptor, bytes: &[u8]) {
+        self.late.replace(Some((request, what.digest.to_string(), bytes.to_vec())));
     }
 
     /// The bytes of a blob, if the store has it.
@@ -242,8 +251,14 @@ impl Host for Script {
         Ok(())
     }
 
+    async fn remove(&self, digest: &Digest) -> Result<()> {
+        self.store.blobs.borrow_mut().remove(digest.as_str());
+        Ok(())
+    }
+
     async fn ingest(&self, name: &str) -> Result<ScriptIngest> {
-        if let Some(bytes) = self.store.finished_meanwhile.take() {
+        self.clock.clone().wait(self.store.held_ms.take()).await;
+        if let Some(bytes) = self.store.finished_meanwhile.borrow_mut().pop_front().flatten() {
             self.keep(&bytes);
             self.store.ingests.borrow_mut().remove(name);
         }
@@ -257,7 +272,7 @@ impl Host for Script {
     }
 
     fn stream(&self, bytes: Vec<u8>) -> ScriptStream {
-        ScriptStream { bytes: bytes.into(), fate: Fate::Whole, taken: 0, over: Rc::default() }
+        ScriptStream::new(bytes, Fate::Whole)
     }
 
     async fn collect(&self, mut stream: ScriptStream, limit: u64) -> Result<Vec<u8>> {
@@ -287,14 +302,18 @@ impl Host for Script {
     async fn send(&self, request: Request) -> std::result::Result<Response<ScriptStream>, HttpError> {
         let asked = format!("{} {}", request.origin.authority, request.path);
         self.requests.borrow_mut().push(request);
+        let number = self.requests.borrow().len() - 1;
         let reply = self.replies.borrow_mut().pop_front();
         self.step().await;
+        if let Some((_, name, bytes)) = self.late.borrow_mut().take_if(|(request, ..)| *request == number) {
+            self.store.ingests.borrow_mut().entry(name).or_default().extend(bytes);
+        }
         let (status, headers, bytes, fate) = match reply.unwrap_or_else(|| panic!("nobody expected `{asked}`")) {
             Reply::Answer { status, headers, body, fate } => (status, headers, body, fate),
             Reply::Broken(error) => return Err(error),
             Reply::Silent => return pending().await,
         };
-        let body = ScriptStream { bytes: bytes.into(), fate, taken: 0, over: Rc::default() };
+        let body = ScriptStream::new(bytes, fate);
         let over = body.over.clone();
         let end: LocalBoxFuture<'static, _> = Box::pin(poll_fn(move |_| match (over.get(), fate) {
             (false, _) => Poll::Pending,
@@ -327,41 +346,6 @@ impl Host for Script {
     }
 }
 
-/// A body on its way.
-#[derive(Debug)]
-pub(crate) struct ScriptStream {
-    bytes: VecDeque<u8>,
-    fate: Fate,
-    taken: usize,
-    /// Read to its end, or dropped.
-    over: Rc<Cell<bool>>,
-}
-
-impl ScriptStream {
-    /// Returns some bytes, at most `limit`, or none at the end.
-    async fn next(&mut self, clock: &Rc<Clock>, limit: usize) -> Option<Vec<u8>> {
-        let (end, step_bytes) = match self.fate {
-            Fate::Whole => (usize::MAX, STEP_BYTES.max(self.bytes.len() / 64)),
-            Fate::Cut(end) | Fate::Short(end) => (end, STEP_BYTES),
-            Fate::Stall(end) if self.taken >= end => return pending().await,
-            Fate::Stall(end) => (end, STEP_BYTES),
-            Fate::Drip => (usize::MAX, 1),
-        };
-        clock.clone().wait(if matches!(self.fate, Fate::Drip) { 1_000 } else { STEP_MS }).await;
-        let count = step_bytes.min(end - self.taken).min(self.bytes.len()).min(limit);
-        self.taken += count;
-        let bytes: Vec<u8> = self.bytes.drain(..count).collect();
-        self.over.set(bytes.is_empty());
-        (!bytes.is_empty()).then_some(bytes)
-    }
-}
-
-impl Drop for ScriptStream {
-    fn drop(&mut self) {
-        self.over.set(true);
-    }
-}
-
 /// A grant without a login.
 #[derive(Debug)]
 pub(crate) struct ScriptGrant(String);
@@ -373,32 +357,6 @@ impl Grant for ScriptGrant {
 
     fn anonymous(&self) -> bool {
         true
-    }
-}
-
-/// The registry keeps no records, so there is never one of these.
-#[derive(Debug)]
-pub(crate) enum NoTransaction {}
-
-impl Transaction for NoTransaction {
-    async fn get(&self, _: &str, _: &str) -> Result<Option<Vec<u8>>> {
-        match *self {}
-    }
-
-    async fn scan(&self, _: &str, _: &str, _: Option<&str>, _: u32) -> Result<Vec<(String, Vec<u8>)>> {
-        match *self {}
-    }
-
-    fn put(&self, _: &str, _: &str, _: Vec<u8>) {
-        match *self {}
-    }
-
-    fn delete(&self, _: &str, _: &str) {
-        match *self {}
-    }
-
-    async fn commit(self) -> Result<()> {
-        match self {}
     }
 }
 

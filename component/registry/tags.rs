@@ -10,8 +10,8 @@ use super::{
     link,
     location::{self, Target},
     refusal::Subject,
-    request::{self, Answer, Ask},
-    retry,
+    request::{Answer, Ask},
+    retry::ATTEMPTS_MAX,
 };
 use crate::{
     host::{Host, Method},
@@ -43,7 +43,7 @@ impl<H: Host> Repository<'_, H> {
         let headers = vec![("accept", "application/json".to_owned())];
         let mut ask = self.ask(Method::Get, &format!("tags/list?n={PAGE_TAGS}"), headers);
         loop {
-            let (page, next) = retry::persist(self.host, async || self.page(&ask).await).await?;
+            let (page, next) = self.persist(ATTEMPTS_MAX, async || self.page(&ask).await).await?;
             for tag in page {
                 if !reference::is_tag(&tag) {
                     return Err(Failure::new(ErrorCode::Invalid, format!("`{}` is not a tag", shown(&tag))));
@@ -76,7 +76,7 @@ impl<H: Host> Repository<'_, H> {
         }
         let next = next(&answer)?;
         let from = answer.target.origin.authority.clone();
-        let bytes = request::document(self.host, answer, &self.endpoint, PAGE_BYTES_MAX).await?;
+        let bytes = self.document(answer, PAGE_BYTES_MAX).await?;
         let page: Page = serde_json::from_slice(&bytes).map_err(|error| {
             Fault::last(ErrorCode::Invalid, format!("the list of tags of `{from}` is not readable: {error}"))
         })?;

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     host::Host,
     nouns::{
+        config::Config,
         descriptor::Descriptor,
         digest::Digest,
         manifest::{Document, INDEX_ENTRIES_MAX, Index},
@@ -48,11 +49,20 @@ pub(super) struct Wish {
 
 /// The platforms that are wanted.
 #[derive(Debug)]
-pub(super) enum Wishes {
+pub(super) struct Wishes {
+    mode: Mode,
+    /// None if all is wanted.
+    wishes: Vec<Wish>,
+    /// The caller's.
+    machine: Platform,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
     /// The best for the machine. An image for another one is worth a warning.
-    Machine(Wish),
-    /// Each of these, or it is a failure.
-    These(Vec<Wish>),
+    Machine,
+    /// Each wish, or it is a failure.
+    These,
     /// Whatever there is.
     All,
 }
@@ -100,35 +110,35 @@ pub(super) fn machine(text: &str) -> Result<Platform, Failure> {
 
 impl Wishes {
     pub(super) fn parse(wanted: &Wanted, machine: &Platform) -> Result<Self, Failure> {
-        match wanted {
-            Wanted::Machine => Ok(Self::Machine(Wish::of(machine))),
-            Wanted::These(texts) if texts.is_empty() => Err(invalid("no platform is wanted")),
+        let (mode, wishes) = match wanted {
+            Wanted::Machine => (Mode::Machine, vec![Wish::of(machine)]),
+            Wanted::These(texts) if texts.is_empty() => return Err(invalid("no platform is wanted")),
             Wanted::These(texts) if texts.len() > WISHES_MAX => {
-                Err(invalid(format!("{} platforms are wanted; the limit is {WISHES_MAX}", texts.len())))
+                return Err(invalid(format!("{} platforms are wanted; the limit is {WISHES_MAX}", texts.len())));
             }
             Wanted::These(texts) => {
-                texts.iter().map(|text| Wish::parse(text, machine)).collect::<Result<_, _>>().map(Self::These)
+                (Mode::These, texts.iter().map(|text| Wish::parse(text, machine)).collect::<Result<_, _>>()?)
             }
-            Wanted::All => Ok(Self::All),
-        }
+            Wanted::All => (Mode::All, Vec::new()),
+        };
+        Ok(Self { mode, wishes, machine: machine.clone() })
     }
 
-    fn all(&self) -> &[Wish] {
-        match self {
-            Self::Machine(wish) => std::slice::from_ref(wish),
-            Self::These(wishes) => wishes,
-            Self::All => &[],
-        }
+    /// Returns what an image runs on by its config. The configs of very old
+    /// images do not name the system; it is the machine's then.
+    pub(super) fn platform(&self, config: &Config) -> Platform {
+        let said = config.platform();
+        if said.os.is_empty() { said.normalize_on(&self.machine) } else { said }
     }
 
     /// Holds the platform that a config says against the wishes that the
     /// manifest was chosen for.
     pub(super) fn check(&self, platform: &Platform, wishes: &[usize], board: &Board) -> Result<(), Failure> {
-        for wish in wishes.iter().map(|&at| &self.all()[at]) {
-            match self {
+        for wish in wishes.iter().map(|&at| &self.wishes[at]) {
+            match self.mode {
                 _ if wish.matcher.matches(platform) => {}
-                Self::These(_) => return Err(none_matches(wish, "the image is for", [platform])),
-                Self::Machine(_) | Self::All => {
+                Mode::These => return Err(none_matches(wish, "the image is for", [platform])),
+                Mode::Machine | Mode::All => {
                     board.warn(format!(
                         "the image is for {}, and this machine runs {}",
                         platform.format_all(),
@@ -149,15 +159,15 @@ pub(super) async fn choose<H: Host>(
     board: &Board,
 ) -> Result<Choice<H::Blob>, Failure> {
     if let Document::Manifest(_) = target.document {
-        let every = (0..wishes.all().len()).collect();
+        let every = (0..wishes.wishes.len()).collect();
         let selected = vec![Selected { held: target, platform: None, wishes: every }];
         return Ok(Choice { indexes: Vec::new(), selected });
     }
     let (indexes, entries) = flatten(documents, target, wishes, board).await?;
-    let mut chosen = match wishes {
-        Wishes::All if entries.is_empty() => return Err(fail(ErrorCode::NotFound, "the index offers no manifest")),
-        Wishes::All => entries.iter().map(|entry| (entry, Vec::new())).collect(),
-        _ => match_all(&entries, wishes)?,
+    let mut chosen = match wishes.mode {
+        Mode::All if entries.is_empty() => return Err(fail(ErrorCode::NotFound, "the index offers no manifest")),
+        Mode::All => entries.iter().map(|entry| (entry, Vec::new())).collect(),
+        Mode::Machine | Mode::These => match_all(&entries, &wishes.wishes)?,
     };
     let mut seen = BTreeMap::new();
     chosen.retain(|(entry, _)| seen.insert(entry.digest.clone(), ()).is_none());
@@ -216,12 +226,12 @@ fn index<B>(held: &Held<B>) -> Option<&Index> {
 }
 
 fn is_worth_reading(entry: &Descriptor, wishes: &Wishes) -> bool {
-    let fits = |platform| wishes.all().iter().any(|wish| wish.matcher.matches(platform));
-    matches!(wishes, Wishes::All) || stated(entry).is_none_or(fits)
+    let fits = |platform| wishes.wishes.iter().any(|wish| wish.matcher.matches(platform));
+    wishes.mode == Mode::All || stated(entry).is_none_or(fits)
 }
 
 /// Finds the best entry for each wish.
-fn match_all<'e>(entries: &'e [Descriptor], wishes: &Wishes) -> Result<Vec<(&'e Descriptor, Vec<usize>)>, Failure> {
+fn match_all<'e>(entries: &'e [Descriptor], wishes: &[Wish]) -> Result<Vec<(&'e Descriptor, Vec<usize>)>, Failure> {
     let marked =
         || entries.iter().filter_map(|entry| Some((stated(entry)?, entry))).filter(|(_, entry)| !is_attestation(entry));
     // What says of itself that it is no image is no answer among images.
@@ -230,7 +240,7 @@ fn match_all<'e>(entries: &'e [Descriptor], wishes: &Wishes) -> Result<Vec<(&'e 
         .filter(|entry| stated(entry).is_none())
         .find(|entry| entry.artifact_type.is_none() || marked().next().is_none());
     let mut chosen: Vec<(&Descriptor, Vec<usize>)> = Vec::new();
-    for (at, wish) in wishes.all().iter().enumerate() {
+    for (at, wish) in wishes.iter().enumerate() {
         let found = best(&wish.matcher, marked()).or(unmarked);
         let entry =
             found.ok_or_else(|| none_matches(wish, "the index offers", marked().map(|(platform, _)| platform)))?;

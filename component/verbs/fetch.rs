@@ -10,11 +10,12 @@ use super::{
     plan::{Part, Plan},
 };
 use crate::{
-    host::{Host, Ingest},
+    host::{Blob, Host, Ingest},
     nouns::{digest::Digest, media_type::Kind, problem::ErrorCode},
     registry::{Failure, Phase, Repository, Watch},
 };
 use futures_util::stream::{self, StreamExt};
+use std::rc::Rc;
 
 /// Brings everything that the plan lacks, with at most `at_once` blobs on
 /// their way. Returns how many bytes came over the network for it.
@@ -69,7 +70,7 @@ async fn settle<H: Host>(
     for chosen in plan.choices.iter_mut().filter(|chosen| chosen.present.is_none()) {
         if chosen.manifest().config.digest == *digest {
             let blob = part.blob.as_ref().expect("`bring` returns parts that are here");
-            chosen.settle(&documents::bytes(digest, blob).await?, wishes, board)?;
+            chosen.settle(&documents::bytes(&part.descriptor, &**blob).await?, wishes, board)?;
         }
     }
     Ok(())
@@ -84,6 +85,13 @@ async fn bring<'h, H: Host>(
     board: &Board,
 ) -> Result<(Part<H::Blob>, u64), Failure> {
     let watch = board.about(&part.descriptor);
+    if part.is_damaged
+        && let Some(blob) = documents::clear(host, &part.descriptor).await?
+    {
+        watch.progress(Phase::Present, part.descriptor.size);
+        part.blob = Some(Rc::new(blob));
+        return Ok((part, 0));
+    }
     let (blob, bytes) = match &part.held {
         Some(held) => {
             let blob = write(host, &part.descriptor.digest, &held.bytes).await?;
@@ -92,7 +100,7 @@ async fn bring<'h, H: Host>(
         }
         None => repository.blob(&part.descriptor, &watch).await.map_err(|failure| explain(&part, failure))?,
     };
-    part.blob = Some(blob);
+    part.blob = Some(Rc::new(blob));
     Ok((part, bytes))
 }
 
@@ -100,18 +108,19 @@ async fn bring<'h, H: Host>(
 async fn write<H: Host>(host: &H, digest: &Digest, bytes: &[u8]) -> Result<H::Blob, ErrorCode> {
     let ingest = host.ingest(digest.as_str()).await?;
     // Whoever held the ingest before may have finished it.
+    let size = bytes.len() as u64;
     match host.open(digest).await {
-        Ok(blob) => {
+        Ok(blob) if blob.size() == size => {
             ingest.discard().await?;
             return Ok(blob);
         }
-        Err(ErrorCode::NotFound) => {}
+        // A commit replaces what has another size, once this handle is gone.
+        Ok(_) | Err(ErrorCode::NotFound) => {}
         Err(other) => return Err(other),
     }
     if ingest.offset() > 0 {
         ingest.restart().await?;
     }
-    let size = bytes.len() as u64;
     ingest.append(host.stream(bytes.to_vec()), size).await?;
     ingest.commit(digest, size).await
 }

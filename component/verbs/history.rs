@@ -4,7 +4,7 @@
 use super::{
     choose::Wish,
     contract::{Caller, Step},
-    documents::{self, Held},
+    documents::{self, Held, RECORD},
     failing::{because, fail, invalid, problem, try_this},
     library::{self, Entry, Library},
 };
@@ -76,17 +76,36 @@ impl<B> Opened<B> {
 
 /// Reads the manifest and the config of what is here.
 pub(super) async fn open<H: Host>(host: &H, entry: &Entry, present: &Present) -> Result<Opened<H::Blob>, Failure> {
-    let lost = |what: &Descriptor| {
-        let failure = fail(ErrorCode::NotFound, format!("`{}`, which the image needs, is gone", what.digest));
-        try_this(failure, format!("wharf pull {}", entry.name.familiar()))
-    };
+    match read(host, present).await {
+        Err(failure) if failure.code == ErrorCode::NotFound || documents::is_damage(&failure) => {
+            Err(try_this(failure, pull_again(entry, present)))
+        }
+        other => other,
+    }
+}
+
+/// What brings back a document that is gone or damaged.
+fn pull_again(entry: &Entry, present: &Present) -> String {
+    let name = entry.name.familiar();
+    match &present.platform {
+        // Without it the machine's platform would be pulled.
+        Some(platform) if present.manifest.digest != entry.record.target.digest => {
+            format!("wharf pull --platform {platform} {name}")
+        }
+        _ => format!("wharf pull {name}"),
+    }
+}
+
+async fn read<H: Host>(host: &H, present: &Present) -> Result<Opened<H::Blob>, Failure> {
+    let lost =
+        |what: &Descriptor| fail(ErrorCode::NotFound, format!("`{}`, which the image needs, is gone", what.digest));
     let blob = documents::find(host, &present.manifest).await?.ok_or_else(|| lost(&present.manifest))?;
-    let held = documents::read(&present.manifest, blob).await?;
+    let held = documents::read(&present.manifest, blob, RECORD).await?;
     let Document::Manifest(manifest) = &held.document else {
         return Err(invalid(format!("`{}` is recorded as a manifest, and is an index", present.manifest.digest)));
     };
     let blob = documents::find(host, &manifest.config).await?.ok_or_else(|| lost(&manifest.config))?;
-    let config_bytes = documents::bytes(&manifest.config.digest, &blob).await?;
+    let config_bytes = documents::bytes(&manifest.config, &blob).await?;
     let config = match manifest.is_image() {
         true => Some(Config::parse(&config_bytes).map_err(|error| {
             because(format!("the config `{}` is not usable", manifest.config.digest))(invalid(error))

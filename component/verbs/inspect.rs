@@ -21,8 +21,8 @@
 use super::{
     choose,
     contract::Caller,
-    documents,
-    failing::{invalid, problem},
+    documents::{self, INDEX},
+    failing::{invalid, problem, try_this},
     history::{self, Opened},
     library::{Entry, Library},
 };
@@ -111,7 +111,11 @@ pub async fn inspect<H: Host>(
         let entry = library.find(reference)?;
         let present = history::present(&library, entry, platform)?;
         let opened = history::open(host, entry, present).await?;
-        let offers = if manifests { Some(offers(host, &entry.record.target).await?) } else { None };
+        let again = |failure| match documents::is_damage(&failure) {
+            true => try_this(failure, format!("wharf pull {}", entry.name.familiar())),
+            false => failure,
+        };
+        let offers = if manifests { Some(offers(host, &entry.record.target).await.map_err(again)?) } else { None };
         write(&library, entry, present, &opened, offers)
     };
     inspection.await.map_err(problem(format!("cannot inspect `{}`", reference.escape_debug())))
@@ -156,7 +160,8 @@ fn write<B>(
 }
 
 /// Lists what the target offers, and looks which of it is here. An index that
-/// is not here is listed itself.
+/// is not here is listed itself. What is damaged is not here, but the target
+/// has to be.
 async fn offers<H: Host>(host: &H, target: &Descriptor) -> Result<Vec<Offer>, Failure> {
     let mut offers = Vec::new();
     let mut read = 0;
@@ -170,11 +175,9 @@ async fn offers<H: Host>(host: &H, target: &Descriptor) -> Result<Vec<Offer>, Fa
         if read > DOCUMENTS_MAX {
             return Err(invalid(format!("the target offers more than {DOCUMENTS_MAX} manifests")));
         }
-        let document = match documents::find(host, &entry).await? {
-            Some(blob) if matches!(entry.kind(), Kind::Index | Kind::Manifest) => {
-                Some(documents::read(&entry, blob).await?.document)
-            }
-            _ => None,
+        let document = match document(host, &entry).await {
+            Err(failure) if documents::is_damage(&failure) && entry.digest != target.digest => None,
+            other => other?,
         };
         let mut is_image = entry.kind() == Kind::Manifest && choose::stated(&entry).is_some();
         let available = match &document {
@@ -198,10 +201,23 @@ async fn offers<H: Host>(host: &H, target: &Descriptor) -> Result<Vec<Offer>, Fa
     Ok(offers)
 }
 
+/// Reads what an entry points to, if it is a document that is here.
+async fn document<H: Host>(host: &H, entry: &Descriptor) -> Result<Option<Document>, Failure> {
+    match documents::find(host, entry).await? {
+        Some(blob) if matches!(entry.kind(), Kind::Index | Kind::Manifest) => {
+            Ok(Some(documents::read(entry, blob, INDEX).await?.document))
+        }
+        _ => Ok(None),
+    }
+}
+
 async fn is_all_here<H: Host>(host: &H, parts: impl Iterator<Item = &Descriptor>) -> Result<bool, Failure> {
     for part in parts {
-        if documents::find(host, part).await?.is_none() {
-            return Ok(false);
+        match documents::find(host, part).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(false),
+            Err(failure) if documents::is_damage(&failure) => return Ok(false),
+            Err(other) => return Err(other),
         }
     }
     Ok(true)

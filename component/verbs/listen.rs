@@ -40,6 +40,7 @@ pub trait Listener {
 #[derive(Debug, Default)]
 pub(super) struct Board {
     news: RefCell<News>,
+    is_deaf: bool,
 }
 
 #[derive(Debug, Default)]
@@ -52,8 +53,16 @@ struct News {
 }
 
 impl Board {
+    /// A board that nobody reads: it keeps nothing.
+    pub(super) fn deaf() -> Self {
+        Self { is_deaf: true, ..Self::default() }
+    }
+
     /// Tells something once, in order.
     pub(super) fn tell(&self, event: Event) {
+        if self.is_deaf {
+            return;
+        }
         let mut news = self.news.borrow_mut();
         news.told.push_back(event);
         news.wake();
@@ -61,6 +70,9 @@ impl Board {
 
     /// Tells a sentence, unless it was told before.
     pub(super) fn warn(&self, text: String) {
+        if self.is_deaf {
+            return;
+        }
         let mut news = self.news.borrow_mut();
         if news.warnings.len() < WARNINGS_MAX && news.warnings.insert(text.clone()) {
             if news.warnings.len() == WARNINGS_MAX {
@@ -74,6 +86,9 @@ impl Board {
 
     /// Tells where a blob stands; what was said of it before is forgotten.
     fn progress(&self, progress: Progress) {
+        if self.is_deaf {
+            return;
+        }
         let mut news = self.news.borrow_mut();
         news.progress.insert(progress.blob.digest.clone(), progress);
         news.wake();
@@ -174,5 +189,25 @@ pub(super) async fn accompany<H: Host, T>(
             Some(outcome)
         }
         Either::Right(((), _)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nouns::{digest::Algorithm, media_type};
+
+    #[test]
+    fn a_deaf_board_keeps_nothing() {
+        let blob = Descriptor::new(media_type::OCI_LAYER, Digest::of(Algorithm::Sha256, b""), 0);
+        let tell = |board: &Board| {
+            board.tell(Event::Resolved("a".to_owned(), blob.clone()));
+            board.warn("b".to_owned());
+            board.about(&blob).announce(Phase::Waiting, 0);
+            board.about(&blob).progress(Phase::Complete, 0);
+            (board.take().len(), board.news.borrow().warnings.len())
+        };
+        assert_eq!(tell(&Board::default()), (4, 1));
+        assert_eq!(tell(&Board::deaf()), (0, 0));
     }
 }

@@ -35,8 +35,13 @@ use std::{
     rc::Rc,
 };
 
-/// How many blobs one name may need: twenty platforms of the longest images.
-const PARTS_MAX: usize = 20_000;
+/// How many blobs one name may need: twenty platforms of thirty layers, or one
+/// of the most layers there can be.
+///
+/// Each is held by a handle until the record is written. The host's table takes
+/// 1 024 handles, and a full one is a trap; up to 64 downloads need the rest,
+/// with an ingest, a request and a response each.
+pub(super) const BLOBS_MAX: usize = 640;
 /// How many blobs are looked for at once.
 const LOOKS_AT_ONCE: usize = 16;
 /// How long a dry run waits for an ingest that somebody else holds. What
@@ -72,7 +77,9 @@ pub(super) struct Chosen<B> {
 pub(super) struct Part<B> {
     pub(super) descriptor: Descriptor,
     /// Set if the content store has it. It stays there while this is held.
-    pub(super) blob: Option<B>,
+    pub(super) blob: Option<Rc<B>>,
+    /// Whether it is a document, and the content store has something else.
+    pub(super) is_damaged: bool,
     /// Set if the part is a document: its bytes are in memory.
     pub(super) held: Option<Rc<Held<B>>>,
 }
@@ -81,7 +88,9 @@ impl<B> Chosen<B> {
     pub(super) fn manifest(&self) -> &Manifest {
         match &self.selected.held.document {
             Document::Manifest(manifest) => manifest,
-            Document::Index(_) => unreachable!("`make` refuses a choice that is an index"),
+            Document::Index(_) => {
+                unreachable!("`choose` takes manifests, and `Documents` refuses one that is an index")
+            }
         }
     }
 
@@ -112,7 +121,7 @@ impl<B> Chosen<B> {
         let platform = match (&self.selected.platform, &said) {
             (Some(stated), _) => Some(stated.clone()),
             (None, Some(config)) => {
-                let platform = config.platform();
+                let platform = wishes.platform(config);
                 wishes.check(&platform, &self.selected.wishes, board)?;
                 Some(platform)
             }
@@ -154,7 +163,7 @@ pub(super) async fn make<'h, H: Host>(
     wishes: &Wishes,
     board: &Board,
 ) -> Result<Plan<H>, Failure> {
-    let documents = Documents::new(host, repository);
+    let documents = Documents::new(host, repository, board);
     let target = resolve::target(repository, &documents, &name, record.as_ref()).await?;
     board.tell(Event::Resolved(name.to_string(), target.descriptor.clone()));
     let descriptor = target.descriptor.clone();
@@ -173,12 +182,6 @@ pub(super) async fn make<'h, H: Host>(
         parts.add(&held.descriptor, Some(held))?;
     }
     for selected in choice.selected {
-        if let Document::Index(_) = selected.held.document {
-            return Err(invalid(format!(
-                "`{}` is an index, and its type says manifest",
-                selected.held.descriptor.digest
-            )));
-        }
         let chosen = Chosen { selected, present: None };
         let config = &chosen.manifest().config;
         if config.size > DOCUMENT_BYTES_MAX as u64 {
@@ -193,14 +196,8 @@ pub(super) async fn make<'h, H: Host>(
         }
         plan.choices.push(chosen);
     }
-    plan.parts = look(host, parts.in_order).await?;
-    for at in 0..plan.choices.len() {
-        let digest = plan.choices[at].manifest().config.digest.clone();
-        if let Some(config) = plan.blob(&digest) {
-            let config = documents::bytes(&digest, config).await?;
-            plan.choices[at].settle(&config, wishes, board)?;
-        }
-    }
+    plan.parts = look(&documents, host, parts.in_order).await?;
+    plan.settle(wishes, board).await?;
     Ok(plan)
 }
 
@@ -228,20 +225,34 @@ impl<B> Parts<B> {
                 self.in_order.push((bare, held.cloned()));
             }
         }
-        if self.in_order.len() > PARTS_MAX {
-            let why = format!("more than {PARTS_MAX} blobs are needed; choose fewer platforms");
-            return Err(fail(ErrorCode::TooLarge(PARTS_MAX as u64), why));
+        if self.in_order.len() > BLOBS_MAX {
+            let why = format!("more than {BLOBS_MAX} blobs are needed; choose fewer platforms");
+            return Err(fail(ErrorCode::TooLarge(BLOBS_MAX as u64), why));
         }
         Ok(())
     }
 }
 
-/// Looks for each part in the content store, and holds what is there.
-async fn look<H: Host>(host: &H, parts: Vec<Needed<H::Blob>>) -> Result<Vec<Part<H::Blob>>, Failure> {
+/// Looks for each part in the content store, and holds what is there whole.
+/// Documents have been looked for already.
+async fn look<H: Host>(
+    documents: &Documents<'_, '_, H>,
+    host: &H,
+    parts: Vec<Needed<H::Blob>>,
+) -> Result<Vec<Part<H::Blob>>, Failure> {
     stream::iter(parts)
         .map(async |(descriptor, held)| {
-            let blob = documents::find(host, &descriptor).await?;
-            Ok(Part { descriptor, blob, held })
+            if let Some(held) = held {
+                let (blob, is_damaged) = (held.blob.clone(), documents.is_damaged(&descriptor.digest));
+                return Ok(Part { descriptor, blob, is_damaged, held: Some(held) });
+            }
+            let blob = match documents::find(host, &descriptor).await {
+                Ok(found) => found.map(Rc::new),
+                // The download tells it, and replaces it.
+                Err(failure) if documents::is_damage(&failure) => None,
+                Err(other) => return Err(other),
+            };
+            Ok(Part { descriptor, blob, is_damaged: false, held })
         })
         .buffered(LOOKS_AT_ONCE)
         .try_collect()
@@ -249,6 +260,25 @@ async fn look<H: Host>(host: &H, parts: Vec<Needed<H::Blob>>) -> Result<Vec<Part
 }
 
 impl<H: Host> Plan<H> {
+    /// Reads the configs that are here.
+    async fn settle(&mut self, wishes: &Wishes, board: &Board) -> Result<(), Failure> {
+        for chosen in &mut self.choices {
+            let config = &chosen.manifest().config;
+            let part = self.parts.iter_mut().find(|part| part.descriptor.digest == config.digest);
+            let part = part.expect("`make` adds the parts of each choice");
+            let Some(blob) = &part.blob else { continue };
+            match documents::bytes(&part.descriptor, &**blob).await {
+                Ok(config) => chosen.settle(&config, wishes, board)?,
+                Err(failure) if documents::is_damage(&failure) => {
+                    documents::warn(board, &failure);
+                    (part.blob, part.is_damaged) = (None, true);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the name points to the target already, all that is wanted is
     /// recorded, and every blob is here.
     pub(super) fn is_up_to_date(&self) -> bool {
@@ -256,13 +286,9 @@ impl<H: Host> Plan<H> {
             let present = self.record.iter().flat_map(|record| &record.platforms);
             present.into_iter().any(|present| present.manifest.digest == chosen.selected.held.descriptor.digest)
         };
-        self.record.as_ref().is_some_and(|record| record.target.digest == self.target.digest)
+        self.record.as_ref().is_some_and(|record| record.target == self.target)
             && self.parts.iter().all(|part| part.blob.is_some())
             && self.choices.iter().all(recorded)
-    }
-
-    pub(super) fn blob(&self, digest: &Digest) -> Option<&H::Blob> {
-        self.parts.iter().find(|part| part.descriptor.digest == *digest)?.blob.as_ref()
     }
 
     /// Tells a person what would be done. Leaves no trace.

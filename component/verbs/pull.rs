@@ -32,6 +32,11 @@ use crate::{
 
 /// More blobs than this are never on their way at once, whatever is asked for.
 const CONCURRENT_DOWNLOADS_MAX: u32 = 64;
+/// How many blobs the plans of one call may name together: what a call that
+/// answers all at once can answer with.
+const PLANNED_BLOBS_MAX: usize = 20_000;
+/// After this many tags in a row the registry is taken to be down.
+const UNAVAILABLE_TAGS_MAX: usize = 2;
 /// How many tags a message lists.
 const LISTED_MAX: usize = 20;
 
@@ -54,7 +59,7 @@ pub async fn pull<H: Host>(
     };
     let stopped = || {
         let failure = fail(ErrorCode::Cancelled, "the caller stopped the pull; what has arrived is kept");
-        try_this(failure, format!("`wharf pull {reference}` continues where it stopped"))
+        try_this(failure, "the same command continues where it stopped")
     };
     accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped())).map_err(problem(title(reference)))
 }
@@ -67,15 +72,22 @@ pub async fn plan_pull<H: Host>(
     reference: &str,
     options: &PullOptions,
 ) -> Result<Vec<PullPlan>, Problem> {
-    let board = Board::default();
+    let board = Board::deaf();
     let plan = async {
         let call = Call::new(host, caller, reference, options, &board)?;
         let names = if options.all_tags { call.tags().await? } else { vec![call.name.clone()] };
-        let mut plans = Vec::new();
+        let (mut plans, mut blobs) = (Vec::new(), 0);
         for name in names {
             let why = format!("`{}` cannot be planned", name.familiar());
             let plan = async { call.plan(name).await?.show(host).await }.await;
-            plans.push(plan.map_err(|failure| if options.all_tags { because(why)(failure) } else { failure })?);
+            let plan = plan.map_err(|failure| if options.all_tags { because(why)(failure) } else { failure })?;
+            blobs += plan.blobs.len();
+            if blobs > PLANNED_BLOBS_MAX {
+                let why = format!("they have more than {PLANNED_BLOBS_MAX} blobs");
+                let failure = because("too many tags to plan at once; plan them one by one");
+                return Err(failure(fail(ErrorCode::TooLarge(PLANNED_BLOBS_MAX as u64), why)));
+            }
+            plans.push(plan);
         }
         Ok(plans)
     };
@@ -123,7 +135,7 @@ impl<'h, H: Host> Call<'h, H> {
             wishes: Wishes::parse(&options.wanted, &machine)?,
             machine,
             at_once: options.concurrent_downloads.min(CONCURRENT_DOWNLOADS_MAX) as usize,
-            repository: Repository::open(host, &name, &access),
+            repository: Repository::open(host, &name, &access).with_voice(|text| board.warn(text)),
             name,
             board,
         })
@@ -140,7 +152,7 @@ impl<'h, H: Host> Call<'h, H> {
         }
         let (host, wishes, board) = (self.host, &self.wishes, self.board);
         let arrived = fetch::fetch(host, &self.repository, &mut plan, wishes, self.at_once, board).await?;
-        let record = remember::remember(host, self.caller, &plan, board).await?;
+        let record = remember::remember(host, &self.repository, self.caller, &plan, board).await?;
         let image = picture(&plan.name, &record, &self.machine).expect("`choose` chose at least one manifest");
         Ok(Pulled { image, fetched_bytes: plan.fetched + arrived, up_to_date: false })
     }
@@ -161,31 +173,55 @@ impl<'h, H: Host> Call<'h, H> {
         tags.into_iter().map(name).collect()
     }
 
-    /// Pulls every tag, also after one has failed.
+    /// Pulls every tag, also after one has failed, unless the others would fail
+    /// in the same way.
     async fn pull_tags(&self) -> Result<Vec<Pulled>, Failure> {
-        let names = self.tags().await?;
+        let mut names = self.tags().await?.into_iter();
         let (mut pulled, mut failed) = (Vec::new(), Vec::new());
-        for name in names {
+        let (mut unavailable, mut end) = (0, None);
+        for name in names.by_ref() {
             let tag = name.tag().unwrap_or_default().to_owned();
             match self.pull(name).await {
-                Ok(one) => pulled.push((tag, one)),
-                Err(failure) => failed.push((tag, failure)),
+                Ok(one) => {
+                    unavailable = 0;
+                    pulled.push((tag, one));
+                }
+                Err(failure) => {
+                    unavailable = if failure.code == ErrorCode::Unavailable { unavailable + 1 } else { 0 };
+                    let is_over = unavailable == UNAVAILABLE_TAGS_MAX || concerns_all(&failure.code);
+                    end = is_over.then(|| (failure.code.clone(), failure.fix.clone()));
+                    failed.push((tag, failure));
+                    if is_over {
+                        break;
+                    }
+                }
             }
         }
-        if failed.is_empty() {
+        let Some((_, first)) = failed.first() else {
             return Ok(pulled.into_iter().map(|(_, one)| one).collect());
-        }
-        let (total, failures) = (pulled.len() + failed.len(), failed.len());
-        let fix = failed.iter().find_map(|(_, failure)| failure.fix.clone());
-        let mut why = vec![format!("{failures} of {total} tags failed")];
-        why.extend(failed.iter().take(LISTED_MAX).map(|(tag, failure)| format!("`{tag}`: {}", failure.why.join(": "))));
-        why.push(match pulled.len() {
-            0 => "no tag was pulled".to_owned(),
-            _ => format!("pulled: {}", list(pulled.iter().map(|(tag, _)| tag.as_str()))),
+        };
+        let (code, fix) = end.unwrap_or_else(|| {
+            let fix = failed.iter().find_map(|(_, failure)| failure.fix.clone());
+            (first.code.clone(), fix)
         });
-        let code = failed.swap_remove(0).1.code;
+        let total = pulled.len() + failed.len() + names.len();
+        let mut why = vec![format!(
+            "{} of {total} tags were pulled, {} failed, and {} were not tried",
+            pulled.len(),
+            failed.len(),
+            names.len()
+        )];
+        why.extend(failed.iter().take(LISTED_MAX).map(|(tag, failure)| format!("`{tag}`: {}", failure.why.join(": "))));
+        if !pulled.is_empty() {
+            why.push(format!("pulled: {}", list(pulled.iter().map(|(tag, _)| tag.as_str()))));
+        }
         Err(Failure { code, why, fix })
     }
+}
+
+/// Whether what one tag failed of is no matter of that tag.
+fn concerns_all(code: &ErrorCode) -> bool {
+    matches!(code, ErrorCode::NoSpace | ErrorCode::Denied | ErrorCode::Unsupported | ErrorCode::Cancelled)
 }
 
 fn list<'t>(tags: impl ExactSizeIterator<Item = &'t str>) -> String {

@@ -3,23 +3,24 @@
 
 use super::{
     contract::Caller,
-    documents,
-    failing::fail,
+    documents::{self, RECORD},
+    failing::{fail, try_this},
     listen::Board,
-    plan::{Plan, weight},
+    plan::{BLOBS_MAX, Plan, weight},
+    resolve,
     store::Records,
 };
 use crate::{
-    host::Host,
+    host::{Blob, Host},
     nouns::{
         descriptor::Descriptor,
         digest::Digest,
         problem::ErrorCode,
         record::{ImageRecord, Present},
     },
-    registry::Failure,
+    registry::{Failure, Repository},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often a transaction is begun again because another one was faster.
 const CONFLICTS_MAX: usize = 16;
@@ -27,13 +28,23 @@ const CONFLICTS_MAX: usize = 16;
 /// Records what the plan brought, and returns the record.
 ///
 /// Platforms that were here before stay if the name's target still offers them
-/// and all their blobs are here.
+/// and all their blobs are here. Fails with [`ErrorCode::Conflict`] if somebody
+/// else has moved the name meanwhile and the registry says that they are right.
 pub(super) async fn remember<H: Host>(
     host: &H,
+    repository: &Repository<'_, H>,
     caller: &Caller,
     plan: &Plan<H>,
     board: &Board,
 ) -> Result<ImageRecord, Failure> {
+    let mut kept = Kept::beside(plan);
+    for present in plan.record.iter().flat_map(|record| staying(plan, record)) {
+        kept.hold(host, present, board).await?;
+    }
+    host.sync().await?;
+    let mut durable = kept.manifests.len();
+    // Where the name pointed when it was last certain that the plan is newer.
+    let mut known = plan.record.as_ref().map(|record| record.target.digest.clone());
     for _ in 0..CONFLICTS_MAX {
         let records = Records::begin(host, caller).await?;
         let before = match records.get(&plan.name).await? {
@@ -44,10 +55,20 @@ pub(super) async fn remember<H: Host>(
             }
             None => None,
         };
-        // Held until the commit: what is recorded must not be collected meanwhile.
-        let (record, _held) = merge(host, plan, before).await?;
+        if let Some(theirs) = before.as_ref().map(|before| &before.target.digest)
+            && *theirs != plan.target.digest
+            && Some(theirs) != known.as_ref()
+            && plan.name.digest().is_none()
+        {
+            resolve::confirm(repository, &plan.name, &plan.target.digest).await?;
+            known = Some(theirs.clone());
+        }
+        let record = merge(host, plan, before, &mut kept, board).await?;
         records.put(&plan.name, &record)?;
-        host.sync().await?;
+        if kept.manifests.len() > durable {
+            host.sync().await?;
+            durable = kept.manifests.len();
+        }
         match records.commit().await {
             Ok(()) => return Ok(record),
             Err(ErrorCode::Conflict) => {}
@@ -62,27 +83,19 @@ async fn merge<H: Host>(
     host: &H,
     plan: &Plan<H>,
     before: Option<ImageRecord>,
-) -> Result<(ImageRecord, Vec<H::Blob>), Failure> {
+    kept: &mut Kept<H::Blob>,
+    board: &Board,
+) -> Result<ImageRecord, Failure> {
     let mut platforms: Vec<Present> = plan
         .choices
         .iter()
         .map(|chosen| chosen.present.clone().expect("`fetch` has brought every config, so that each choice is settled"))
         .collect();
     let mut blobs: Vec<Descriptor> = plan.parts.iter().map(|part| part.descriptor.clone()).collect();
-    let mut held = Vec::new();
-    let offered: BTreeSet<&Digest> = plan.offered.iter().collect();
-    // An index in the index may not have been read this time.
-    let is_same = before.as_ref().is_some_and(|before| before.target.digest == plan.target.digest);
-    let new: BTreeSet<Digest> = platforms.iter().map(|present| present.manifest.digest.clone()).collect();
-    for present in before.iter().flat_map(|before| &before.platforms) {
-        let digest = &present.manifest.digest;
-        if !new.contains(digest)
-            && (is_same || offered.contains(digest))
-            && let Some((descriptors, handles)) = hold(host, present).await?
-        {
+    for present in before.iter().flat_map(|before| staying(plan, before)) {
+        if let Some(descriptors) = kept.hold(host, present, board).await? {
             platforms.push(present.clone());
-            blobs.extend(descriptors);
-            held.extend(handles);
+            blobs.extend_from_slice(descriptors);
         }
     }
     // In the order of the index, whatever was pulled first.
@@ -106,20 +119,105 @@ async fn merge<H: Host>(
             record.updated = now;
         }
     }
-    Ok((record, held))
+    Ok(record)
 }
 
-/// Holds every blob of a manifest that was recorded, or none if one is gone.
-async fn hold<H: Host>(host: &H, present: &Present) -> Result<Option<(Vec<Descriptor>, Vec<H::Blob>)>, Failure> {
-    let Some(blob) = documents::find(host, &present.manifest).await? else { return Ok(None) };
-    let manifest = documents::read(&present.manifest, blob).await?;
-    let mut descriptors = vec![present.manifest.clone()];
-    let mut handles = Vec::new();
-    for part in manifest.document.parts() {
-        let Some(blob) = documents::find(host, part).await? else { return Ok(None) };
-        descriptors.push(part.clone());
-        handles.push(blob);
+/// Returns the platforms of a record that a plan does not bring and that its
+/// target still offers.
+fn staying<'r, H: Host>(plan: &Plan<H>, record: &'r ImageRecord) -> impl Iterator<Item = &'r Present> {
+    let new: BTreeSet<&Digest> = plan.choices.iter().map(|chosen| &chosen.selected.held.descriptor.digest).collect();
+    let offered: BTreeSet<&Digest> = plan.offered.iter().collect();
+    // An index in the index may not have been read this time.
+    let is_same = record.target.digest == plan.target.digest;
+    record.platforms.iter().filter(move |present| {
+        let digest = &present.manifest.digest;
+        !new.contains(digest) && (is_same || offered.contains(digest))
+    })
+}
+
+/// What was recorded before and stays, held until the commit: it must not be
+/// collected meanwhile.
+struct Kept<B> {
+    /// What the plan holds.
+    planned: BTreeSet<Digest>,
+    /// How to pull what the plan brings under a name of its own.
+    alone: String,
+    /// What the plan does not hold.
+    blobs: BTreeMap<Digest, B>,
+    /// What belongs to each manifest, itself included.
+    manifests: BTreeMap<Digest, Vec<Descriptor>>,
+}
+
+impl<B: Blob> Kept<B> {
+    fn beside<H: Host<Blob = B>>(plan: &Plan<H>) -> Self {
+        let digest = &plan.choices.first().map_or(&plan.target, |chosen| &chosen.selected.held.descriptor).digest;
+        Self {
+            planned: plan.parts.iter().map(|part| part.descriptor.digest.clone()).collect(),
+            alone: format!("wharf pull {}@{digest}", plan.name.familiar_name()),
+            blobs: BTreeMap::new(),
+            manifests: BTreeMap::new(),
+        }
     }
-    handles.extend(manifest.blob);
-    Ok(Some((descriptors, handles)))
+
+    /// Holds every blob of a manifest that was recorded, and returns what they
+    /// are; or none if one is gone or damaged.
+    async fn hold<H: Host<Blob = B>>(
+        &mut self,
+        host: &H,
+        present: &Present,
+        board: &Board,
+    ) -> Result<Option<&[Descriptor]>, Failure> {
+        let digest = &present.manifest.digest;
+        if !self.manifests.contains_key(digest) {
+            let read = async {
+                let Some(blob) = documents::find(host, &present.manifest).await? else { return Ok(None) };
+                documents::read(&present.manifest, blob, RECORD).await.map(Some)
+            };
+            let Some(manifest) = usable(read.await, present, board)? else { return Ok(None) };
+            let parts: Vec<&Descriptor> = manifest.document.parts().filter(|part| !self.has(&part.digest)).collect();
+            self.check_room(1 + parts.len())?;
+            let mut blobs = BTreeMap::new();
+            for part in parts {
+                let Some(blob) = usable(documents::find(host, part).await, present, board)? else { return Ok(None) };
+                blobs.insert(part.digest.clone(), blob);
+            }
+            let descriptors = std::iter::once(&present.manifest).chain(manifest.document.parts()).cloned().collect();
+            self.blobs.append(&mut blobs);
+            let blob = manifest.blob.and_then(std::rc::Rc::into_inner).expect("`read` returns the one handle");
+            self.blobs.insert(digest.clone(), blob);
+            self.manifests.insert(digest.clone(), descriptors);
+        }
+        Ok(self.manifests.get(digest).map(Vec::as_slice))
+    }
+
+    fn has(&self, digest: &Digest) -> bool {
+        self.planned.contains(digest) || self.blobs.contains_key(digest)
+    }
+
+    /// Refuses more handles than there may be; see [`BLOBS_MAX`].
+    fn check_room(&self, more: usize) -> Result<(), Failure> {
+        if self.planned.len() + self.blobs.len() + more <= BLOBS_MAX {
+            return Ok(());
+        }
+        let why = format!(
+            "more than {BLOBS_MAX} blobs are needed, with the platforms that are here already; choose fewer platforms"
+        );
+        Err(try_this(fail(ErrorCode::TooLarge(BLOBS_MAX as u64), why), self.alone.as_str()))
+    }
+}
+
+/// Takes what cannot be used for absent: the platform leaves the record, and
+/// does not stand in the way of another one.
+fn usable<T>(found: Result<Option<T>, Failure>, present: &Present, board: &Board) -> Result<Option<T>, Failure> {
+    match found {
+        Err(failure)
+            if documents::is_damage(&failure)
+                || matches!(failure.code, ErrorCode::Invalid | ErrorCode::TooLarge(_)) =>
+        {
+            let which = present.platform.as_deref().unwrap_or(present.manifest.digest.as_str());
+            board.warn(format!("`{which}` is not recorded any more: {}", failure.why.join(": ")));
+            Ok(None)
+        }
+        other => other,
+    }
 }

@@ -5,13 +5,15 @@
 //! fetched. It changes nothing.
 
 use super::{
-    documents::{Documents, Held},
-    failing::{invalid, try_this},
+    documents::{Documents, Held, RECORD},
+    failing::{fail, invalid, try_this},
     listen::Board,
 };
 use crate::{
     host::Host,
     nouns::{
+        digest::Digest,
+        problem::ErrorCode,
         record::ImageRecord,
         reference::{self, Reference},
     },
@@ -58,15 +60,42 @@ pub(super) async fn target<H: Host>(
     record: Option<&ImageRecord>,
 ) -> Result<Rc<Held<H::Blob>>, Failure> {
     let which = match name.digest() {
-        Some(digest) => digest.to_string(),
-        None => name.tag().unwrap_or(reference::DEFAULT_TAG).to_owned(),
+        Some(digest) => digest.as_str(),
+        None => tag(name),
     };
     if let Some(record) = record
-        && let Some(head) = repository.head(&which).await?
+        && let Some(head) = repository.head(which).await?
         && head.digest == record.target.digest
-        && let Some(held) = documents.local(&record.target).await?
     {
-        return Ok(held);
+        match documents.local(&record.target, RECORD).await {
+            Ok(Some(held)) => return Ok(held),
+            // A record that is wrong about its target is made anew from what the registry sends.
+            Ok(None) | Err(Failure { code: ErrorCode::Invalid, .. }) => {}
+            Err(other) => return Err(other),
+        }
     }
-    documents.ask(&which).await
+    documents.ask(which).await
+}
+
+/// Asks again where a tag points to, because somebody else has recorded another
+/// target since `target` was found there. Fails with [`ErrorCode::Conflict`] if
+/// it has moved: a slow pull must not move a name backwards.
+pub(super) async fn confirm<H: Host>(
+    repository: &Repository<'_, H>,
+    name: &Reference,
+    target: &Digest,
+) -> Result<(), Failure> {
+    let now = match repository.head(tag(name)).await? {
+        Some(head) => head.digest,
+        None => repository.manifest(tag(name)).await?.descriptor.digest,
+    };
+    if now == *target {
+        return Ok(());
+    }
+    let why = format!("`{}` was pulled by somebody else meanwhile and points to `{now}`; pull again", name.familiar());
+    Err(fail(ErrorCode::Conflict, why))
+}
+
+fn tag(name: &Reference) -> &str {
+    name.tag().unwrap_or(reference::DEFAULT_TAG)
 }

@@ -9,6 +9,7 @@ pub(crate) const TARGET: &str = "wasm32-wasip2";
 
 /// Installs [`TARGET`] if it is missing, and says so. Without rustup it ends
 /// the build with the command to type.
+#[allow(clippy::disallowed_methods, reason = "a build script asks cargo's compiler and starts rustup")]
 pub(crate) fn require() {
     let rustc = std::env::var_os("RUSTC").expect("cargo sets RUSTC");
     let printed = Command::new(&rustc)

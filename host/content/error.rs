@@ -42,7 +42,7 @@ pub enum Error {
     #[error("no space left")]
     NoSpace,
     /// The operating system refused.
-    #[error("{what}")]
+    #[error("{what}: {source}")]
     Io {
         /// What failed.
         what: &'static str,

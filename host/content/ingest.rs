@@ -3,16 +3,22 @@
 //! One holder at a time on the whole machine, by an exclusive lock on the ingest's directory. The bytes outlive the
 //! holder; what they hash to does not, and is computed again by the next one. An ingest without bytes leaves nothing.
 
+mod place;
+mod queue;
+mod write_back;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+pub(super) use self::queue::Queues;
+pub use self::queue::Turn;
+use self::write_back::WriteBack;
 use super::directory::Directory;
 use super::{Blob, Content, Error, listing, pin};
 use crate::hash::{Algorithm, Digest, Hasher};
@@ -67,10 +73,23 @@ pub struct Ingest {
     key: Key,
     /// Locked. Closing it lets the next holder in.
     directory: Directory,
-    /// How many bytes of the file count. It changes under the lock of `state` only.
-    offset: AtomicU64,
+    /// It changes under the lock of `state` only, and is locked for as long as that takes and no longer.
+    position: Mutex<Position>,
     state: Mutex<State>,
 }
+
+/// Which bytes count, and who may add to them.
+#[derive(Debug)]
+struct Position {
+    /// How many bytes of the file count.
+    offset: u64,
+    /// How often [`Ingest::interrupt`] was called.
+    run: Run,
+}
+
+/// A run of appends that belong together and can be interrupted together. See [`Ingest::append_in`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run(u64);
 
 #[derive(Debug)]
 struct State {
@@ -78,9 +97,16 @@ struct State {
     /// Has taken in the first `hashed` bytes. Less than the offset only for what an earlier holder left.
     hasher: Hasher,
     hashed: u64,
+    written_back: WriteBack,
 }
 
 impl Content {
+    /// Waits until no other caller in this process that came before wants the ingest `name`. Whoever has the turn may
+    /// look with [`Content::try_ingest`] until it holds the ingest, or gives up.
+    pub async fn turn(&self, name: &str) -> Turn {
+        self.store.queues.turn(Key::of(name)).await
+    }
+
     /// Holds the ingest that has this name, and makes it if there is none. Waits while somebody else holds it; what
     /// was wanted may be a blob by then, so look again with [`Content::blob`].
     ///
@@ -154,9 +180,10 @@ impl Content {
                 return Err(error);
             }
         };
-        let state = State { data, hasher: Hasher::new(Algorithm::Sha256), hashed: 0 };
-        let (offset, state) = (AtomicU64::new(offset), Mutex::new(state));
-        Ok(Attempt::Held(Box::new(Ingest { content: self.clone(), key, directory, offset, state })))
+        let hasher = Hasher::new(Algorithm::Sha256);
+        let state = Mutex::new(State { data, hasher, hashed: 0, written_back: WriteBack::default() });
+        let position = Mutex::new(Position { offset, run: Run(0) });
+        Ok(Attempt::Held(Box::new(Ingest { content: self.clone(), key, directory, position, state })))
     }
 
     /// Removes the ingest `key` if its name still leads to `directory`, which the caller has locked. Otherwise it is
@@ -213,7 +240,18 @@ fn has_plain(directory: &Directory, name: &str) -> Result<bool, Error> {
 impl Ingest {
     /// Returns how many bytes have arrived. It grows while another thread appends.
     pub fn offset(&self) -> u64 {
-        self.offset.load(Ordering::Acquire)
+        self.position().offset
+    }
+
+    /// Returns the run that appends belong to from here on.
+    pub fn run(&self) -> Run {
+        self.position().run
+    }
+
+    /// Ends the run. Once this has returned, no byte of the appends that belong to it arrives any more: the offset
+    /// is where the next append begins. Does not wait.
+    pub fn interrupt(&self) {
+        self.position().run.0 += 1;
     }
 
     /// Appends the whole of `chunk`, or nothing.
@@ -221,23 +259,65 @@ impl Ingest {
     /// The first call after an ingest was resumed hashes what was there before, which takes half a second a gigabyte.
     /// Fails with [`Error::NoSpace`] when the disk is full; the ingest is then empty and its space is free.
     pub fn append(&self, chunk: &[u8]) -> Result<(), Error> {
-        let mut state = self.state();
-        let offset = self.offset();
-        state.catch_up(offset)?;
-        if let Err(error) = state.data.write_all_at(chunk, offset) {
-            let error = Error::io("cannot write to an ingest")(error);
-            self.cut(&mut state, if matches!(error, Error::NoSpace) { 0 } else { offset })?;
-            return Err(error);
+        loop {
+            let run = self.run();
+            if self.append_in(run, chunk)? {
+                return Ok(());
+            }
         }
-        state.hasher.update(chunk);
-        state.hashed += chunk.len() as u64;
-        self.offset.store(state.hashed, Ordering::Release);
-        Ok(())
+    }
+
+    /// Does what [`Ingest::append`] does if `run` has not been interrupted, and says whether it did.
+    pub fn append_in(&self, run: Run, chunk: &[u8]) -> Result<bool, Error> {
+        let mut state = self.state();
+        let Position { offset, run: current } = *self.position();
+        if current != run {
+            return Ok(false);
+        }
+        state.catch_up(offset)?;
+        let written = state.data.write_all_at(chunk, offset).map_err(Error::io("cannot write to an ingest"));
+        let end = match &written {
+            Ok(()) => offset + chunk.len() as u64,
+            Err(Error::NoSpace) => 0,
+            Err(_) => offset,
+        };
+        // The file is ahead of the offset here, or of what a full disk leaves of it. Only now is it decided which of
+        // them counts, in one step with whoever interrupts.
+        let counts = self.advance(run, end);
+        match written {
+            Ok(()) if counts => {
+                state.hasher.update(chunk);
+                state.hashed = end;
+                let State { data, written_back, .. } = &mut *state;
+                written_back.grown(data, end);
+                Ok(true)
+            }
+            Ok(()) => {
+                state.cut(offset)?;
+                Ok(false)
+            }
+            Err(error) => {
+                state.cut(if counts { end } else { offset })?;
+                if counts { Err(error) } else { Ok(false) }
+            }
+        }
+    }
+
+    /// Makes `end` the offset unless `run` was interrupted, and says whether it did.
+    fn advance(&self, run: Run, end: u64) -> bool {
+        let mut position = self.position();
+        let counts = position.run == run;
+        if counts {
+            position.offset = end;
+        }
+        counts
     }
 
     /// Forgets the bytes that have arrived, and begins again at offset 0.
     pub fn restart(&self) -> Result<(), Error> {
-        self.cut(&mut self.state(), 0)
+        let mut state = self.state();
+        self.position().offset = 0;
+        state.cut(0)
     }
 
     /// Verifies the bytes, makes them durable, and makes them visible as a blob. Whatever the outcome, the ingest is
@@ -298,7 +378,7 @@ impl Ingest {
         let name = expected.encoded();
         let blobs = self.content.blobs(expected);
         for _ in 0..PUBLISH_ATTEMPTS_MAX {
-            match self.directory.transfer(DATA, blobs, &name) {
+            match place::place(&self.directory, DATA, blobs, &name) {
                 Ok(()) => {
                     if let Err(error) = self.content.anchor(expected) {
                         if let Err(error) = blobs.unlink(&name) {
@@ -338,23 +418,26 @@ impl Ingest {
         }
     }
 
-    /// Shortens the file to `length`, which is the offset or 0.
-    fn cut(&self, state: &mut State, length: u64) -> Result<(), Error> {
-        state.data.set_len(length).map_err(Error::io("cannot shorten an ingest"))?;
-        if length == 0 {
-            state.hasher = Hasher::new(Algorithm::Sha256);
-            state.hashed = 0;
-        }
-        self.offset.store(length, Ordering::Release);
-        Ok(())
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics while it holds the state of an ingest")
+    }
+
+    fn position(&self) -> MutexGuard<'_, Position> {
+        self.position.lock().expect("nothing panics while it holds the position of an ingest")
     }
 }
 
 impl State {
+    /// Shortens the file to `length`, which is the offset.
+    fn cut(&mut self, length: u64) -> Result<(), Error> {
+        if length < self.hashed {
+            self.hasher = Hasher::new(Algorithm::Sha256);
+            self.hashed = 0;
+        }
+        self.written_back = WriteBack::default();
+        self.data.set_len(length).map_err(Error::io("cannot shorten an ingest"))
+    }
+
     /// Hashes what an earlier holder left.
     fn catch_up(&mut self, offset: u64) -> Result<(), Error> {
         if self.hashed < offset {

@@ -14,6 +14,9 @@ use super::ingest::{DATA, NAME};
 use super::{Content, Error, Key, NAME_BYTES_MAX};
 use crate::hash::{Algorithm, Digest};
 
+/// How many entries a page has at most, whatever is asked for.
+pub const ENTRIES_MAX: usize = 10_000;
+
 /// An ingest that has been begun and neither committed nor discarded. Somebody may be appending to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfinished {
@@ -28,9 +31,11 @@ pub struct Unfinished {
 }
 
 impl Content {
-    /// Returns up to `limit` blobs as digest and size, in order of digest, that come after `after`. No blobs means
-    /// that there are no more. Files that have no name of a blob are not the store's, and left out.
+    /// Returns up to `limit` blobs as digest and size, in order of digest, that come after `after`, and never more than
+    /// [`ENTRIES_MAX`]. No blobs, and a limit above 0, means that there are no more. Files that have no name of a blob
+    /// are not the store's, and left out.
     pub fn entries(&self, after: Option<&Digest>, limit: usize) -> Result<Vec<(Digest, u64)>, Error> {
+        let limit = limit.min(ENTRIES_MAX);
         let mut after = after.copied();
         loop {
             let page = self.digests(after.as_ref(), limit)?;
@@ -68,9 +73,10 @@ impl Content {
         }
     }
 
-    /// Returns up to `limit` unfinished ingests, in order of key, that come after `after`. None means that there are
-    /// no more.
+    /// Returns up to `limit` unfinished ingests, in order of key, that come after `after`, and never more than
+    /// [`ENTRIES_MAX`]. None, and a limit above 0, means that there are no more.
     pub fn ingests(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Unfinished>, Error> {
+        let limit = limit.min(ENTRIES_MAX);
         let mut after = after.copied();
         loop {
             let mut page = BTreeSet::new();

@@ -1,8 +1,9 @@
 //! To which token servers a registry may send its clients.
 //!
 //! A registry names its token server in the challenge, and whoever can write that header could name his own. So a login
-//! goes to the registry's own host, or to one that is known to serve it; nothing is learnt from the wire. Whether an
-//! address may be reached at all is the network's question.
+//! goes to the registry's own host, or to one that is known to serve it; nothing is learnt from the wire. Without a
+//! login there is nothing to lose, and any server that TLS protects will do. Whether an address may be reached at all
+//! is the network's question.
 
 use super::Error;
 use crate::network::Origin;
@@ -16,6 +17,15 @@ const KNOWN: [(&str, &str); 5] = [
     ("registry.gitlab.com", "gitlab.com"),
     ("docker.elastic.co", "docker-auth.elastic.co"),
 ];
+
+/// Who would send the token request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Visitor {
+    /// Somebody with a login, which the request carries.
+    LoggedIn,
+    /// Somebody without: the request carries no secret.
+    Anonymous,
+}
 
 /// The rule, with the pairs that a user added.
 #[derive(Debug)]
@@ -38,11 +48,11 @@ impl Realms {
     }
 
     /// Returns the URL of the realm if `registry` may send its clients there: by `https` to its own host, whatever the
-    /// port, or to one that is known to belong to it; by `http` only to the same host, and only from a registry that
-    /// is itself reached by `http`.
+    /// port, or to one that is known to belong to it, and without a login anywhere; by `http` only to the same host,
+    /// and only from a registry that is itself reached by `http`.
     ///
     /// Fails with [`Error::Denied`], or with [`Error::Challenge`] if it is not a URL.
-    pub(super) fn check(&self, registry: &Origin, realm: &str) -> Result<Url, Error> {
+    pub(super) fn check(&self, registry: &Origin, realm: &str, visitor: Visitor) -> Result<Url, Error> {
         let invalid = |why: &str| Error::Challenge { registry: registry.authority(), why: why.to_owned() };
         let mut url = Url::parse(realm).map_err(|_| invalid("the realm is not a URL"))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -52,9 +62,18 @@ impl Realms {
             return Err(invalid("the realm carries a login"));
         }
         let server = Origin::of(&url).map_err(|_| invalid("the realm names no host"))?;
-        if !self.belongs(registry, &server) {
-            let why = format!("`{registry}` names `{server}` as its token server, which it may not send logins to");
-            return Err(Error::Denied { why });
+        let why = match visitor {
+            _ if self.belongs(registry, &server) => None,
+            _ if !server.is_secure() => Some("which is not reached by TLS".to_owned()),
+            Visitor::Anonymous => None,
+            Visitor::LoggedIn => Some(format!(
+                "on another host, where the login for `{0}` is not sent; what is public can be pulled after \
+                 `docker logout {0}` or `podman logout {0}`",
+                registry.authority()
+            )),
+        };
+        if let Some(why) = why {
+            return Err(Error::Denied { why: format!("`{registry}` names `{server}` as its token server, {why}") });
         }
         url.set_fragment(None);
         Ok(url)
@@ -113,13 +132,17 @@ mod tests {
         ("https://registry.lan", "https://", Err("challenge")),
     ];
 
+    fn origin(registry: &str) -> Origin {
+        let (scheme, authority) = registry.split_once("://").expect("a row has a URL");
+        Origin::new(scheme == "https", authority).expect("a row has an authority")
+    }
+
     #[test]
-    fn a_registry_sends_its_clients_only_to_its_own_token_server() {
+    fn a_registry_sends_logins_only_to_its_own_token_server() {
         let realms = Realms::new(&[("registry.example".to_owned(), "login.example".to_owned())]).expect("hosts");
         for (registry, realm, expected) in ROWS {
-            let (scheme, authority) = registry.split_once("://").expect("a row has a URL");
-            let origin = Origin::new(scheme == "https", authority).expect("a row has an authority");
-            match (realms.check(&origin, realm), expected) {
+            let origin = origin(registry);
+            match (realms.check(&origin, realm, Visitor::LoggedIn), expected) {
                 (Ok(url), Ok(expected)) => assert_eq!(url.as_str(), expected),
                 (Err(Error::Denied { why }), Err("denied")) => {
                     let host = Origin::of(&Url::parse(realm).expect("a URL")).expect("an origin").to_string();
@@ -128,6 +151,25 @@ mod tests {
                 (Err(Error::Challenge { why, .. }), Err("challenge")) => assert!(!why.contains("secret"), "{why}"),
                 (outcome, expected) => panic!("{registry} {realm}: {outcome:?}, not {expected:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn without_a_login_only_plain_http_to_another_host_is_refused() {
+        let realms = Realms::new(&[]).expect("hosts");
+        for (registry, realm, expected) in [
+            ("https://registry.lan", "https://login.other/token", Some("https://login.other/token")),
+            ("https://registry.lan", "https://sub.registry.lan:8443/a?b#c", Some("https://sub.registry.lan:8443/a?b")),
+            ("http://127.0.0.1:5000", "https://login.other/token", Some("https://login.other/token")),
+            ("http://127.0.0.1:5000", "http://127.0.0.1:5001/token", Some("http://127.0.0.1:5001/token")),
+            ("http://127.0.0.1:5000", "http://127.0.0.2:5000/token", None),
+            ("https://registry.lan", "http://registry.lan/token", None),
+            ("https://registry.lan", "http://login.other/token", None),
+            ("https://registry.lan", "https://ann:secret@login.other/token", None),
+            ("https://registry.lan", "ftp://login.other/token", None),
+        ] {
+            let outcome = realms.check(&origin(registry), realm, Visitor::Anonymous);
+            assert_eq!(outcome.ok().as_ref().map(Url::as_str), expected, "{registry} {realm}");
         }
     }
 }

@@ -15,14 +15,22 @@ use tokio_util::sync::CancellationToken;
 
 /// Where the first connection for a large blob is cut, in bytes.
 const CUT_AFTER_BYTES: u64 = 300_000;
+/// How wide the list of calls is, in columns.
+const CALLS_COLUMNS_MAX: usize = 84;
 /// More blobs than the image has.
 const BLOBS_MAX: usize = 1_000;
 
 /// What crossed the boundary during the last call.
 type Last = Arc<Mutex<Crossings>>;
 
-/// Runs the demonstration on an empty store. `print` gets each step as text.
-pub async fn run(services: Services, caller: &Caller, print: &mut (dyn FnMut(&str) + Send)) -> Result<(), Failure> {
+/// Runs the demonstration on an empty store. `now` is in seconds since 1970; `print` gets each step
+/// as text.
+pub async fn run(
+    services: Services,
+    caller: &Caller,
+    now: i64,
+    print: &mut (dyn FnMut(&str) + Send),
+) -> Result<(), Failure> {
     let last = Last::default();
     let observed = last.clone();
     let content = services.content.clone();
@@ -64,12 +72,12 @@ pub async fn run(services: Services, caller: &Caller, print: &mut (dyn FnMut(&st
 
     print("4. wharf images\n");
     let images = wharf.entries(caller, &[]).await?.images;
-    print(&indented(&render::images::table(&images, render::images::ImagesStyle::default(), 0)));
+    print(&indented(&render::images::table(&images, render::images::ImagesStyle::default(), now)));
     crossed(&last, print);
 
     print("5. wharf history\n");
     let steps = wharf.history(caller, &reference, None).await?;
-    print(&indented(&render::history::table(&steps, false, 0)));
+    print(&indented(&render::history::table(&steps, false, now)));
     crossed(&last, print);
 
     print("6. wharf inspect\n");
@@ -135,13 +143,22 @@ impl Told {
 /// Says what went through the component and what went past it.
 fn crossed(last: &Last, print: &mut (dyn FnMut(&str) + Send)) {
     let last = last.lock().unwrap_or_else(PoisonError::into_inner);
-    let calls: Vec<String> = last.calls().iter().map(|(import, count)| format!("{import} ×{count}")).collect();
     print(&format!(
-        "   boundary: {}\n             {} went by as handles, {} of records and documents came in\n\n",
-        calls.join(", "),
+        "   boundary: {} went by as handles, {} of records and documents came in\n",
         render::size::si(last.bytes_passed()),
         render::size::si(last.bytes_entered())
     ));
+    let mut line = String::new();
+    for (import, count) in last.calls() {
+        let call = format!("{import} ×{count}");
+        if line.chars().count() + call.chars().count() > CALLS_COLUMNS_MAX {
+            print(&format!("             {line}\n"));
+            line.clear();
+        }
+        line.push_str(if line.is_empty() { "" } else { ", " });
+        line.push_str(&call);
+    }
+    print(&format!("             {line}\n\n"));
 }
 
 fn indented(text: &str) -> String {

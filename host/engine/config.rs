@@ -13,6 +13,9 @@ pub(crate) fn config() -> wasmtime::Config {
     config.epoch_interruption(true);
     config.max_wasm_stack(WASM_STACK_BYTES_MAX);
     config.async_stack_size(2 * WASM_STACK_BYTES_MAX);
+    // Tables that only debuggers and profilers read; they would be a seventh of what is loaded at each start.
+    config.generate_address_map(false);
+    config.native_unwind_info(false);
     // What the component does not need cannot be used against the host.
     config.wasm_memory64(false);
     config.wasm_multi_memory(false);

@@ -1,7 +1,11 @@
 //! The data of one store: the services that the imports reach, the table of
 //! handles, and the counters.
 
-use super::{Crossings, Limits};
+mod warnings;
+
+pub(crate) use warnings::Warnings;
+
+use super::{Budget, Crossings, Limits};
 use crate::content::Content;
 use crate::credentials::Credentials;
 use crate::imports::network::Hooks;
@@ -29,9 +33,11 @@ pub struct State {
     pub(crate) services: Services,
     pub(crate) table: ResourceTable,
     pub(crate) limits: StoreLimits,
+    pub(crate) budget: Budget,
     pub(crate) hooks: Hooks,
     pub(crate) wasi: Wasi,
     pub(crate) crossings: Crossings,
+    pub(crate) warnings: Warnings,
 }
 
 impl std::fmt::Debug for State {
@@ -44,13 +50,16 @@ impl State {
     pub(super) fn new(services: Services, limits: &Limits) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles_max);
+        let warnings = Warnings::default();
         Self {
-            hooks: Hooks::new(&services),
+            hooks: Hooks::new(&services, &warnings),
             wasi: Wasi::new(limits),
             limits: limits.store_limits(),
+            budget: Budget::new(limits),
             crossings: Crossings::default(),
             table,
             services,
+            warnings,
         }
     }
 

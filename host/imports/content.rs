@@ -2,8 +2,9 @@
 //!
 //! Bytes that a guest hands on as a stream go from the stream's producer into
 //! the service and never into guest memory. Blocking work runs on tokio's
-//! blocking threads, one batch at a time, so that dropping a call stops it
-//! within one batch.
+//! blocking threads. What works on one ingest takes turns, so that a call
+//! finds no rest of one that was dropped; a dropped `append` ends its run,
+//! which stops the batch that is under way at the chunk that it is writing.
 
 use super::stream::{self, Chunks};
 use crate::bindings::wharf::images::content::{
@@ -11,19 +12,20 @@ use crate::bindings::wharf::images::content::{
 };
 use crate::bindings::wharf::images::types::{self, ErrorCode};
 use crate::content::{self, Content, Error};
+use crate::engine::Budget;
 use crate::engine::state::{HasState, Push, State};
 use crate::hash::Digest;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::task::spawn_blocking;
-use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use wasmtime::component::{Access, Accessor, Resource, StreamReader};
 use wasmtime::{Result, bail};
 
 /// The bytes that are written and hashed in one go on a blocking thread.
 const BATCH_BYTES: usize = 1 << 20;
-/// How often a caller that waits for an ingest looks again.
+/// How often the first of those who wait for an ingest looks again.
 const WAIT_MIN: Duration = Duration::from_millis(5);
 const WAIT_MAX: Duration = Duration::from_millis(100);
 
@@ -31,7 +33,22 @@ const WAIT_MAX: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Ingest {
     service: Arc<content::Ingest>,
+    /// Held by whatever works on the ingest on a blocking thread, until it has ended.
+    lane: Arc<Mutex<()>>,
     appending: Arc<AtomicBool>,
+}
+
+/// The service, for the one who may work with it now. The fields are dropped in
+/// this order: whoever has the lane next is the service's only holder.
+struct Lane {
+    service: Arc<content::Ingest>,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Lane {
+    async fn enter(service: Arc<content::Ingest>, lane: Arc<Mutex<()>>) -> Self {
+        Self { service, _turn: lane.lock_owned().await }
+    }
 }
 
 /// The host's side of `content.blob`.
@@ -58,11 +75,12 @@ impl From<Error> for ErrorCode {
 /// A call's answer: a trap, or a result that the guest sees.
 type Answer<T> = Result<std::result::Result<T, ErrorCode>>;
 
-/// Runs `work` on a blocking thread.
+/// Runs `work` on a blocking thread, within the store's budget.
 async fn blocking<T: Send + 'static>(
+    budget: &Budget,
     work: impl FnOnce() -> std::result::Result<T, Error> + Send + 'static,
 ) -> Answer<T> {
-    Ok(spawn_blocking(work).await?.map_err(ErrorCode::from))
+    Ok(budget.blocking(work).await?.map_err(ErrorCode::from))
 }
 
 impl Host for State {}
@@ -71,28 +89,32 @@ impl HostBlob for State {}
 
 impl<T: Send + 'static> HostWithStore<T> for HasState {
     async fn open(store: &Accessor<T, Self>, digest: types::Digest) -> Answer<Resource<Blob>> {
-        let content = store.content("content.open");
+        let (content, budget) = store.content("content.open");
         let Ok(digest) = digest.parse::<Digest>() else { return Ok(Err(ErrorCode::Invalid)) };
-        match blocking(move || content.blob(&digest)).await? {
+        match blocking(&budget, move || content.blob(&digest)).await? {
             Ok(blob) => Ok(Ok(store.push(Blob { service: Arc::new(blob) })?)),
             Err(code) => Ok(Err(code)),
         }
     }
 
     async fn sync(store: &Accessor<T, Self>) -> Answer<()> {
-        let content = store.content("content.sync");
-        blocking(move || content.sync()).await
+        let (content, budget) = store.content("content.sync");
+        blocking(&budget, move || content.sync()).await
     }
 
     async fn begin(store: &Accessor<T, Self>, name: String) -> Answer<Resource<Ingest>> {
-        let content = store.content("content.begin");
+        let (content, budget) = store.content("content.begin");
+        if name.len() > content::NAME_BYTES_MAX {
+            return Ok(Err(ErrorCode::Invalid));
+        }
+        let _turn = content.turn(&name).await;
         let mut wait = WAIT_MIN;
         loop {
             let (content, name) = (content.clone(), name.clone());
-            match blocking(move || content.try_ingest(&name)).await? {
+            match blocking(&budget, move || content.try_ingest(&name)).await? {
                 Ok(Some(ingest)) => {
-                    let ingest = Ingest { service: Arc::new(ingest), appending: Arc::default() };
-                    return Ok(Ok(store.push(ingest)?));
+                    let (service, lane) = (Arc::new(ingest), Arc::default());
+                    return Ok(Ok(store.push(Ingest { service, lane, appending: Arc::default() })?));
                 }
                 Ok(None) => tokio::time::sleep(wait).await,
                 Err(code) => return Ok(Err(code)),
@@ -101,10 +123,10 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
         }
     }
 
-    fn concat(
-        mut store: Access<'_, T, Self>,
-        parts: Vec<Part>,
-    ) -> Result<(StreamReader<u8>, FutureReader<std::result::Result<(), ErrorCode>>)> {
+    fn concat(mut store: Access<'_, T, Self>, parts: Vec<Part>) -> Result<stream::Served> {
+        store.get().crossings.note("content.concat");
+        let literal = parts.iter().map(|part| if let Part::Bytes(bytes) = part { bytes.len() } else { 0 });
+        let share = store.get().budget.parts(parts.len(), literal.sum())?;
         let mut pieces = Vec::with_capacity(parts.len());
         for part in parts {
             pieces.push(match part {
@@ -115,8 +137,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
                 }
             });
         }
-        store.get().crossings.note("content.concat");
-        stream::read(&mut store, pieces)
+        stream::read(&mut store, pieces, Some(share))
     }
 
     async fn entries(
@@ -124,19 +145,19 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
         after: Option<types::Digest>,
         limit: u32,
     ) -> Answer<Vec<(types::Digest, u64)>> {
-        let content = store.content("content.entries");
+        let (content, budget) = store.content("content.entries");
         let after = match after.map(|after| after.parse::<Digest>()).transpose() {
             Ok(after) => after,
             Err(_) => return Ok(Err(ErrorCode::Invalid)),
         };
-        let entries = blocking(move || content.entries(after.as_ref(), limit as usize)).await?;
+        let entries = blocking(&budget, move || content.entries(after.as_ref(), limit as usize)).await?;
         Ok(entries.map(|entries| entries.into_iter().map(|(digest, size)| (digest.to_string(), size)).collect()))
     }
 
     async fn remove(store: &Accessor<T, Self>, digest: types::Digest) -> Answer<()> {
-        let content = store.content("content.remove");
+        let (content, budget) = store.content("content.remove");
         let Ok(digest) = digest.parse::<Digest>() else { return Ok(Err(ErrorCode::Invalid)) };
-        blocking(move || content.remove(&digest)).await
+        blocking(&budget, move || content.remove(&digest)).await
     }
 }
 
@@ -151,12 +172,12 @@ impl<T: Send + 'static> HostIngestWithStore<T> for HasState {
         data: StreamReader<u8>,
         limit: u64,
     ) -> Answer<(u64, Option<StreamReader<u8>>)> {
-        let (service, _guard, mut chunks) = store.with(|mut access| {
+        let (run, mut chunks) = store.with(|mut access| {
             access.get().crossings.note("content.ingest.append");
-            let ingest = access.get().table.get(&ingest)?;
-            let guard = Appending::begin(&ingest.appending)?;
-            let service = ingest.service.clone();
-            Ok::<_, wasmtime::Error>((service, guard, Chunks::pipe(access, data)?))
+            let state = access.get();
+            let budget = state.budget.clone();
+            let run = Appending::begin(state.table.get(&ingest)?, budget)?;
+            Ok::<_, wasmtime::Error>((run, Chunks::pipe(access, data)?))
         })?;
         let mut taken = 0;
         while taken < limit {
@@ -165,17 +186,7 @@ impl<T: Send + 'static> HostIngestWithStore<T> for HasState {
                 store.with(|mut access| access.get().crossings.passed(taken));
                 return Ok(Ok((taken, None)));
             };
-            let service = service.clone();
-            match blocking(move || {
-                let mut written = 0;
-                for chunk in &batch {
-                    service.append(chunk)?;
-                    written += chunk.len() as u64;
-                }
-                Ok(written)
-            })
-            .await?
-            {
+            match run.write(batch).await? {
                 Ok(written) => taken += written,
                 Err(code) => return Ok(Err(code)),
             }
@@ -188,11 +199,14 @@ impl<T: Send + 'static> HostIngestWithStore<T> for HasState {
     }
 
     async fn restart(store: &Accessor<T, Self>, ingest: Resource<Ingest>) -> Answer<()> {
-        let service = store.with(|mut access| {
+        let (service, lane, budget) = store.with(|mut access| {
             access.get().crossings.note("content.ingest.restart");
-            Ok::<_, wasmtime::Error>(access.get().table.get(&ingest)?.service.clone())
+            let state = access.get();
+            let ingest = state.table.get(&ingest)?;
+            Ok::<_, wasmtime::Error>((ingest.service.clone(), ingest.lane.clone(), state.budget.clone()))
         })?;
-        blocking(move || service.restart()).await
+        let lane = Lane::enter(service, lane).await;
+        blocking(&budget, move || lane.service.restart()).await
     }
 
     async fn commit(
@@ -201,17 +215,21 @@ impl<T: Send + 'static> HostIngestWithStore<T> for HasState {
         expected: types::Digest,
         size: u64,
     ) -> Answer<Resource<Blob>> {
-        let ingest = take(store, this, "content.ingest.commit").await?;
-        let Ok(expected) = expected.parse::<Digest>() else { return Ok(Err(ErrorCode::Invalid)) };
-        match blocking(move || ingest.commit(&expected, size)).await? {
+        let (ingest, budget) = take(store, this, "content.ingest.commit").await?;
+        let Ok(expected) = expected.parse::<Digest>() else {
+            // Letting go of it keeps its bytes, and an empty one needs the disk to go.
+            budget.blocking(move || drop(ingest)).await?;
+            return Ok(Err(ErrorCode::Invalid));
+        };
+        match blocking(&budget, move || ingest.commit(&expected, size)).await? {
             Ok(blob) => Ok(Ok(store.push(Blob { service: Arc::new(blob) })?)),
             Err(code) => Ok(Err(code)),
         }
     }
 
     async fn discard(store: &Accessor<T, Self>, this: Resource<Ingest>) -> Answer<()> {
-        let ingest = take(store, this, "content.ingest.discard").await?;
-        blocking(move || ingest.discard()).await
+        let (ingest, budget) = take(store, this, "content.ingest.discard").await?;
+        blocking(&budget, move || ingest.discard()).await
     }
 
     fn drop(mut store: Access<'_, T, Self>, ingest: Resource<Ingest>) -> Result<()> {
@@ -230,26 +248,23 @@ impl<T: Send + 'static> HostBlobWithStore<T> for HasState {
     }
 
     async fn read(store: &Accessor<T, Self>, blob: Resource<Blob>, offset: u64, length: u64) -> Answer<Vec<u8>> {
-        let service = store.with(|mut access| {
+        let (service, budget) = store.with(|mut access| {
             access.get().crossings.note("content.blob.read");
-            Ok::<_, wasmtime::Error>(access.get().table.get(&blob)?.service.clone())
+            let state = access.get();
+            Ok::<_, wasmtime::Error>((state.table.get(&blob)?.service.clone(), state.budget.clone()))
         })?;
-        let answer = blocking(move || service.read(offset, length)).await?;
+        let answer = blocking(&budget, move || service.read(offset, length)).await?;
         if let Ok(bytes) = &answer {
             store.with(|mut access| access.get().crossings.entered(bytes.len() as u64));
         }
         Ok(answer)
     }
 
-    fn stream(
-        mut store: Access<'_, T, Self>,
-        blob: Resource<Blob>,
-        offset: u64,
-    ) -> Result<(StreamReader<u8>, FutureReader<std::result::Result<(), ErrorCode>>)> {
+    fn stream(mut store: Access<'_, T, Self>, blob: Resource<Blob>, offset: u64) -> Result<stream::Served> {
         let blob = store.get().table.get(&blob)?.service.clone();
         let length = blob.size().saturating_sub(offset);
         store.get().crossings.note("content.blob.stream");
-        stream::read(&mut store, vec![stream::Piece::Blob { blob, offset, length }])
+        stream::read(&mut store, vec![stream::Piece::Blob { blob, offset, length }], None)
     }
 
     fn drop(mut store: Access<'_, T, Self>, blob: Resource<Blob>) -> Result<()> {
@@ -258,59 +273,83 @@ impl<T: Send + 'static> HostBlobWithStore<T> for HasState {
     }
 }
 
-/// Takes an ingest out of the table, and waits for the batch that a cancelled
+/// Takes an ingest out of the table, and waits for the batch that a dropped
 /// `append` may still have on a blocking thread.
 async fn take<T: Send + 'static>(
     store: &Accessor<T, HasState>,
     this: Resource<Ingest>,
     call: &'static str,
-) -> Result<content::Ingest> {
-    let mut service = store.with(|mut access| {
+) -> Result<(content::Ingest, Budget)> {
+    let (ingest, budget) = store.with(|mut access| {
         access.get().crossings.note(call);
-        Ok::<_, wasmtime::Error>(access.get().table.delete(this)?.service)
+        let state = access.get();
+        Ok::<_, wasmtime::Error>((state.table.delete(this)?, state.budget.clone()))
     })?;
-    loop {
-        match Arc::try_unwrap(service) {
-            Ok(ingest) => return Ok(ingest),
-            Err(shared) => service = shared,
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    let Lane { service, .. } = Lane::enter(ingest.service, ingest.lane).await;
+    match Arc::try_unwrap(service) {
+        Ok(service) => Ok((service, budget)),
+        Err(_) => bail!("the component ends an ingest while it works with it"),
     }
 }
 
-/// One `append` at a time on one ingest.
-struct Appending(Arc<AtomicBool>);
+/// One `append` on one ingest: only one at a time.
+struct Appending {
+    service: Arc<content::Ingest>,
+    run: content::Run,
+    lane: Arc<Mutex<()>>,
+    budget: Budget,
+    flag: Arc<AtomicBool>,
+}
 
 impl Appending {
-    fn begin(flag: &Arc<AtomicBool>) -> Result<Self> {
-        if flag.swap(true, Ordering::AcqRel) {
+    fn begin(ingest: &Ingest, budget: Budget) -> Result<Self> {
+        if ingest.appending.swap(true, Ordering::AcqRel) {
             bail!("the component appends to one ingest twice at the same time");
         }
-        Ok(Self(flag.clone()))
+        let Ingest { service, lane, appending } = ingest;
+        let run = service.run();
+        Ok(Self { service: service.clone(), run, lane: lane.clone(), budget, flag: appending.clone() })
+    }
+
+    /// Writes and hashes a batch. Returns how many bytes that were.
+    async fn write(&self, batch: Vec<Bytes>) -> Answer<u64> {
+        let run = self.run;
+        let lane = Lane::enter(self.service.clone(), self.lane.clone()).await;
+        blocking(&self.budget, move || {
+            let mut written = 0;
+            for chunk in &batch {
+                if !lane.service.append_in(run, chunk)? {
+                    break;
+                }
+                written += chunk.len() as u64;
+            }
+            Ok(written)
+        })
+        .await
     }
 }
 
 impl Drop for Appending {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        // From here on nothing arrives, also if a batch is under way: the offset that the component reads next is
+        // where its next `append` begins.
+        self.service.interrupt();
+        self.flag.store(false, Ordering::Release);
     }
 }
 
-impl State {
-    /// Returns the content service, and counts the call.
-    fn content_for(&mut self, call: &'static str) -> Content {
-        self.crossings.note(call);
-        self.services.content.clone()
-    }
-}
-
-/// Short forms for what every call does first and last.
+/// What every call begins with.
 trait Calls {
-    fn content(&self, call: &'static str) -> Content;
+    /// Returns the content service and the store's budget, and counts the call.
+    fn content(&self, call: &'static str) -> (Content, Budget);
 }
 
 impl<T: Send + 'static> Calls for Accessor<T, HasState> {
-    fn content(&self, call: &'static str) -> Content {
-        self.with(|mut access| access.get().content_for(call))
+    fn content(&self, call: &'static str) -> (Content, Budget) {
+        self.with(|mut access| {
+            let state = access.get();
+            state.crossings.note(call);
+            (state.services.content.clone(), state.budget.clone())
+        })
     }
 }

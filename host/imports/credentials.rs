@@ -37,9 +37,10 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
         registry: Origin,
         challenge: Challenge,
     ) -> Result<std::result::Result<Resource<Grant>, ErrorCode>> {
-        let credentials = store.with(|mut access| {
-            access.get().crossings.note("credentials.authorize");
-            access.get().services.credentials.clone()
+        let (credentials, warnings) = store.with(|mut access| {
+            let state = access.get();
+            state.crossings.note("credentials.authorize");
+            (state.services.credentials.clone(), state.warnings.clone())
         });
         let Ok(registry) = network::Origin::new(registry.secure, &registry.authority) else {
             return Ok(Err(ErrorCode::Invalid));
@@ -58,7 +59,9 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
                 // The component learns the condition. The text may name files of this machine, so
                 // it goes to the person by the log.
                 if !matches!(error, Error::NotFound { .. }) {
-                    tracing::warn!(target: "wharf::credentials", "{error}");
+                    warnings.tell(&error.to_string(), |line| {
+                        tracing::warn!(target: "wharf::credentials", "{line}");
+                    });
                 }
                 Ok(Err(error.into()))
             }

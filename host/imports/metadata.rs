@@ -1,11 +1,14 @@
 //! `wharf:images/metadata` over the metadata service.
+//!
+//! It checks the lengths of names before it waits for anything, so that calls
+//! that wait hold little. What a transaction may buffer is the service's matter.
 
 use crate::bindings::wharf::images::metadata::{Entry, Host, HostTransaction, HostTransactionWithStore, HostWithStore};
 use crate::bindings::wharf::images::types::ErrorCode;
 use crate::engine::state::{HasState, State};
-use crate::metadata::{self, Error};
+use crate::engine::{Budget, Share};
+use crate::metadata::{self, Error, KEY_BYTES_MAX};
 use std::sync::{Arc, Mutex};
-use tokio::task::spawn_blocking;
 use wasmtime::Result;
 use wasmtime::component::{Access, Accessor, Resource};
 
@@ -14,6 +17,8 @@ use wasmtime::component::{Access, Accessor, Resource};
 pub struct Transaction {
     /// Behind a lock because reads run on blocking threads.
     service: Arc<Mutex<metadata::Transaction>>,
+    /// One of the transactions that the store may have open.
+    share: Share,
 }
 
 impl From<Error> for ErrorCode {
@@ -35,13 +40,15 @@ impl HostTransaction for State {}
 
 impl<T: Send + 'static> HostWithStore<T> for HasState {
     async fn begin(store: &Accessor<T, Self>) -> Answer<Resource<Transaction>> {
-        let metadata = store.with(|mut access| {
-            access.get().crossings.note("metadata.begin");
-            access.get().services.metadata.clone()
+        let (metadata, budget) = store.with(|mut access| {
+            let state = access.get();
+            state.crossings.note("metadata.begin");
+            (state.services.metadata.clone(), state.budget.clone())
         });
-        match spawn_blocking(move || metadata.begin()).await? {
+        let Some(share) = budget.transaction() else { return Ok(Err(ErrorCode::NoSpace)) };
+        match budget.blocking(move || metadata.begin()).await? {
             Ok(transaction) => {
-                let transaction = Transaction { service: Arc::new(Mutex::new(transaction)) };
+                let transaction = Transaction { service: Arc::new(Mutex::new(transaction)), share };
                 Ok(Ok(store.with(|mut access| access.get().table.push(transaction))?))
             }
             Err(error) => Ok(Err(error.into())),
@@ -56,9 +63,11 @@ impl<T: Send + 'static> HostTransactionWithStore<T> for HasState {
         namespace: String,
         key: String,
     ) -> Answer<Option<Vec<u8>>> {
-        let value =
-            run(store, &transaction, "metadata.transaction.get", move |transaction| transaction.get(&namespace, &key))
-                .await?;
+        let (service, budget) = find(store, &transaction, "metadata.transaction.get")?;
+        if let Err(code) = check([&namespace, &key]) {
+            return Ok(Err(code));
+        }
+        let value = run(&budget, service, move |transaction| transaction.get(&namespace, &key)).await?;
         if let Ok(Some(value)) = &value {
             store.with(|mut access| access.get().crossings.entered(value.len() as u64));
         }
@@ -73,10 +82,13 @@ impl<T: Send + 'static> HostTransactionWithStore<T> for HasState {
         after: Option<String>,
         limit: u32,
     ) -> Answer<Vec<Entry>> {
-        let entries = run(store, &transaction, "metadata.transaction.scan", move |transaction| {
-            transaction.scan(&namespace, &prefix, after.as_deref(), limit)
-        })
-        .await?;
+        let (service, budget) = find(store, &transaction, "metadata.transaction.scan")?;
+        if let Err(code) = check([&namespace, &prefix].into_iter().chain(&after)) {
+            return Ok(Err(code));
+        }
+        let entries =
+            run(&budget, service, move |transaction| transaction.scan(&namespace, &prefix, after.as_deref(), limit))
+                .await?;
         let entries = entries
             .map(|entries| -> Vec<Entry> { entries.into_iter().map(|(key, value)| Entry { key, value }).collect() });
         if let Ok(entries) = &entries {
@@ -110,9 +122,17 @@ impl<T: Send + 'static> HostTransactionWithStore<T> for HasState {
     }
 
     async fn commit(store: &Accessor<T, Self>, this: Resource<Transaction>) -> Answer<()> {
-        let answer = run(store, &this, "metadata.transaction.commit", metadata::Transaction::commit).await;
-        store.with(|mut access| access.get().table.delete(this))?;
-        answer
+        // Out of the table first: a call that is cancelled leaves nothing there, and the commit goes on to its end.
+        let (Transaction { service, share }, budget) = store.with(|mut access| {
+            let state = access.get();
+            state.crossings.note("metadata.transaction.commit");
+            Ok::<_, wasmtime::Error>((state.table.delete(this)?, state.budget.clone()))
+        })?;
+        run(&budget, service, move |transaction| {
+            let _share = share;
+            transaction.commit()
+        })
+        .await
     }
 
     fn drop(mut store: Access<'_, T, Self>, transaction: Resource<Transaction>) -> Result<()> {
@@ -121,18 +141,32 @@ impl<T: Send + 'static> HostTransactionWithStore<T> for HasState {
     }
 }
 
-/// Runs `work` on the transaction, on a blocking thread.
-async fn run<T: Send + 'static, R: Send + 'static>(
+/// Refuses names that are longer than any.
+fn check<'a>(names: impl IntoIterator<Item = &'a String>) -> std::result::Result<(), ErrorCode> {
+    let are_short = names.into_iter().all(|name| name.len() <= KEY_BYTES_MAX);
+    if are_short { Ok(()) } else { Err(ErrorCode::TooLarge(KEY_BYTES_MAX as u64)) }
+}
+
+/// Returns the transaction's service and the store's budget, and counts the call.
+fn find<T: Send + 'static>(
     store: &Accessor<T, HasState>,
     transaction: &Resource<Transaction>,
     call: &'static str,
+) -> Result<(Arc<Mutex<metadata::Transaction>>, Budget)> {
+    store.with(|mut access| {
+        let state = access.get();
+        state.crossings.note(call);
+        Ok((state.table.get(transaction)?.service.clone(), state.budget.clone()))
+    })
+}
+
+/// Runs `work` on the transaction, on a blocking thread.
+async fn run<R: Send + 'static>(
+    budget: &Budget,
+    service: Arc<Mutex<metadata::Transaction>>,
     work: impl FnOnce(&mut metadata::Transaction) -> std::result::Result<R, Error> + Send + 'static,
 ) -> Answer<R> {
-    let service = store.with(|mut access| {
-        access.get().crossings.note(call);
-        Ok::<_, wasmtime::Error>(access.get().table.get(transaction)?.service.clone())
-    })?;
-    Ok(spawn_blocking(move || work(&mut lock(&service))).await?.map_err(ErrorCode::from))
+    Ok(budget.blocking(move || work(&mut lock(&service))).await?.map_err(ErrorCode::from))
 }
 
 /// A panic while the lock was held has ended the store that owns the

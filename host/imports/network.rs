@@ -1,6 +1,7 @@
 //! `wasi:http/client` over the network service: the hooks that wasmtime asks.
 
 use crate::engine::Services;
+use crate::engine::state::Warnings;
 use crate::network::{Error, Network, Stage, Timeouts};
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
@@ -14,11 +15,12 @@ use wasmtime_wasi_http::{
 #[derive(Clone, Debug)]
 pub struct Hooks {
     network: Network,
+    warnings: Warnings,
 }
 
 impl Hooks {
-    pub(crate) fn new(services: &Services) -> Self {
-        Self { network: services.network.clone() }
+    pub(crate) fn new(services: &Services, warnings: &Warnings) -> Self {
+        Self { network: services.network.clone(), warnings: warnings.clone() }
     }
 }
 
@@ -40,12 +42,12 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _received: Box<dyn Future<Output = Result<(), WasiError>> + Send>,
     ) -> Box<dyn Future<Output = Result<Answer, WasiError>> + Send> {
-        let network = self.network.clone();
+        let Self { network, warnings } = self.clone();
         let timeouts = timeouts(options.unwrap_or_default());
         let request = request.map(|body| body.map_err(upload_error).boxed_unsync());
         Box::new(async move {
-            let response = network.send(request, timeouts).await.map_err(to_wasi)?;
-            let response = response.map(|body| body.map_err(to_wasi).boxed_unsync());
+            let response = network.send(request, timeouts).await.map_err(|error| to_wasi(error, &warnings))?;
+            let response = response.map(|body| body.map_err(move |error| to_wasi(error, &warnings)).boxed_unsync());
             let nothing: Box<dyn Future<Output = _> + Send> = Box::new(std::future::ready(Ok(())));
             Ok((response, nothing))
         })
@@ -68,10 +70,10 @@ fn upload_error(error: WasiError) -> Error {
 /// Chooses the code that a registry client can act on. The text is kept where
 /// the code has room for it; where it has none and the text is what the person
 /// needs, it goes to the log.
-fn to_wasi(error: Error) -> WasiError {
+fn to_wasi(error: Error, warnings: &Warnings) -> WasiError {
     let text = error.to_string();
     if matches!(error, Error::Denied { .. } | Error::Settings { .. } | Error::Certificate { .. }) {
-        tracing::warn!(target: "wharf::network", "{text}");
+        warnings.tell(&text, |line| tracing::warn!(target: "wharf::network", "{line}"));
     }
     match error {
         Error::Name { why, .. } => WasiError::DnsError { rcode: Some(why), info_code: None },

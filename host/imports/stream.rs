@@ -6,6 +6,7 @@
 use crate::bindings::wharf::images::types::ErrorCode;
 use crate::content;
 use crate::engine::state::HasState;
+use crate::engine::{Budget, Share};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::collections::VecDeque;
@@ -19,6 +20,8 @@ use wasmtime::component::{
 };
 use wasmtime::{AsContextMut, Result, StoreContextMut};
 
+/// The bytes that are copied out of a guest's write at once.
+const CHUNK_BYTES_MAX: usize = 256 << 10;
 /// Chunks that wait between the stream's producer and its consumer.
 const CHUNKS_MAX: usize = 4;
 /// The bytes of a blob that are read at once.
@@ -29,14 +32,16 @@ pub(super) struct Chunks {
     receiver: mpsc::Receiver<Bytes>,
     /// What was received and not asked for yet.
     rest: Option<Bytes>,
+    share: Share,
 }
 
 impl Chunks {
     /// Starts to drain `data`. Dropping the result closes the stream.
     pub(super) fn pipe<T: Send + 'static>(mut store: Access<'_, T, HasState>, data: StreamReader<u8>) -> Result<Self> {
+        let share = store.get().budget.stream()?;
         let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
         data.pipe(&mut store, Drain { sender: PollSender::new(sender) })?;
-        Ok(Self { receiver, rest: None })
+        Ok(Self { receiver, rest: None, share })
     }
 
     /// Returns what there is, at least one byte and at most `bytes_max`, or
@@ -62,7 +67,8 @@ impl Chunks {
 
     /// Gives what was not taken back as a stream.
     pub(super) fn into_stream<T: Send + 'static>(self, mut store: Access<'_, T, HasState>) -> Result<StreamReader<u8>> {
-        StreamReader::new(&mut store, Rest { receiver: self.receiver, rest: self.rest })
+        let Self { receiver, rest, share } = self;
+        StreamReader::new(&mut store, Rest { receiver, rest, _share: share })
     }
 }
 
@@ -83,7 +89,8 @@ impl<D> StreamConsumer<D> for Drain {
         match self.sender.poll_reserve(cx) {
             Poll::Ready(Ok(())) => {
                 let mut source = source.as_direct(store);
-                let bytes = Bytes::copy_from_slice(source.remaining());
+                let remaining = source.remaining();
+                let bytes = Bytes::copy_from_slice(&remaining[..remaining.len().min(CHUNK_BYTES_MAX)]);
                 source.mark_read(bytes.len());
                 // A write of no bytes asks whether there is room; there is.
                 if !bytes.is_empty() && self.sender.send_item(bytes).is_err() {
@@ -101,6 +108,7 @@ impl<D> StreamConsumer<D> for Drain {
 struct Rest {
     receiver: mpsc::Receiver<Bytes>,
     rest: Option<Bytes>,
+    _share: Share,
 }
 
 impl<D> StreamProducer<D> for Rest {
@@ -157,16 +165,22 @@ pub(super) enum Piece {
     },
 }
 
+/// A stream, and why it ended.
+pub(super) type Served = (StreamReader<u8>, FutureReader<std::result::Result<(), ErrorCode>>);
+
 /// Serves the pieces one after the other. The future says why the stream ended.
+/// `share` is given back when it has.
 pub(super) fn read<T: Send + 'static>(
     store: &mut Access<'_, T, HasState>,
     pieces: Vec<Piece>,
-) -> Result<(StreamReader<u8>, FutureReader<std::result::Result<(), ErrorCode>>)> {
+    share: Option<Share>,
+) -> Result<Served> {
+    let budget = store.get().budget.clone();
+    let shares = (budget.stream()?, share);
     let (ended, end) = oneshot::channel();
-    let stream = StreamReader::new(
-        &mut *store,
-        Pieces { pieces: pieces.into(), reading: None, kept: None, ended: Some(ended) },
-    )?;
+    let pieces =
+        Pieces { pieces: pieces.into(), reading: None, kept: None, ended: Some(ended), budget, _shares: shares };
+    let stream = StreamReader::new(&mut *store, pieces)?;
     let end = FutureReader::new(&mut *store, async move {
         // A reader that goes away has what it wanted.
         Ok::<_, wasmtime::Error>(end.await.unwrap_or(Ok(())))
@@ -179,6 +193,8 @@ struct Pieces {
     reading: Option<BoxFuture<'static, std::result::Result<Bytes, ErrorCode>>>,
     kept: Option<Bytes>,
     ended: Option<oneshot::Sender<std::result::Result<(), ErrorCode>>>,
+    budget: Budget,
+    _shares: (Share, Option<Share>),
 }
 
 impl Pieces {
@@ -199,9 +215,11 @@ impl Pieces {
                 Some(Piece::Bytes(bytes)) => return Poll::Ready(Some(Ok(bytes))),
                 Some(Piece::Blob { length: 0, .. }) => {}
                 Some(Piece::Blob { blob, offset, length }) => {
+                    if offset.checked_add(length).is_none_or(|end| end > blob.size()) {
+                        return Poll::Ready(Some(Err(ErrorCode::SizeMismatch(blob.size()))));
+                    }
                     let now = length.min(READ_BYTES);
-                    let reader = blob.clone();
-                    self.reading = Some(Box::pin(async move { read_range(reader, offset, now).await }));
+                    self.reading = Some(Box::pin(read_range(self.budget.clone(), blob.clone(), offset, now)));
                     self.pieces.push_front(Piece::Blob { blob, offset: offset + now, length: length - now });
                 }
             }
@@ -209,16 +227,21 @@ impl Pieces {
     }
 }
 
-async fn read_range(blob: Arc<content::Blob>, offset: u64, length: u64) -> std::result::Result<Bytes, ErrorCode> {
-    let bytes = tokio::task::spawn_blocking(move || blob.read(offset, length))
-        .await
-        .map_err(|error| ErrorCode::Other(error.to_string()))??;
-    // The range was inside the blob, or the caller asked for more than there is.
-    if bytes.len() as u64 == length {
-        Ok(Bytes::from(bytes))
-    } else {
-        Err(ErrorCode::SizeMismatch(offset + bytes.len() as u64))
-    }
+/// Reads a range that is inside the blob.
+async fn read_range(
+    budget: Budget,
+    blob: Arc<content::Blob>,
+    offset: u64,
+    length: u64,
+) -> std::result::Result<Bytes, ErrorCode> {
+    let share = budget.disk().await;
+    let read = tokio::task::spawn_blocking(move || {
+        let bytes = blob.read(offset, length);
+        // The bytes belong to the stream's share: its reader may take its time, and nobody has to wait for it.
+        drop(share);
+        bytes
+    });
+    Ok(Bytes::from(read.await.map_err(|error| ErrorCode::Other(error.to_string()))??))
 }
 
 impl<D> StreamProducer<D> for Pieces {

@@ -1,8 +1,12 @@
 //! One transaction: reads from a snapshot, remembers what it read, buffers what
 //! it writes.
 
-use super::{Error, KEY_BYTES_MAX, Shared, VALUE_BYTES_MAX};
+use super::{
+    ENTRY_BYTES, Error, KEY_BYTES_MAX, READS_BYTES_MAX, SCAN_BYTES_MAX, SCAN_RECORDS_MAX, Shared, VALUE_BYTES_MAX,
+    WRITES_BYTES_MAX,
+};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,6 +20,12 @@ pub struct Transaction {
     snapshot: Option<i64>,
     reads: Vec<Read>,
     writes: BTreeMap<(String, Vec<u8>), Option<Vec<u8>>>,
+    /// What `reads` costs, see [`READS_BYTES_MAX`].
+    reads_bytes: usize,
+    /// What `writes` costs, see [`WRITES_BYTES_MAX`].
+    writes_bytes: usize,
+    /// The limit that a write has broken. Nothing can be committed then.
+    refused: Option<Error>,
 }
 
 /// What was read, and which versions it had then.
@@ -28,6 +38,34 @@ struct Read {
     end: Vec<u8>,
     /// Every record of the range: key and version.
     found: Vec<(Vec<u8>, i64)>,
+}
+
+/// A key and its value.
+type Row = (Vec<u8>, Vec<u8>);
+
+/// The records of an answer.
+#[derive(Default)]
+struct Page {
+    rows: Vec<Row>,
+    bytes: usize,
+}
+
+impl Page {
+    /// Whether a record of so many bytes has room. The first one always has.
+    fn fits(&self, bytes: usize) -> bool {
+        self.rows.is_empty() || self.bytes + bytes <= SCAN_BYTES_MAX
+    }
+
+    /// Adds a record if it has room, and says whether it had.
+    fn add(&mut self, row: Row) -> bool {
+        let bytes = row.0.len() + row.1.len();
+        let fits = self.fits(bytes);
+        if fits {
+            self.bytes += bytes;
+            self.rows.push(row);
+        }
+        fits
+    }
 }
 
 /// The key that comes right after `key`.
@@ -53,7 +91,16 @@ const SELECT_VERSIONS: &str =
 
 impl Transaction {
     pub(super) fn new(shared: Arc<Shared>, connection: Connection) -> Self {
-        Self { shared, connection: Some(connection), snapshot: None, reads: Vec::new(), writes: BTreeMap::new() }
+        Self {
+            shared,
+            connection: Some(connection),
+            snapshot: None,
+            reads: Vec::new(),
+            writes: BTreeMap::new(),
+            reads_bytes: 0,
+            writes_bytes: 0,
+            refused: None,
+        }
     }
 
     fn connection(&self) -> &Connection {
@@ -70,106 +117,163 @@ impl Transaction {
     }
 
     /// Returns the value at `key`.
+    ///
+    /// Fails with [`Error::TooLarge`] if a name is longer than any, or if the
+    /// transaction has read too much.
     pub fn get(&mut self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        limit(namespace.len().max(key.len()), KEY_BYTES_MAX)?;
         if let Some(written) = self.writes.get(&(namespace.to_owned(), key.as_bytes().to_vec())) {
             return Ok(written.clone());
         }
         let (first, end) = (key.as_bytes().to_vec(), after(key.as_bytes()));
-        let found = self.select(namespace, first, end, 1)?;
+        let (found, _) = self.select(namespace, first, end, 1)?;
         Ok(found.into_iter().next().map(|(_, value)| value))
     }
 
-    /// Returns up to `limit` records whose key starts with `prefix` and comes
-    /// after `later_than`, in order of key.
+    /// Returns up to `count` records whose key starts with `prefix` and comes
+    /// after `later_than`, in order of key: fewer if they have more bytes than
+    /// [`SCAN_BYTES_MAX`] or `count` is over [`SCAN_RECORDS_MAX`], and at least
+    /// one if there is any. So only an empty answer ends a walk.
+    ///
+    /// Fails as [`Self::get`] does.
     pub fn scan(
         &mut self,
         namespace: &str,
         prefix: &str,
         later_than: Option<&str>,
-        limit: u32,
+        count: u32,
     ) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        limit(namespace.len().max(prefix.len()).max(later_than.map_or(0, str::len)), KEY_BYTES_MAX)?;
+        let count = count.min(SCAN_RECORDS_MAX) as usize;
         let end = end_of(prefix.as_bytes());
-        let first = match later_than {
+        let mut first = match later_than {
             Some(key) => after(key.as_bytes()).max(prefix.as_bytes().to_vec()),
             None => prefix.as_bytes().to_vec(),
         };
-        if first >= end || limit == 0 {
-            return Ok(Vec::new());
+        while first < end && count > 0 {
+            let (found, reached) = self.select(namespace, first.clone(), end.clone(), count)?;
+            let page = self.merge(namespace, first, &reached, found, count);
+            if !page.is_empty() {
+                let text = |key| String::from_utf8(key).map_err(|_| Error::Damaged("a key is not UTF-8".to_owned()));
+                return page.into_iter().map(|(key, value)| Ok((text(key)?, value))).collect();
+            }
+            // Everything in this part of the range is removed by this transaction.
+            first = reached;
         }
-        let written: Vec<_> = self
-            .writes
-            .range((namespace.to_owned(), first.clone())..(namespace.to_owned(), end.clone()))
-            .map(|((_, key), value)| (key.clone(), value.clone()))
-            .collect();
-        // A record of the store may be hidden by a write, so that many more are asked for.
-        let limit = limit as usize;
-        let mut merged: BTreeMap<Vec<u8>, Option<Vec<u8>>> = self
-            .select(namespace, first, end, limit + written.len())?
-            .into_iter()
-            .map(|(key, value)| (key, Some(value)))
-            .collect();
-        merged.extend(written);
-        merged
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, value?)))
-            .take(limit)
-            .map(|(key, value)| {
-                let key = String::from_utf8(key).map_err(|_| Error::Damaged("a key is not UTF-8".to_owned()))?;
-                Ok((key, value))
-            })
-            .collect()
+        Ok(Vec::new())
     }
 
-    /// Reads a range of the snapshot and remembers it.
+    /// Puts the writes between `first` and `end` over what was found there, and
+    /// returns as much of it as an answer may have.
+    fn merge(&self, namespace: &str, first: Vec<u8>, end: &[u8], found: Vec<Row>, count: usize) -> Vec<Row> {
+        let range = (namespace.to_owned(), first)..(namespace.to_owned(), end.to_vec());
+        let mut written = self.writes.range(range).map(|((_, key), value)| (key, value)).peekable();
+        let mut found = found.into_iter().peekable();
+        let mut page = Page::default();
+        loop {
+            let order = match (found.peek(), written.peek()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((found, _)), Some((written, _))) => found.cmp(written),
+            };
+            let fits = match order {
+                Ordering::Less => found.next().is_some_and(|row| page.add(row)),
+                Ordering::Equal | Ordering::Greater => {
+                    if order == Ordering::Equal {
+                        found.next();
+                    }
+                    match written.next() {
+                        Some((key, Some(value))) => {
+                            page.fits(key.len() + value.len()) && page.add((key.clone(), value.clone()))
+                        }
+                        _ => true,
+                    }
+                }
+            };
+            if !fits || page.rows.len() == count {
+                break;
+            }
+        }
+        page.rows
+    }
+
+    /// Reads a range of the snapshot as far as an answer may go, and remembers it.
+    /// Returns the end of what was read too, which is excluded.
     fn select(
         &mut self,
         namespace: &str,
         first: Vec<u8>,
         mut end: Vec<u8>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+        count: usize,
+    ) -> Result<(Vec<Row>, Vec<u8>), Error> {
         self.pin()?;
-        let mut records = Vec::new();
+        let mut page = Page::default();
         let mut found = Vec::new();
+        let mut is_whole = true;
         {
             let mut statement = self.connection().prepare_cached(SELECT_RANGE)?;
-            let bound = i64::try_from(limit).unwrap_or(i64::MAX);
+            let bound = i64::try_from(count).unwrap_or(i64::MAX);
             let mut rows = statement.query(params![namespace, first, end, bound])?;
             while let Some(row) = rows.next()? {
                 let key: Vec<u8> = row.get(0)?;
-                found.push((key.clone(), row.get(2)?));
-                records.push((key, row.get(1)?));
+                let version = row.get(2)?;
+                if !page.add((key.clone(), row.get(1)?)) {
+                    is_whole = false;
+                    break;
+                }
+                found.push((key, version));
             }
         }
         // What comes after the last one was not looked at.
-        if let (true, Some((last, _))) = (found.len() == limit, found.last()) {
+        if let (true, Some((last, _))) = (!is_whole || found.len() == count, found.last()) {
             end = after(last);
         }
-        self.reads.push(Read { namespace: namespace.to_owned(), first, end, found });
-        Ok(records)
+        self.reads_bytes += namespace.len() + first.len() + end.len() + ENTRY_BYTES;
+        self.reads_bytes += found.iter().map(|(key, _)| key.len() + ENTRY_BYTES).sum::<usize>();
+        limit(self.reads_bytes, READS_BYTES_MAX)?;
+        self.reads.push(Read { namespace: namespace.to_owned(), first, end: end.clone(), found });
+        Ok((page.rows, end))
     }
 
-    /// Writes the record at `key`. The sizes are checked by [`Self::commit`].
+    /// Writes the record at `key`.
+    ///
+    /// A write that is over a limit is not buffered, and [`Self::commit`] says so.
     pub fn put(&mut self, namespace: &str, key: &str, value: Vec<u8>) {
-        self.writes.insert((namespace.to_owned(), key.as_bytes().to_vec()), Some(value));
+        self.write(namespace, key, Some(value));
     }
 
     /// Removes the record at `key`. Does nothing if it is absent.
     pub fn delete(&mut self, namespace: &str, key: &str) {
-        self.writes.insert((namespace.to_owned(), key.as_bytes().to_vec()), None);
+        self.write(namespace, key, None);
+    }
+
+    fn write(&mut self, namespace: &str, key: &str, value: Option<Vec<u8>>) {
+        let value_bytes = value.as_ref().map_or(0, Vec::len);
+        let bytes = namespace.len() + key.len() + value_bytes + ENTRY_BYTES;
+        let fits = limit(namespace.len().max(key.len()), KEY_BYTES_MAX)
+            .and(limit(value_bytes, VALUE_BYTES_MAX))
+            .and(limit(self.writes_bytes + bytes, WRITES_BYTES_MAX));
+        if let Err(error) = fits {
+            self.refused.get_or_insert(error);
+            return;
+        }
+        self.writes_bytes += bytes;
+        if let Some(replaced) = self.writes.insert((namespace.to_owned(), key.as_bytes().to_vec()), value) {
+            self.writes_bytes -= bytes - value_bytes + replaced.map_or(0, |value| value.len());
+        }
     }
 
     /// Makes every write durable, then visible.
     ///
-    /// Fails with [`Error::Conflict`] if anything that was read has changed.
+    /// Fails with [`Error::Conflict`] if anything that was read has changed, and
+    /// with [`Error::TooLarge`] if a write was over a limit.
     /// After a failure nothing is written, and the transaction is spent.
     pub fn commit(&mut self) -> Result<(), Error> {
         let writes = std::mem::take(&mut self.writes);
         let reads = std::mem::take(&mut self.reads);
-        for ((namespace, key), value) in &writes {
-            limit(namespace.len(), KEY_BYTES_MAX)?;
-            limit(key.len(), KEY_BYTES_MAX)?;
-            limit(value.as_ref().map_or(0, Vec::len), VALUE_BYTES_MAX)?;
+        if let Some(error) = self.refused.take() {
+            return Err(error);
         }
         let snapshot = self.snapshot.take();
         if snapshot.is_some() {

@@ -116,7 +116,7 @@ impl Body for Arriving {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.ended = true;
-                Poll::Ready(Some(Err(of_body(&self.origin, &error))))
+                Poll::Ready(Some(Err(of_body(&self.origin, error))))
             }
             Poll::Ready(None) => {
                 self.ended = true;

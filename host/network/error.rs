@@ -117,6 +117,8 @@ impl std::fmt::Display for Stage {
 pub(super) fn of_request(origin: &Origin, error: reqwest::Error) -> Error {
     let authority = origin.authority();
     let (is_connect, is_timeout, is_dns) = (error.is_connect(), error.is_timeout(), error.is_dns());
+    // Without a source it is itself the root, and would show the URL with its signature.
+    let error = error.without_url();
     let mut root: &(dyn std::error::Error + 'static) = &error;
     loop {
         // What the policy or the producer of a body said arrives wrapped in the errors of the layers between.
@@ -148,8 +150,9 @@ pub(super) fn of_request(origin: &Origin, error: reqwest::Error) -> Error {
 }
 
 /// Says why a body did not arrive whole.
-pub(super) fn of_body(origin: &Origin, error: &reqwest::Error) -> Error {
-    let mut root: &dyn std::error::Error = error;
+pub(super) fn of_body(origin: &Origin, error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let mut root: &dyn std::error::Error = &error;
     while let Some(source) = root.source() {
         root = source;
     }
@@ -182,6 +185,21 @@ pub(super) fn brief(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reqwest::ResponseBuilderExt;
+
+    #[test]
+    fn a_signature_in_a_url_is_in_no_text() {
+        let origin = Origin::new(true, "blobs.example").expect("an authority");
+        for of in [of_request as fn(&Origin, reqwest::Error) -> Error, of_body] {
+            let url = "https://blobs.example/blob?signature=hunter2".parse().expect("a URL");
+            let response = http::Response::builder().status(500).url(url).body("").expect("a response");
+            let error = reqwest::Response::from(response).error_for_status().expect_err("500 is an error");
+            assert!(error.to_string().contains("hunter2"), "{error}");
+            let error = of(&origin, error);
+            assert!(matches!(&error, Error::Broken { authority, .. } if authority == "blobs.example"), "{error:?}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
 
     #[test]
     fn a_text_of_another_crate_is_one_short_line() {

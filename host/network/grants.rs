@@ -1,26 +1,18 @@
 //! The ledger of rights: under an id, the `authorization` that requests to one origin may carry.
 //!
 //! It does not know where a right comes from; `credentials` enters them. The component holds the id, which is worth
-//! nothing outside this process and nothing at another origin.
+//! nothing outside this process and nothing at another origin, and does not lead to the ids of other calls.
 
 use super::Origin;
 use http::HeaderValue;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The ledger. Cheap to clone; clones are the same ledger.
 #[derive(Clone)]
 pub struct Grants {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    /// Tells the ids of one ledger from those of another, so that an id that strayed is not found.
-    mark: u64,
-    next: AtomicU64,
-    entries: Mutex<HashMap<String, Entry>>,
+    entries: Arc<Mutex<HashMap<String, Entry>>>,
 }
 
 struct Entry {
@@ -37,14 +29,12 @@ pub struct Entitlement {
 
 impl Grants {
     pub(super) fn new() -> Self {
-        let mark = RandomState::new().build_hasher().finish();
-        Self { shared: Arc::new(Shared { mark, next: AtomicU64::new(1), entries: Mutex::default() }) }
+        Self { entries: Arc::default() }
     }
 
     /// Enters a right. `refused` is set when the origin answers 401 to a request that used it.
     pub(crate) fn enter(&self, origin: Origin, authorization: HeaderValue, refused: Arc<AtomicBool>) -> Entitlement {
-        let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{:016x}-{number}", self.shared.mark);
+        let id = format!("{:032x}", random());
         self.entries().insert(id.clone(), Entry { origin, authorization, refused });
         Entitlement { id, grants: self.clone() }
     }
@@ -64,8 +54,16 @@ impl Grants {
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
-        self.shared.entries.lock().expect("nothing panics while it holds the lock")
+        self.entries.lock().expect("nothing panics while it holds the lock")
     }
+}
+
+/// Calls share a ledger and not their rights: a component must not find another call's id by counting.
+fn random() -> u128 {
+    let mut bytes = [0; 16];
+    let source = rustls::crypto::ring::default_provider().secure_random;
+    source.fill(&mut bytes).expect("the system gives random numbers, without which there is no TLS either");
+    u128::from_ne_bytes(bytes)
 }
 
 impl Entitlement {
@@ -90,5 +88,24 @@ impl std::fmt::Debug for Grants {
 impl std::fmt::Debug for Entitlement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Entitlement").field(&self.id).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// Ids were numbered, and whoever held one could count to those of the calls beside it.
+    #[test]
+    fn an_id_says_nothing_about_another() {
+        let grants = Grants::new();
+        let origin = Origin::new(true, "registry.example").expect("an authority");
+        let enter = |_| grants.enter(origin.clone(), HeaderValue::from_static("Bearer a"), Arc::default());
+        let held: Vec<_> = (0..100).map(enter).collect();
+        for half in [0..16, 16..32] {
+            let halves: HashSet<_> = held.iter().map(|entitlement| &entitlement.id()[half.clone()]).collect();
+            assert_eq!(halves.len(), held.len());
+        }
     }
 }

@@ -8,9 +8,13 @@
 //! | address | reached |
 //! | --- | --- |
 //! | link-local, cloud metadata, unspecified, multicast, reserved | never |
-//! | loopback | once a registry that the caller named is on loopback |
-//! | private | once a registry that the caller named is in a private network |
+//! | loopback | once a person typed a loopback address or `localhost` |
+//! | private | once a person typed a private address |
+//! | loopback or private, behind a name | by that name, if a person typed it |
 //! | any other | always |
+//!
+//! Typed is what the caller named as a registry or listed as one without TLS. Nothing is learnt from the wire: who runs
+//! a registry decides what its name resolves to, so a name that turns out to be local opens nothing but itself.
 
 use super::origin::literal;
 use super::{Error, Origin};
@@ -20,13 +24,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The state of the policy. It only ever opens up, and only by what the caller names.
+/// The state of the policy. It only ever opens up, and only by what a person typed.
 #[derive(Debug)]
 pub(super) struct Policy {
     plain_http: HashSet<String>,
     proxies: HashSet<String>,
     named: RwLock<HashSet<String>>,
+    /// Whether every loopback address may be reached, by whatever name.
     loopback: AtomicBool,
+    /// The same for private addresses.
     private: AtomicBool,
 }
 
@@ -43,23 +49,36 @@ enum Reach {
 impl Policy {
     /// Takes the authorities that may be spoken to without TLS, and the hosts of the proxies.
     pub(super) fn new(plain_http: &[String], proxies: HashSet<String>) -> Result<Self, Error> {
-        let plain_http = plain_http
+        let plain_http: HashSet<_> = plain_http
             .iter()
             .map(|authority| Origin::new(false, authority).map(|origin| origin.host().to_owned()))
             .collect::<Result<_, _>>()
             .map_err(|error| Error::Settings { why: format!("a registry without TLS: {error}") })?;
-        Ok(Self {
+        let policy = Self {
             plain_http,
             proxies,
             named: RwLock::default(),
-            loopback: AtomicBool::new(false),
-            private: AtomicBool::new(false),
-        })
+            loopback: AtomicBool::default(),
+            private: AtomicBool::default(),
+        };
+        policy.plain_http.iter().for_each(|host| policy.open(host));
+        Ok(policy)
     }
 
     /// Notes a registry that the caller asked for.
     pub(super) fn allow(&self, registry: &Origin) {
+        self.open(registry.host());
         self.named.write().expect("nothing panics while it holds the lock").insert(registry.host().to_owned());
+    }
+
+    /// Opens the zone of a host that a person typed, if the text itself says which zone that is.
+    fn open(&self, host: &str) {
+        let reach = literal(host).map(reach).or(is_localhost(host).then_some(Reach::Loopback));
+        match reach {
+            Some(Reach::Loopback) => self.loopback.store(true, Ordering::Release),
+            Some(Reach::Private) => self.private.store(true, Ordering::Release),
+            Some(Reach::Public | Reach::Never(_)) | None => {}
+        }
     }
 
     fn is_named(&self, host: &str) -> bool {
@@ -96,14 +115,23 @@ impl Policy {
 
     /// Returns those of the addresses of `name` that may be connected to.
     ///
-    /// Fails with [`Error::Denied`] if there are some but none of them may.
+    /// Fails with [`Error::Denied`] if there are some but none of them may, or if some are public and some are local.
     pub(super) fn admit(&self, name: &str, addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, Error> {
+        // The caller of the program chose the proxy, not a registry.
+        if self.proxies.contains(name) {
+            return Ok(addresses);
+        }
+        // The mark of a public server that wants to be taken for a local one.
+        let public = addresses.iter().find(|address| reach(**address) == Reach::Public);
+        let local = addresses.iter().find(|address| matches!(reach(**address), Reach::Private | Reach::Loopback));
+        if let (Some(public), Some(local)) = (public, local) {
+            let why = format!("`{name}` resolves to {public}, which is public, and to {local}, which is local");
+            return Err(Error::Denied { why });
+        }
         let mut refusal = None;
         let mut admitted = Vec::with_capacity(addresses.len());
         for address in addresses {
-            // The caller of the program chose the proxy, not a registry.
-            let judgement = if self.proxies.contains(name) { Ok(()) } else { self.judge(name, address) };
-            match judgement {
+            match self.judge(name, address) {
                 Ok(()) => admitted.push(address),
                 Err(error) => refusal = Some(error),
             }
@@ -123,13 +151,11 @@ impl Policy {
         let (zone, what) = match reach {
             Reach::Public => return Ok(()),
             Reach::Never(what) => return Err(denied(host, address, what)),
-            Reach::Private => (&self.private, "a private address, and the registry that was asked for is not"),
-            Reach::Loopback => (&self.loopback, "this machine, and the registry that was asked for is not"),
+            Reach::Private => (&self.private, "a private address, and was not asked for"),
+            Reach::Loopback => (&self.loopback, "this machine, and was not asked for"),
         };
-        if self.is_named(host) {
-            zone.store(true, Ordering::Release);
-        }
-        if zone.load(Ordering::Acquire) { Ok(()) } else { Err(denied(host, address, what)) }
+        let typed = self.plain_http.contains(host) || self.is_named(host);
+        if typed || zone.load(Ordering::Acquire) { Ok(()) } else { Err(denied(host, address, what)) }
     }
 }
 

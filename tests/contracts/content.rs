@@ -29,7 +29,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -38,9 +37,6 @@ use wharf::content::{Blob, Content, Error};
 use wharf::hash::{Algorithm, Digest};
 
 const MIB: usize = 1 << 20;
-
-/// How long a test waits for another process before it gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A store in a directory of its own.
 struct Store {

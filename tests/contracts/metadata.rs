@@ -5,7 +5,11 @@ use cap_std::fs::Dir;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use wharf::metadata::{Error, Metadata, Transaction, VALUE_BYTES_MAX};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use wharf::metadata::{
+    ENTRY_BYTES, Error, KEY_BYTES_MAX, Metadata, READS_BYTES_MAX, SCAN_BYTES_MAX, SCAN_RECORDS_MAX, Transaction,
+    VALUE_BYTES_MAX, WRITES_BYTES_MAX,
+};
 
 const NS: &str = "default";
 
@@ -37,6 +41,26 @@ fn get(transaction: &mut Transaction, key: &str) -> Option<String> {
 
 fn scan(transaction: &mut Transaction, prefix: &str, after: Option<&str>, limit: u32) -> Vec<String> {
     transaction.scan(NS, prefix, after, limit).unwrap().into_iter().map(|(key, _)| key).collect()
+}
+
+/// The keys of every record, by as many scans as it takes.
+fn walk(transaction: &mut Transaction, prefix: &str) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
+    loop {
+        let page = scan(transaction, prefix, seen.last().map(String::as_str), u32::MAX);
+        if page.is_empty() {
+            return seen;
+        }
+        seen.extend(page);
+    }
+}
+
+#[track_caller]
+fn check_limit<T: std::fmt::Debug>(outcome: Result<T, Error>, expected: usize) {
+    match outcome {
+        Err(Error::TooLarge { limit }) => assert_eq!(limit, expected as u64),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -155,6 +179,155 @@ fn what_is_too_large_is_refused_whole() {
 }
 
 #[test]
+fn an_answer_of_a_scan_is_bounded_and_a_walk_still_sees_everything() {
+    let (_directory, metadata) = store();
+    let mut expected = Vec::new();
+    let mut transaction = metadata.begin().unwrap();
+    for index in 0..2_500 {
+        let key = format!("small/{index:04}");
+        transaction.put(NS, &key, Vec::new());
+        expected.push(key);
+    }
+    for index in 0..5 {
+        transaction.put(NS, &format!("large/{index}"), vec![index; 3 << 20]);
+    }
+    let check = |transaction: &mut Transaction, what: &str| {
+        assert_eq!(scan(transaction, "small/", None, u32::MAX).len(), SCAN_RECORDS_MAX as usize, "{what}");
+        assert_eq!(walk(transaction, "small/"), expected, "{what}");
+        let large = transaction.scan(NS, "large/", None, 10).unwrap();
+        let bytes: usize = large.iter().map(|(key, value)| key.len() + value.len()).sum();
+        assert!(large.len() == 2 && bytes <= SCAN_BYTES_MAX, "{what}: {} records", large.len());
+        assert_eq!(walk(transaction, "large/"), (0..5).map(|index| format!("large/{index}")).collect::<Vec<_>>());
+    };
+    check(&mut transaction, "its own writes");
+    transaction.commit().unwrap();
+    check(&mut metadata.begin().unwrap(), "what is stored");
+
+    // What is stored and what was written take turns; a whole page is removed, and what comes after it is found.
+    let mut transaction = metadata.begin().unwrap();
+    for index in 0..1_200 {
+        transaction.delete(NS, &format!("small/{index:04}"));
+    }
+    transaction.put(NS, "small/1500", b"changed".to_vec());
+    transaction.put(NS, "small/1500.5", b"new".to_vec());
+    let mut merged = expected[1_200..].to_vec();
+    merged.insert(301, "small/1500.5".to_owned());
+    assert_eq!(walk(&mut transaction, "small/"), merged);
+    assert_eq!(get(&mut transaction, "small/1500").as_deref(), Some("changed"));
+    transaction.delete(NS, "large/0");
+    transaction.put(NS, "large/3", vec![9; 4 << 20]);
+    assert_eq!(walk(&mut transaction, "large/"), ["large/1", "large/2", "large/3", "large/4"]);
+}
+
+/// A scan that its bytes have cut short has not looked at what follows.
+#[test]
+fn a_scan_that_was_cut_short_conflicts_with_what_it_saw_alone() {
+    for (changed, conflicts) in [("large/1", true), ("large/15", false), ("large/2", false), ("large/9", false)] {
+        let (_directory, metadata) = store();
+        let mut transaction = metadata.begin().unwrap();
+        for index in 0..3 {
+            transaction.put(NS, &format!("large/{index}"), vec![index; 4_000_000]);
+        }
+        transaction.commit().unwrap();
+        let mut transaction = metadata.begin().unwrap();
+        assert_eq!(scan(&mut transaction, "large/", None, 10), ["large/0", "large/1"]);
+        write(&metadata, &[(changed, Some("x"))]);
+        transaction.put(NS, "mine", Vec::new());
+        assert_eq!(matches!(transaction.commit(), Err(Error::Conflict)), conflicts, "{changed}");
+    }
+}
+
+#[test]
+fn a_transaction_buffers_writes_up_to_its_limit_and_no_further() {
+    let (_directory, metadata) = store();
+    let mut transaction = metadata.begin().unwrap();
+    // Again and again the same record: only one of them is kept.
+    for round in 0..40 {
+        transaction.put(NS, "same", vec![round; VALUE_BYTES_MAX]);
+    }
+    transaction.commit().unwrap();
+    assert_eq!(metadata.begin().unwrap().get(NS, "same").unwrap().map(|value| value[0]), Some(39));
+
+    let mut transaction = metadata.begin().unwrap();
+    transaction.put(NS, "first", Vec::new());
+    for index in 0..WRITES_BYTES_MAX / VALUE_BYTES_MAX {
+        transaction.put(NS, &format!("record/{index:02}"), vec![0; VALUE_BYTES_MAX]);
+    }
+    assert_eq!(walk(&mut transaction, "record/").len(), WRITES_BYTES_MAX / VALUE_BYTES_MAX - 1, "one is not kept");
+    check_limit(transaction.commit(), WRITES_BYTES_MAX);
+    assert_eq!(get(&mut metadata.begin().unwrap(), "first"), None);
+
+    let mut transaction = metadata.begin().unwrap();
+    for index in 0..=WRITES_BYTES_MAX / (KEY_BYTES_MAX + NS.len() + ENTRY_BYTES) {
+        transaction.delete(NS, &format!("{index:0>KEY_BYTES_MAX$}"));
+    }
+    check_limit(transaction.commit(), WRITES_BYTES_MAX);
+}
+
+#[test]
+fn a_transaction_remembers_reads_up_to_its_limit() {
+    let (_directory, metadata) = store();
+    let mut transaction = metadata.begin().unwrap();
+    let key = "k".repeat(KEY_BYTES_MAX);
+    // Each read remembers the namespace and the two ends of its range.
+    let bytes = NS.len() + 2 * KEY_BYTES_MAX + 1 + ENTRY_BYTES;
+    for _ in 0..READS_BYTES_MAX / bytes {
+        assert_eq!(transaction.get(NS, &key).unwrap(), None);
+    }
+    check_limit(transaction.get(NS, &key), READS_BYTES_MAX);
+    check_limit(transaction.scan(NS, &key, None, 1), READS_BYTES_MAX);
+}
+
+#[test]
+fn names_that_are_longer_than_any_are_refused() {
+    let (_directory, metadata) = store();
+    let (just, long) = ("n".repeat(KEY_BYTES_MAX), "n".repeat(KEY_BYTES_MAX + 1));
+    let mut transaction = metadata.begin().unwrap();
+    transaction.put(&just, &just, b"here".to_vec());
+    transaction.commit().unwrap();
+    let mut transaction = metadata.begin().unwrap();
+    assert_eq!(transaction.get(&just, &just).unwrap(), Some(b"here".to_vec()));
+    assert_eq!(transaction.scan(&just, &just, None, 9).unwrap().len(), 1);
+    assert_eq!(transaction.scan(&just, "", Some(&just), 9).unwrap(), []);
+    check_limit(transaction.get(&long, "k"), KEY_BYTES_MAX);
+    check_limit(transaction.get(NS, &long), KEY_BYTES_MAX);
+    check_limit(transaction.scan(&long, "", None, 9), KEY_BYTES_MAX);
+    check_limit(transaction.scan(NS, &long, None, 9), KEY_BYTES_MAX);
+    check_limit(transaction.scan(NS, "", Some(&long), 9), KEY_BYTES_MAX);
+    for (namespace, key) in [(NS, &*long), (&*long, "k")] {
+        let mut transaction = metadata.begin().unwrap();
+        transaction.delete(namespace, key);
+        check_limit(transaction.commit(), KEY_BYTES_MAX);
+    }
+}
+
+/// The log was left as it was until it had a thousand pages, and every start of
+/// the program read all of it again.
+#[test]
+fn the_log_stays_short() {
+    let (directory, metadata) = store();
+    for round in 0..300 {
+        write(&metadata, &[(&format!("image/{round}"), Some(&"v".repeat(2_000)))]);
+    }
+    let log = std::fs::metadata(directory.path().join("metadata.sqlite-wal")).unwrap().len();
+    assert!(log < 512 << 10, "the log has {log} bytes");
+
+    // It grows while a snapshot is held, and is cut when it has been moved.
+    let mut reader = metadata.begin().unwrap();
+    get(&mut reader, "image/0");
+    for round in 0..100 {
+        write(&metadata, &[("large", Some(&round.to_string().repeat(20_000)))]);
+    }
+    let grown = std::fs::metadata(directory.path().join("metadata.sqlite-wal")).unwrap().len();
+    assert!(grown > 2 << 20, "the log has {grown} bytes");
+    drop(reader);
+    write(&metadata, &[("a", Some("1"))]);
+    write(&metadata, &[("a", Some("2"))]);
+    let cut = std::fs::metadata(directory.path().join("metadata.sqlite-wal")).unwrap().len();
+    assert!(cut <= 1 << 20, "the log has {cut} bytes");
+}
+
+#[test]
 fn only_the_owner_can_read_the_files() {
     let (directory, metadata) = store();
     write(&metadata, &[("a", Some("1"))]);
@@ -226,7 +399,7 @@ fn eight_processes_lose_none_of_ten_thousand_transactions() {
             Command::new(&test)
                 .args(
                     ["--exact", concat!(module_path!(), "::writer_process")]
-                        .map(|name| name.trim_start_matches("integration::")),
+                        .map(|name| name.split_once("::").map_or(name, |(_, rest)| rest)),
                 )
                 .env(WRITER_STORE, directory.path())
                 .stdout(Stdio::null())
@@ -239,6 +412,56 @@ fn eight_processes_lose_none_of_ten_thousand_transactions() {
     }
     let mut transaction = metadata.begin().unwrap();
     assert_eq!(get(&mut transaction, "count"), Some((WRITERS * COMMITS_EACH).to_string()));
-    let own = transaction.scan(NS, "writer/", None, u32::MAX).unwrap();
-    assert_eq!(own.len() as u32, WRITERS * COMMITS_EACH);
+    assert_eq!(walk(&mut transaction, "writer/").len() as u32, WRITERS * COMMITS_EACH);
+}
+
+const OPENERS: usize = 8;
+const FRESH_STORES: usize = 20;
+const OPENER_STORES: &str = "WHARF_TEST_OPENER_STORES";
+const OPENER_START: &str = "WHARF_TEST_OPENER_START";
+
+/// The work of one process of the next test; does nothing when it runs alone.
+/// It opens each store at a moment on which all processes agree.
+#[test]
+fn opener_process() {
+    let Some(path) = std::env::var_os(OPENER_STORES) else { return };
+    let start: u64 = std::env::var(OPENER_START).unwrap().parse().unwrap();
+    for index in 0..FRESH_STORES {
+        let moment = UNIX_EPOCH + Duration::from_millis(start + 40 * index as u64);
+        std::thread::sleep(moment.duration_since(SystemTime::now()).unwrap_or_default());
+        let metadata = open(&Path::new(&path).join(index.to_string()));
+        write(&metadata, &[(&std::process::id().to_string(), Some("opened"))]);
+    }
+}
+
+/// Setting a store up failed now and then with `database is locked` when several
+/// processes did so at the same time.
+#[test]
+fn eight_processes_set_up_twenty_stores_at_the_same_time() {
+    let directory = tempfile::tempdir().unwrap();
+    for index in 0..FRESH_STORES {
+        std::fs::create_dir(directory.path().join(index.to_string())).unwrap();
+    }
+    let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() + 300;
+    let children: Vec<_> = (0..OPENERS)
+        .map(|_| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(
+                    ["--exact", concat!(module_path!(), "::opener_process")]
+                        .map(|name| name.split_once("::").map_or(name, |(_, rest)| rest)),
+                )
+                .env(OPENER_STORES, directory.path())
+                .env(OPENER_START, start.to_string())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    for index in 0..FRESH_STORES {
+        let metadata = open(&directory.path().join(index.to_string()));
+        assert_eq!(walk(&mut metadata.begin().unwrap(), "").len(), OPENERS, "store {index}");
+    }
 }

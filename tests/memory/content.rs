@@ -4,7 +4,7 @@
 //! holder, keeps its bytes when it is dropped, and becomes a blob only if size
 //! and digest are right. It does not remove anything by itself.
 
-use super::{Call, Memory, clock::Clock, stream::Stream};
+use super::{Call, Memory, clock::Clock, stream::Stream, tally::Tally};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -21,6 +21,8 @@ use wharf_component::{
 
 /// The limit of `content.blob.read`.
 const READ_SIZE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The limit of handles that a guest holds at once. One more is a trap.
+const HANDLES_MAX: usize = 1_024;
 
 /// What is on the disk, so to speak: it survives [`Memory::restart`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,11 +39,22 @@ pub(crate) struct Content {
     pub(super) disk: RefCell<Disk>,
     held: RefCell<BTreeMap<String, Vec<Waker>>>,
     pins: RefCell<BTreeMap<String, usize>>,
+    handles: Cell<usize>,
+    tally: Tally,
 }
 
 impl Content {
-    pub(super) fn new(disk: Disk) -> Self {
-        Self { disk: RefCell::new(disk), ..Self::default() }
+    pub(super) fn new(disk: Disk, tally: Tally) -> Self {
+        Self { disk: RefCell::new(disk), tally, ..Self::default() }
+    }
+
+    fn push_handle(&self) {
+        self.handles.set(self.handles.get() + 1);
+        assert!(self.handles.get() <= HANDLES_MAX, "trap: more than {HANDLES_MAX} handles");
+    }
+
+    fn drop_handle(&self) {
+        self.handles.set(self.handles.get() - 1);
     }
 
     /// Removes a blob, as collection does.
@@ -59,6 +72,7 @@ impl Content {
         let key = digest.to_string();
         let bytes = self.disk.borrow().blobs.get(&key).cloned().ok_or(ErrorCode::NotFound)?;
         *self.pins.borrow_mut().entry(key.clone()).or_default() += 1;
+        self.push_handle();
         Ok(Blob { store: self.clone(), key, bytes })
     }
 
@@ -78,6 +92,7 @@ impl Content {
         })
         .await;
         self.disk.borrow_mut().ingests.entry(name.to_owned()).or_default();
+        self.push_handle();
         Ok(Ingest { memory: memory.clone(), name: name.to_owned(), appending: Cell::new(false) })
     }
 }
@@ -102,6 +117,7 @@ impl Ingest {
 
 impl Drop for Ingest {
     fn drop(&mut self) {
+        self.store().drop_handle();
         let waiting = self.store().held.borrow_mut().remove(&self.name).unwrap_or_default();
         waiting.into_iter().for_each(Waker::wake);
     }
@@ -159,6 +175,11 @@ impl host::Ingest for Ingest {
         if found != *expected {
             return Err(ErrorCode::DigestMismatch(found));
         }
+        let there = self.store().disk.borrow().blobs.get(expected.as_str()).map(|there| there.len() as u64);
+        if there.is_some_and(|there| there != size) {
+            // The bytes are verified, so what is there is damaged.
+            self.store().remove(expected)?;
+        }
         self.store().disk.borrow_mut().blobs.entry(found.to_string()).or_insert_with(|| bytes.into());
         self.store().open(expected)
     }
@@ -179,6 +200,7 @@ pub(crate) struct Blob {
 
 impl Drop for Blob {
     fn drop(&mut self) {
+        self.store.drop_handle();
         let mut pins = self.store.pins.borrow_mut();
         let count = pins.get_mut(&self.key).expect("an open blob is counted");
         *count -= 1;
@@ -190,10 +212,12 @@ impl Drop for Blob {
 
 impl host::Blob for Blob {
     fn size(&self) -> u64 {
+        self.store.tally.note("content.blob.size");
         self.bytes.len() as u64
     }
 
     async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
+        self.store.tally.note("content.blob.read");
         if length > READ_SIZE_BYTES_MAX {
             return Err(ErrorCode::TooLarge(READ_SIZE_BYTES_MAX));
         }

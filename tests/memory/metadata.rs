@@ -127,6 +127,7 @@ fn in_range<'a>(
 
 impl host::Transaction for Transaction {
     async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>> {
+        self.memory.inner.tally.note("metadata.transaction.get");
         self.memory.before(Call::Get)?;
         let place = (namespace.to_owned(), key.to_owned());
         if let Some(written) = self.writes.borrow().get(&place) {
@@ -176,6 +177,7 @@ impl host::Transaction for Transaction {
     }
 
     async fn commit(self) -> Result<()> {
+        self.memory.inner.tally.note("metadata.transaction.commit");
         self.memory.before(Call::Commit)?;
         let mut table = self.memory.inner.table.borrow_mut();
         let seen = self.view.borrow().as_ref().map_or(u64::MAX, |view| view.serial);

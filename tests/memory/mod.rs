@@ -11,6 +11,7 @@ pub(crate) mod metadata;
 pub(crate) mod network;
 pub(crate) mod registry;
 pub(crate) mod stream;
+pub(crate) mod tally;
 
 use clock::{Clock, DAWN};
 use content::{Blob, Content, Disk, Ingest};
@@ -23,6 +24,7 @@ use std::{
     rc::Rc,
 };
 use stream::Stream;
+use tally::Tally;
 use wharf_component::{
     host::{Challenge, Host, HttpError, Origin, Request, Response, Result},
     nouns::{digest::Digest, problem::ErrorCode},
@@ -41,6 +43,7 @@ struct Inner {
     network: Rc<Network>,
     dice: Cell<u64>,
     traps: RefCell<Vec<Trap>>,
+    tally: Tally,
 }
 
 impl std::fmt::Debug for Inner {
@@ -54,6 +57,8 @@ impl std::fmt::Debug for Inner {
 pub(crate) enum Call {
     /// `content.open`.
     Open,
+    /// `content.remove`.
+    Remove,
     /// `content.sync`.
     Sync,
     /// `content.ingest.append`.
@@ -93,9 +98,10 @@ impl Default for Memory {
 
 impl Memory {
     fn with(disk: Disk, rows: Rows, network: Rc<Network>, clock: Clock) -> Self {
-        let content = Rc::new(Content::new(disk));
+        let tally = Tally::default();
+        let content = Rc::new(Content::new(disk, tally.clone()));
         let (table, dice) = (RefCell::new(Table::new(rows)), Cell::new(0x5eed));
-        Self { inner: Rc::new(Inner { clock, content, table, network, dice, traps: RefCell::default() }) }
+        Self { inner: Rc::new(Inner { clock, content, table, network, dice, traps: RefCell::default(), tally }) }
     }
 
     /// The machine after a power cut: what was durable is there, nothing is held.
@@ -127,6 +133,11 @@ impl Memory {
     /// This machine's network.
     pub(crate) fn network(&self) -> &Rc<Network> {
         &self.inner.network
+    }
+
+    /// How often each host call was made since the last call of this.
+    pub(crate) fn calls(&self) -> BTreeMap<&'static str, usize> {
+        self.inner.tally.take()
     }
 
     /// Writes a row behind everybody's back, as another process does.
@@ -166,15 +177,24 @@ impl Host for Memory {
     type Grant = Grant;
 
     async fn open(&self, digest: &Digest) -> Result<Blob> {
+        self.inner.tally.note("content.open");
         self.before(Call::Open)?;
         self.inner.content.open(digest)
     }
 
     async fn sync(&self) -> Result<()> {
+        self.inner.tally.note("content.sync");
         self.before(Call::Sync)
     }
 
+    async fn remove(&self, digest: &Digest) -> Result<()> {
+        self.inner.tally.note("content.remove");
+        self.before(Call::Remove)?;
+        self.inner.content.remove(digest)
+    }
+
     async fn ingest(&self, name: &str) -> Result<Ingest> {
+        self.inner.tally.note("content.begin");
         self.inner.content.hold(self, name).await
     }
 
@@ -194,6 +214,7 @@ impl Host for Memory {
     }
 
     async fn begin(&self) -> Result<Transaction> {
+        self.inner.tally.note("metadata.begin");
         Ok(Transaction::new(self))
     }
 
@@ -202,6 +223,7 @@ impl Host for Memory {
     }
 
     async fn send(&self, request: Request) -> std::result::Result<Response<Stream>, HttpError> {
+        self.inner.tally.note("client.send");
         self.inner.network.clone().send(&self.inner.clock, request).await
     }
 

@@ -90,7 +90,12 @@ impl Network {
     ) -> std::result::Result<Response<Stream>, HttpError> {
         self.log.borrow_mut().push(request.clone());
         clock.sleep(ROUND_TRIP_MS).await;
-        let service = self.services.borrow().get(&request.origin.authority).cloned().ok_or(HttpError::Name)?;
+        let service = self
+            .services
+            .borrow()
+            .get(&request.origin.authority)
+            .cloned()
+            .ok_or_else(|| HttpError::Name("nobody has it".to_owned()))?;
         let answer = service(&request)?;
         let body: Rc<[u8]> = if request.method == Method::Head { Rc::from([]) } else { answer.body };
         let body = Stream::new(clock, body, answer.pace, answer.fault);

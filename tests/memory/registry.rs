@@ -64,6 +64,13 @@ impl Registry {
         digest
     }
 
+    /// Gives a manifest that is here one more tag.
+    pub(crate) fn tag(&self, repository: &str, digest: &Digest, tag: &str) {
+        let mut manifests = self.state.manifests.borrow_mut();
+        let stored = manifests.get(&format!("{repository}/{digest}")).cloned().expect("the manifest is here");
+        manifests.insert(format!("{repository}/{tag}"), stored);
+    }
+
     /// Stores a blob for every repository.
     pub(crate) fn blob(&self, bytes: &[u8]) -> Digest {
         let digest = digest_of(bytes);

@@ -37,7 +37,6 @@ fn progress_lines_are_json_objects_of_known_types() {
     let types: Vec<String> = output
         .stderr
         .lines()
-        .filter(|line| line.starts_with('{'))
         .map(|line| json(line)["type"].as_str().expect("each line has a type").to_owned())
         .collect();
     for expected in ["resolved", "selected", "progress", "summary"] {
@@ -79,4 +78,57 @@ fn a_store_of_a_later_wharf_is_refused_and_left_alone() {
     std::fs::write(wharf.store().join("version"), "2\n").expect("the store can be written");
     let error = wharf.run(&["images"]).failure();
     assert!(error.contains("version `2`") && error.contains("version `1`"), "{error}");
+}
+
+/// A mistyped `--root` must not turn somebody's directory into a store.
+#[test]
+fn a_directory_of_somebody_else_is_refused_and_left_alone() {
+    let (_directory, wharf) = wharf();
+    let theirs = wharf.store();
+    std::fs::create_dir_all(theirs.join("blobs")).expect("the directory can be made");
+    std::fs::write(theirs.join("oci-layout"), "theirs").expect("the directory can be written");
+    let error = wharf.run(&["images"]).failure();
+    assert!(error.contains("not a store of wharf"), "{error}");
+    let mut names: Vec<_> = std::fs::read_dir(&theirs)
+        .expect("it is there")
+        .map(|entry| entry.expect("it can be read").file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["blobs", "oci-layout"]);
+    assert_eq!(std::fs::read(theirs.join("oci-layout")).expect("it is there"), b"theirs");
+}
+
+/// Talk that nobody can read is no reason to lose the result or the exit code.
+#[test]
+fn a_full_standard_error_changes_neither_the_data_nor_the_exit_code() {
+    let registry = open_registry();
+    registry.push("demo", "latest", &demo());
+    let (_directory, wharf) = wharf();
+    let run = |reference: &str| {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+        std::process::Command::new(env!("CARGO_BIN_EXE_wharf"))
+            .arg("--root")
+            .arg(wharf.store())
+            .args(["pull", reference])
+            .stderr(full)
+            .output()
+            .expect("wharf runs")
+    };
+    let reference = format!("{}/demo:latest", registry.address());
+    let output = run(&reference);
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).trim_end()), (Some(0), &*reference));
+    assert_eq!(run(&format!("{}/demo:none", registry.address())).status.code(), Some(1));
+}
+
+/// Several first starts at once make one store.
+#[test]
+fn several_processes_that_start_on_an_empty_directory_agree() {
+    let (_directory, wharf) = wharf();
+    for _ in 0..5 {
+        let running: Vec<_> = (0..6).map(|_| wharf.spawn(&["images", "-q"])).collect();
+        for running in running {
+            running.wait(std::time::Duration::from_secs(30)).success();
+        }
+        std::fs::remove_dir_all(wharf.store()).expect("the store can be removed");
+    }
 }

@@ -54,8 +54,9 @@ mod embed {
             // Incremental builds of a library that exports nothing, which the
             // nouns are here, have crashed the linker of wasm32-wasip2.
             .env("CARGO_INCREMENTAL", "0")
-            // Flags and wrappers of the outer build are for another machine.
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            // Flags and wrappers of the outer build are for another machine. An empty value outranks `RUSTFLAGS` and
+            // every configuration file.
+            .env("CARGO_ENCODED_RUSTFLAGS", "")
             .env_remove("RUSTC_WORKSPACE_WRAPPER")
             .env_remove("RUSTC_WRAPPER")
             .status()

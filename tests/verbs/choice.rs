@@ -166,3 +166,18 @@ fn an_index_that_offers_nothing_leaves_no_record() {
         assert!(world.memory.snapshot().rows.is_empty());
     }
 }
+
+/// The configs of very old images do not name their system.
+#[test]
+fn a_config_without_a_system_is_for_the_system_of_the_machine() {
+    let rows = [("/amd64", "linux/amd64"), ("/x86_64", "linux/amd64"), ("linux/x86_64", "linux/x86_64")];
+    for (written, shown) in rows {
+        let world = World::new();
+        world.image("library/app", Some("1"), Recipe { platform: written, ..Recipe::default() });
+        let ear = Ear::default();
+        let pulled = world.listen("app:1", &options(), &ear).unwrap().remove(0);
+        assert_eq!(pulled.image.platforms, [shown]);
+        assert_eq!(ear.warnings(), [""; 0], "it runs on this machine");
+        assert!(world.pull("app:1", &platforms(&["linux/amd64"])).unwrap()[0].up_to_date);
+    }
+}

@@ -44,7 +44,7 @@ fn a_platform_that_is_not_here_says_which_are() {
     let problem = history("linux/s390x").unwrap_err();
     assert_eq!(problem.code, ErrorCode::NotFound);
     let why =
-        ["no platform that is here matches `linux/s390x`", "of `alpine:3.20` there is linux/amd64, linux/arm64/v8"];
+        ["no platform that is here matches `linux/s390x`", "of `alpine:3.20` there is linux/arm64/v8, linux/amd64"];
     assert_eq!(problem.why, why);
     assert_eq!(problem.fix.as_deref(), Some("wharf pull --platform linux/s390x alpine:3.20"));
 }

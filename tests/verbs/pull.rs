@@ -101,6 +101,7 @@ fn an_interrupted_pull_keeps_what_arrived_and_the_next_one_fetches_the_rest() {
     let problem = world.listen("app:1", &options(), &ear).unwrap_err();
     assert_eq!(problem.code, ErrorCode::Cancelled);
     assert_eq!(problem.what, "cannot pull `docker.io/library/app:1`");
+    assert_eq!(problem.fix.as_deref(), Some("the same command continues where it stopped"), "whatever its options are");
     assert_eq!(world.record("docker.io/library/app:1"), None);
 
     let world = world.restart();
@@ -168,7 +169,7 @@ fn a_conflict_is_read_again_and_retried() {
     world.memory.content().remove(&built[0].layers[0]).unwrap();
     world.pull("alpine:3.20", &options()).unwrap();
     let platforms: Vec<_> = world.record(ALPINE).unwrap().platforms.into_iter().map(|present| present.config).collect();
-    assert_eq!(platforms, [built[0].config.clone(), built[1].config.clone()], "what the other one wrote is kept");
+    assert_eq!(platforms, [built[1].config.clone(), built[0].config.clone()], "what the other one wrote is kept");
 }
 
 /// What was found here may have been committed by a process that died before it

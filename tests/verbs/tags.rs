@@ -1,7 +1,7 @@
 //! Pulling every tag of a repository.
 
 use super::{Recipe, World, options};
-use crate::memory::registry::Trouble;
+use crate::memory::{Call, registry::Trouble};
 use wharf_component::{nouns::problem::ErrorCode, verbs::contract::PullOptions};
 
 fn all_tags() -> PullOptions {
@@ -36,7 +36,7 @@ fn a_tag_that_fails_is_told_at_the_end_and_the_others_are_there() {
     world.registry.trouble("/manifests/1.1", Trouble::Status(404));
     let problem = world.pull("app", &all_tags()).unwrap_err();
     assert_eq!(problem.code, ErrorCode::NotFound);
-    assert_eq!(problem.why[0], "1 of 3 tags failed");
+    assert_eq!(problem.why[0], "2 of 3 tags were pulled, 1 failed, and 0 were not tried");
     assert!(problem.why[1].starts_with("`1.1`: "), "{:?}", problem.why);
     assert_eq!(problem.why[2], "pulled: `1.0`, `latest`");
     let there = ["1.0", "1.1", "latest"].map(|tag| world.record(&format!("docker.io/library/app:{tag}")).is_some());
@@ -48,4 +48,53 @@ fn a_tag_beside_all_tags_is_refused() {
     let problem = world().pull("app:1.0", &all_tags()).unwrap_err();
     assert_eq!(problem.why, ["all tags are wanted, and the reference names one of them"]);
     assert_eq!(problem.fix.as_deref(), Some("wharf pull --all-tags app"));
+}
+
+/// A registry that is down was once asked five times for each of its tags, for
+/// hours.
+#[test]
+fn a_registry_that_is_down_is_given_up_after_two_tags() {
+    let world = World::new();
+    for at in 0..100 {
+        world.image("library/app", Some(&format!("t{at:02}")), Recipe { layers: &["base"], ..Recipe::default() });
+    }
+    world.pull("app:t00", &options()).unwrap();
+    for _ in 0..1_000 {
+        world.registry.trouble("/manifests/t0", Trouble::Status(503));
+    }
+    world.requests();
+    let problem = world.pull("app", &all_tags()).unwrap_err();
+    assert_eq!(problem.code, ErrorCode::Unavailable);
+    assert_eq!(problem.why[0], "0 of 100 tags were pulled, 2 failed, and 98 were not tried");
+    assert_eq!(problem.why.len(), 3, "{:?}", problem.why);
+    assert!(world.requests().len() <= 12);
+}
+
+#[test]
+fn a_tag_between_two_that_are_unavailable_shows_that_the_registry_is_there() {
+    let world = world();
+    for tag in ["1.0", "latest"] {
+        for _ in 0..5 {
+            world.registry.trouble(format!("/manifests/{tag}"), Trouble::Status(503));
+        }
+    }
+    let problem = world.pull("app", &all_tags()).unwrap_err();
+    assert_eq!(problem.why[0], "1 of 3 tags were pulled, 2 failed, and 0 were not tried");
+    assert!(world.record("docker.io/library/app:1.1").is_some());
+}
+
+#[test]
+fn what_would_fail_for_every_tag_ends_the_pull_at_once() {
+    for code in [ErrorCode::NoSpace, ErrorCode::Denied, ErrorCode::Unsupported, ErrorCode::Cancelled] {
+        let world = world();
+        world.pull("app:1.0", &options()).unwrap();
+        let fails = code.clone();
+        world.memory.interfere(Call::Append, |_| Err(fails));
+        let problem = world.pull("app", &all_tags()).unwrap_err();
+        assert_eq!(problem.code, code);
+        assert_eq!(problem.why[0], "1 of 3 tags were pulled, 1 failed, and 1 were not tried");
+        assert!(problem.why[1].starts_with("`1.1`: "), "{:?}", problem.why);
+        assert_eq!(problem.why[2..], ["pulled: `1.0`"]);
+        assert_eq!(world.record("docker.io/library/app:latest"), None);
+    }
 }

@@ -6,6 +6,8 @@ use crate::{
     registry::script::{Fate, Reply, Script, Witness, broken, reply},
 };
 
+mod store;
+
 const BYTES: &[u8] = b"forty-two bytes that make a blob, no more.";
 const FORGED: &[u8] = b"forty-two bytes that make a fake, no more.";
 
@@ -56,27 +58,6 @@ fn a_blob_that_is_here_is_not_asked_for() {
     let (done, watch) = download(&host);
     assert_eq!(done, Ok(0));
     assert_eq!(*watch.phases.borrow(), [(Phase::Present, 42)]);
-}
-
-#[test]
-fn a_blob_of_another_size_than_promised_is_refused_though_it_is_here() {
-    let host = Script::new([]);
-    host.keep(BYTES);
-    let lie = Descriptor { size: 41, ..what() };
-    let failure = host.run(host.repository("registry.example/a/b").blob(&lie, &Witness::default())).map(|_| ());
-    let why = format!("`{}` has 42 bytes, and 41 were promised", lie.digest);
-    assert_eq!(failure, Err(Failure::new(ErrorCode::SizeMismatch(42), why)));
-}
-
-#[test]
-fn a_blob_that_somebody_else_finishes_meanwhile_is_not_asked_for() {
-    let host = Script::new([]);
-    host.finish_meanwhile(BYTES);
-    let (done, watch) = download(&host);
-    assert_eq!(done, Ok(0));
-    assert_eq!(watch.story(), [Phase::Waiting, Phase::Present]);
-    assert_eq!(host.log(), ["discard"]);
-    assert_eq!(host.part(&what()), None);
 }
 
 #[test]
@@ -278,37 +259,6 @@ fn a_longer_rest_begins_again() {
 }
 
 #[test]
-fn a_wrong_digest_leaves_nothing_behind_and_names_both() {
-    let host = Script::new([reply(200).body(FORGED)]);
-    let found = Digest::of(Algorithm::Sha256, FORGED);
-    let why = format!("the bytes from `registry.example` hash to `{found}`, and `{}` was asked for", what().digest);
-    assert_eq!(download(&host).0, Err(Failure::new(ErrorCode::DigestMismatch(found), why)));
-    assert_eq!((host.kept(&what()), host.part(&what())), (None, None));
-    assert_eq!(host.requests().len(), 1);
-}
-
-#[test]
-fn pieces_that_do_not_fit_are_fetched_once_more_from_the_start() {
-    let host = Script::new([rest(30), reply(200).body(BYTES)]);
-    host.keep_part(&what(), &FORGED[..30]);
-    let (done, watch) = download(&host);
-    assert_eq!(done, Ok(12 + 42));
-    assert_eq!(ranges(&host), some_ranges(&[Some("bytes=30-"), None]));
-    assert_eq!(host.log(), ["commit", "commit"]);
-    assert_eq!(watch.warnings.borrow().len(), 1);
-}
-
-#[test]
-fn pieces_that_do_not_fit_twice_are_refused() {
-    let forged_rest = reply(206).header("content-range", "bytes 20-41/42").body(&FORGED[20..]);
-    let host = Script::new([rest(30), reply(200).body(FORGED).cut_at(20), forged_rest]);
-    host.keep_part(&what(), &FORGED[..30]);
-    let found = Digest::of(Algorithm::Sha256, FORGED);
-    assert_eq!(download(&host).0.map_err(|failure| failure.code), Err(ErrorCode::DigestMismatch(found)));
-    assert_eq!((host.kept(&what()), host.part(&what())), (None, None));
-}
-
-#[test]
 fn a_response_that_stalls_is_dropped_and_resumed() {
     let host = Script::new([reply(200).body(BYTES).fate(Fate::Stall(20)), rest(20)]);
     assert_eq!(download(&host).0, Ok(42));
@@ -372,4 +322,26 @@ fn a_redirected_blob_resumes_at_the_registry_and_not_where_it_was_sent() {
     let asked: Vec<String> = host.requests().iter().map(|request| request.origin.authority.clone()).collect();
     assert_eq!(asked, ["registry.example", "cdn.example", "registry.example", "cdn.example"]);
     assert_eq!(ranges(&host), some_ranges(&[None, None, Some("bytes=20-"), Some("bytes=20-")]));
+}
+
+/// The length of what was compressed on the way looked like a lie about the blob.
+#[test]
+fn a_blob_that_was_compressed_on_the_way_is_refused_for_that() {
+    for compressed in [reply(200), reply(200).header("content-length", "31")] {
+        let host = Script::new([compressed.header("content-encoding", "gzip").body(&BYTES[..31])]);
+        let why = "`registry.example` compressed the blob, although that was not asked for";
+        assert_eq!(download(&host).0, Err(Failure::new(ErrorCode::Invalid, why)));
+    }
+    for label in ["gzip", "identity", ""] {
+        let labelled = reply(200).header("content-encoding", label).header("content-length", "42").body(BYTES);
+        assert_eq!(download(&Script::new([labelled])).0, Ok(42), "{label}");
+    }
+}
+
+#[test]
+fn a_wait_for_a_blob_is_told_to_its_watch() {
+    let host = Script::new([reply(503).header("retry-after", "300"), reply(200).body(BYTES)]);
+    let (done, watch) = download(&host);
+    assert_eq!(done, Ok(42));
+    assert_eq!(*watch.warnings.borrow(), ["`registry.example` asks to wait 300 s before the next request"]);
 }

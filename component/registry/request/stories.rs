@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     host::{Challenge, Origin},
     nouns::{digest::Algorithm, digest::Digest},
-    registry::script::{MANIFEST, Script, broken, reply, silent},
+    registry::script::{MANIFEST, Reply, Script, broken, reply, silent},
 };
 
 const BEARER: &str =
@@ -121,6 +121,28 @@ fn a_login_that_the_host_does_not_have_is_told() {
     }
 }
 
+/// Both were told as one word of the error code, without what to do.
+#[test]
+fn a_login_that_the_host_cannot_use_is_told() {
+    for (code, why, fix) in [
+        (
+            ErrorCode::Invalid,
+            "the logins of this machine, or the challenge of `registry.example`, cannot be read; see the warning above",
+            None,
+        ),
+        (
+            ErrorCode::Unsupported,
+            "the login for `registry.example` is kept by a credential helper, which wharf does not ask yet",
+            Some("`podman login registry.example` stores a login that wharf can read"),
+        ),
+    ] {
+        let host = Script::new([reply(401).header("www-authenticate", BEARER)]);
+        host.deny_logins(code.clone());
+        let failure = host.run(host.repository("registry.example/a/b").manifest("v1")).expect_err("no grant");
+        assert_eq!(failure, Failure { code, why: vec![why.to_owned()], fix: fix.map(str::to_owned) });
+    }
+}
+
 #[test]
 fn a_challenge_that_nobody_can_answer_is_told() {
     let host =
@@ -227,10 +249,69 @@ fn a_registry_that_accepts_and_stays_silent_is_given_up() {
     assert_eq!(failure.why[0], "`registry.example` did not answer in time");
 }
 
+fn nameless() -> Reply {
+    broken(HttpError::Name("no such host".to_owned()))
+}
+
 #[test]
-fn a_name_that_does_not_resolve_is_not_asked_again() {
-    let host = Script::new([broken(HttpError::Name)]);
+fn a_name_that_never_led_anywhere_is_tried_twice() {
+    let host = Script::new([nameless(), nameless()]);
     let failure = host.run(host.repository("registry.example/a/b").manifest("v1")).expect_err("no such name");
-    assert_eq!(failure.why, ["the name `registry.example` does not resolve"]);
-    assert!(host.slept().is_empty());
+    assert_eq!(
+        failure.why,
+        ["the name `registry.example` does not resolve: no such host", "gave up after 2 attempts in 0 s"]
+    );
+    assert!(failure.fix.is_some_and(|fix| fix.contains("spelling")));
+    assert!(host.uptime_ms() <= 1_010, "{} ms", host.uptime_ms());
+}
+
+/// One failed look-up ended a pull of an hour, with advice to check the spelling.
+#[test]
+fn a_name_that_led_somewhere_before_is_tried_for_a_while() {
+    let host = Script::new([reply(200).body(MANIFEST), nameless(), nameless(), nameless(), reply(200).body(MANIFEST)]);
+    let repository = host.repository("registry.example/a/b");
+    host.run(repository.manifest("v1")).expect("the name resolves");
+    host.run(repository.manifest("v1")).expect("the name resolves again");
+
+    let mut replies = vec![reply(200).body(MANIFEST)];
+    replies.extend((0..5).map(|_| nameless()));
+    let host = Script::new(replies);
+    let repository = host.repository("registry.example/a/b");
+    host.run(repository.manifest("v1")).expect("the name resolves");
+    let failure = host.run(repository.manifest("v1")).expect_err("it does not any more");
+    assert!(failure.why[1].starts_with("gave up after 5 attempts in "), "{:?}", failure.why);
+    assert_eq!(failure.fix.as_deref(), Some("check the connection to the network and its name server"));
+    assert!(host.uptime_ms() <= 15_100, "{} ms", host.uptime_ms());
+}
+
+#[test]
+fn an_expired_address_is_asked_for_once_more() {
+    let elsewhere = |signature| reply(307).header("location", &format!("https://cdn.example/x?signature={signature}"));
+    let host = Script::new([elsewhere(1), reply(403), elsewhere(2), reply(200).body(MANIFEST)]);
+    host.run(host.repository("registry.example/a/b").manifest("v1")).expect("the second address is good");
+    assert_eq!((host.requests()[3].path.as_str(), host.requests().len()), ("/x?signature=2", 4));
+
+    let host = Script::new([elsewhere(1), reply(403), elsewhere(2), reply(403)]);
+    let failure = host.run(host.repository("registry.example/a/b").manifest("v1")).expect_err("it stays forbidden");
+    assert_eq!(failure.code, ErrorCode::Denied);
+    assert_eq!(failure.why[0], "`cdn.example` answered 403 Forbidden to `GET /x`");
+    assert_eq!(host.requests().len(), 4);
+}
+
+#[test]
+fn who_asks_for_a_wait_is_named() {
+    let busy = || reply(503).header("retry-after", "20");
+    let host = Script::new([
+        busy(),
+        reply(307).header("location", "https://cdn.example/x"),
+        busy(),
+        reply(200).body(MANIFEST),
+    ]);
+    let told = std::cell::RefCell::new(Vec::new());
+    let repository = host.repository("registry.example/a/b").with_voice(|text| told.borrow_mut().push(text));
+    host.run(repository.manifest("v1")).expect("both had their peace");
+    assert_eq!(
+        *told.borrow(),
+        ["registry.example", "cdn.example"].map(|who| format!("`{who}` asks to wait 20 s before the next request"))
+    );
 }

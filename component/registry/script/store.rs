@@ -2,12 +2,12 @@
 
 use super::{ScriptStream, clock::Clock};
 use crate::{
-    host::{Blob, Ingest, Result},
+    host::{Blob, Ingest, Result, Transaction},
     nouns::{digest::Digest, problem::ErrorCode},
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     rc::Rc,
 };
 
@@ -16,8 +16,10 @@ use std::{
 pub(super) struct Store {
     pub(super) blobs: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(super) ingests: RefCell<BTreeMap<String, Vec<u8>>>,
-    /// What the next call of `ingest` finds finished when it returns.
-    pub(super) finished_meanwhile: RefCell<Option<Vec<u8>>>,
+    /// What each of the next calls of `ingest` finds finished when it returns.
+    pub(super) finished_meanwhile: RefCell<VecDeque<Option<Vec<u8>>>>,
+    /// For how long the next call of `ingest` waits for somebody else.
+    pub(super) held_ms: Cell<u64>,
     pub(super) log: RefCell<Vec<String>>,
 }
 
@@ -112,5 +114,31 @@ impl Blob for ScriptBlob {
         let start = self.0.len().min(offset as usize);
         let end = self.0.len().min(start + length as usize);
         Ok(self.0[start..end].to_vec())
+    }
+}
+
+/// The registry keeps no records, so there is never one of these.
+#[derive(Debug)]
+pub(crate) enum NoTransaction {}
+
+impl Transaction for NoTransaction {
+    async fn get(&self, _: &str, _: &str) -> Result<Option<Vec<u8>>> {
+        match *self {}
+    }
+
+    async fn scan(&self, _: &str, _: &str, _: Option<&str>, _: u32) -> Result<Vec<(String, Vec<u8>)>> {
+        match *self {}
+    }
+
+    fn put(&self, _: &str, _: &str, _: Vec<u8>) {
+        match *self {}
+    }
+
+    fn delete(&self, _: &str, _: &str) {
+        match *self {}
+    }
+
+    async fn commit(self) -> Result<()> {
+        match self {}
     }
 }

@@ -123,16 +123,17 @@ impl Tally {
             return None;
         }
         let took = age::duration(now);
+        let (here, all) = (size::si(received), size::si(size));
         Some(match end {
             End::Done if complete == 0 && fetched == 0 => format!("nothing to download, {present} here before"),
             End::Done => {
                 let rate = average(fetched, now).map(|rate| format!(" ({})", size::rate(rate))).unwrap_or_default();
                 format!("{} in {took}{rate}: {complete} downloaded, {present} here before", size::si(fetched))
             }
-            End::Failed | End::Interrupted => {
-                let word = if end == End::Failed { "stopped" } else { "interrupted" };
-                let (here, all) = (size::si(received), size::si(size));
-                format!("{word} after {took}: {here} of {all} are here, and the next pull continues there")
+            // What is kept after a failure depends on the failure: a full disk is given its space back.
+            End::Failed => format!("stopped after {took}: {here} of {all} had arrived"),
+            End::Interrupted => {
+                format!("interrupted after {took}: {here} of {all} are here, and the next pull continues there")
             }
         })
     }

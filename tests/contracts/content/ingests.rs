@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use wharf::content::Error;
 use wharf::hash::{Algorithm, Digest};
@@ -87,6 +88,79 @@ fn the_offset_can_be_watched_while_bytes_arrive() {
     assert!(seen.is_sorted());
     assert_eq!(seen.iter().find(|offset| **offset % CHUNK as u64 != 0), None, "half a chunk was seen");
     assert_eq!(ingest.offset(), 200 * CHUNK as u64);
+}
+
+#[test]
+fn an_append_of_a_run_that_was_interrupted_adds_nothing() {
+    let store = Store::new();
+    let ingest = store.content.ingest("x").expect("an ingest");
+    let first = ingest.run();
+    assert!(ingest.append_in(first, b"kept").expect("space"));
+    ingest.interrupt();
+    assert!(!ingest.append_in(first, b"too late").expect("nothing is written"));
+    assert_eq!((ingest.offset(), fs::read(store.data_path("x")).expect("the data")), (4, b"kept".to_vec()));
+    assert!(ingest.append_in(ingest.run(), b" and more").expect("space"));
+    let blob = ingest.commit(&sha256(b"kept and more"), 13).expect("a blob");
+    assert_eq!(everything(&blob), b"kept and more");
+}
+
+/// Whoever asks for the offset after an interruption asks a registry for what comes after it. A chunk that was being
+/// written at that moment landed behind the answer, and the bytes of two responses were mixed.
+#[test]
+fn after_an_interruption_the_offset_stays_where_the_next_append_begins() {
+    let store = Store::new();
+    let bytes = pattern(64 << 20);
+    let ingest = store.content.ingest("x").expect("an ingest");
+    let mut interrupted = 0;
+    while ingest.offset() < bytes.len() as u64 {
+        let run = ingest.run();
+        let start = usize::try_from(ingest.offset()).expect("a small offset");
+        thread::scope(|scope| {
+            let writer = scope
+                .spawn(|| bytes[start..].chunks(200_001).all(|chunk| ingest.append_in(run, chunk).expect("space")));
+            thread::sleep(Duration::from_micros(700));
+            ingest.interrupt();
+            let seen = ingest.offset();
+            interrupted += u32::from(!writer.join().expect("no panic"));
+            assert_eq!(ingest.offset(), seen, "a byte arrived after the interruption");
+            let length = fs::metadata(store.data_path("x")).expect("the data").len();
+            assert_eq!(length, seen, "bytes that do not count are left in the file");
+        });
+    }
+    assert!(interrupted > 3, "only {interrupted} runs were interrupted");
+    let blob = ingest.commit(&sha256(&bytes), bytes.len() as u64).expect("the bytes are in order");
+    assert_eq!(blob.size(), bytes.len() as u64);
+}
+
+/// Callers in one process stand in one queue, each once, and get the ingest one after the other.
+#[test]
+fn callers_of_one_process_queue_for_an_ingest() {
+    let store = Store::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async {
+        let begin = async |index: u8| {
+            let _turn = store.content.turn("x").await;
+            loop {
+                match store.content.try_ingest("x").expect("no failure") {
+                    Some(ingest) => {
+                        ingest.append(&[index]).expect("space");
+                        return;
+                    }
+                    None => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            }
+        };
+        let held = store.content.try_ingest("x").expect("no failure").expect("nobody holds it");
+        held.append(b"!").expect("space");
+        let waiting = futures::future::join_all((0..20).map(begin));
+        let release = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            drop(held);
+        };
+        futures::future::join(waiting, release).await;
+    });
+    let expected: Vec<u8> = b"!".iter().copied().chain(0..20).collect();
+    assert_eq!(fs::read(store.data_path("x")).expect("the data"), expected);
 }
 
 #[test]

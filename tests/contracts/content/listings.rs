@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use wharf::content::{Key, NAME_BYTES_MAX};
+use wharf::content::{ENTRIES_MAX, Key, NAME_BYTES_MAX};
 use wharf::hash::{Algorithm, Digest};
 
 use super::{Store, check_error, pattern, sha256};
@@ -44,6 +44,20 @@ fn blobs_are_listed_in_order_and_in_pages() {
         assert_eq!(listed, expected, "in pages of {limit}");
     }
     assert_eq!(store.content.entries(None, 0).expect("a listing"), []);
+}
+
+#[test]
+fn a_page_of_blobs_is_bounded_whatever_is_asked_for() {
+    let store = Store::new();
+    for index in 0..=ENTRIES_MAX {
+        let name = format!("{index:064x}");
+        // Who reads the names of blobs does not look into the files.
+        fs::write(store.path("blobs/sha256").join(name), b"").expect("a file");
+    }
+    let page = store.content.entries(None, usize::MAX).expect("a listing");
+    assert_eq!(page.len(), ENTRIES_MAX);
+    let rest = store.content.entries(page.last().map(|(digest, _)| digest), usize::MAX).expect("a listing");
+    assert_eq!(rest.iter().map(|(digest, _)| digest.encoded()).collect::<Vec<_>>(), [format!("{ENTRIES_MAX:064x}")]);
 }
 
 #[test]

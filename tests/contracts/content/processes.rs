@@ -7,7 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{MIB, PATIENCE, Store, again, assigned, check_error, open, pattern, put, say, sha256, tree, wait_for};
+use super::{MIB, Store, again, assigned, check_error, open, pattern, put, say, sha256, tree, wait_for};
+
+/// How long a test waits for another process before it gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn an_ingest_continues_after_its_writer_was_killed() {
