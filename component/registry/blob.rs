@@ -83,6 +83,9 @@ impl<H: Host> Repository<'_, H> {
                 Held::Ingest(ingest) => ingest,
                 Held::Blob(blob) => return Ok((blob, arrived)),
             };
+            if ingest.offset() > 0 {
+                watch.progress(Phase::Waiting, ingest.offset().min(what.size));
+            }
             let mut download = Download::new(self, what, &ingest, watch);
             let filled = download.fill().await;
             arrived += download.arrived;

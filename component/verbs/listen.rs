@@ -151,7 +151,11 @@ pub(super) struct About<'b> {
 
 impl Watch for About<'_> {
     fn progress(&self, phase: Phase, received: u64) {
-        self.board.progress(Progress { blob: self.blob.clone(), phase, received });
+        match phase {
+            // Says what an earlier run left; without it, that would count as having come now.
+            Phase::Waiting => self.announce(phase, received),
+            _ => self.board.progress(Progress { blob: self.blob.clone(), phase, received }),
+        }
     }
 
     fn warning(&self, text: String) {

@@ -80,7 +80,8 @@ impl Tally {
         let before = known.then_some(blob.phase);
 
         // A retry may begin again at 0, so that the number can fall.
-        let came = received.saturating_sub(blob.received);
+        // A blob that waits tells what earlier runs left.
+        let came = if phase == Phase::Waiting { 0 } else { received.saturating_sub(blob.received) };
         self.sums.received = self.sums.received.saturating_sub(blob.received).saturating_add(received);
         self.sums.fetched = self.sums.fetched.saturating_add(came);
         blob.fetched = blob.fetched.saturating_add(came);
