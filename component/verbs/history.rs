@@ -40,11 +40,11 @@ pub async fn history<H: Host>(
 /// Returns what is here for the platform that was asked for, or for the machine.
 pub(super) fn present<'l>(library: &Library, entry: &'l Entry, platform: Option<&str>) -> Result<&'l Present, Failure> {
     let Some(text) = platform else {
-        return library::best_present(&entry.record, &library.machine)
+        return library::best_present(&entry.record.platforms, &library.machine)
             .ok_or_else(|| fail(ErrorCode::NotFound, "nothing of the image is here"));
     };
     let wish = Wish::parse(text, &library.machine)?;
-    library::choice(&entry.record, &wish, &library.machine).ok_or_else(|| {
+    library::choice(&entry.record.platforms, &wish, &library.machine).ok_or_else(|| {
         let here: Vec<&str> = entry.record.platforms.iter().filter_map(|present| present.platform.as_deref()).collect();
         let mut failure = fail(ErrorCode::NotFound, format!("no platform that is here matches `{text}`"));
         failure.why.push(format!("of `{}` there is {}", entry.name.familiar(), list(&here)));

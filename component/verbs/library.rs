@@ -3,9 +3,9 @@
 
 use super::{
     choose::{self, Wish},
-    contract::{Caller, Image},
+    contract::{Caller, Image, Target},
     failing::{fail, invalid, try_this},
-    store::{Found, Records},
+    store::Records,
 };
 use crate::{
     host::Host,
@@ -13,7 +13,7 @@ use crate::{
         digest::Digest,
         platform::{Platform, best},
         problem::ErrorCode,
-        record::{self, ImageRecord, Present},
+        record::{self, ImageRecord, Pointer, Present, PresentView, View},
         reference::{self, Any, Reference},
     },
     registry::Failure,
@@ -41,17 +41,17 @@ pub(super) struct Library {
 /// A name, and why its record cannot be used.
 pub(super) type Damaged = (String, record::Error);
 
-/// Makes an entry of a record that was found.
-pub(super) fn entry((name, record): Found) -> Result<Entry, Damaged> {
-    let record = match record {
-        Ok(record) if record.platforms.is_empty() => Err(record::Error::Damaged("it has no platform".to_owned())),
-        other => other,
-    };
-    let damaged = |error: reference::Error| record::Error::Damaged(error.to_string());
-    match record.and_then(|record| Ok((Reference::parse_canonical(&name).map_err(damaged)?, record))) {
-        Ok((name, record)) => Ok(Entry { name, record }),
-        Err(error) => Err((name, error)),
+/// Checks a name and its record, as they were found.
+pub(super) fn check<'r>(
+    name: &str,
+    record: Result<View<'r>, record::Error>,
+) -> Result<(Reference, View<'r>), record::Error> {
+    let record = record?;
+    if record.platforms.is_empty() {
+        return Err(record::Error::Damaged("it has no platform".to_owned()));
     }
+    let name = Reference::parse_canonical(name).map_err(|error| record::Error::Damaged(error.to_string()))?;
+    Ok((name, record))
 }
 
 impl Library {
@@ -59,9 +59,9 @@ impl Library {
     pub(super) async fn load<H: Host>(host: &H, caller: &Caller) -> Result<Self, Failure> {
         let mut library = Self { machine: choose::machine(&caller.machine)?, entries: Vec::new(), damaged: Vec::new() };
         let records = Records::begin(host, caller).await?;
-        let read = |found| match entry(found) {
-            Ok(entry) => library.entries.push(entry),
-            Err(damaged) => library.damaged.push(damaged),
+        let read = |name: &str, record: Result<View<'_>, _>| match check(name, record) {
+            Ok((name, view)) => library.entries.push(Entry { name, record: (&view).into() }),
+            Err(error) => library.damaged.push((name.to_owned(), error)),
         };
         records.walk(read).await?;
         Ok(library)
@@ -134,7 +134,7 @@ impl Library {
         }
         let mut why = vec![format!("`{text}` is the beginning of more than one digest")];
         for entry in candidates.values().take(LISTED_MAX) {
-            let id = best_present(&entry.record, &self.machine).map(|present| present.config.to_string());
+            let id = best_present(&entry.record.platforms, &self.machine).map(|present| present.config.to_string());
             why.push(format!("it may be `{}`, which is `{}`", id.unwrap_or_default(), entry.name.familiar()));
         }
         Some(Err(Failure { code: ErrorCode::Invalid, why, fix: Some("type more digits, or a name".to_owned()) }))
@@ -158,37 +158,54 @@ fn absent(text: &str, typed: Option<&Reference>) -> Failure {
     }
 }
 
+/// One of the platforms of a record.
+pub(super) trait Here {
+    /// As in `linux/arm64/v8`.
+    fn platform(&self) -> Option<&str>;
+}
+
+impl Here for Present {
+    fn platform(&self) -> Option<&str> {
+        self.platform.as_deref()
+    }
+}
+
+impl Here for PresentView<'_> {
+    fn platform(&self) -> Option<&str> {
+        self.platform
+    }
+}
+
 /// Returns what is here for the machine, or else the first that is here.
-pub(super) fn best_present<'r>(record: &'r ImageRecord, machine: &Platform) -> Option<&'r Present> {
+pub(super) fn best_present<'r, P: Here>(platforms: &'r [P], machine: &Platform) -> Option<&'r P> {
     // Most records have one platform, and reading it costs more than the rest.
-    if let [only] = &record.platforms[..] {
+    if let [only] = platforms {
         return Some(only);
     }
-    let wish = Wish::of(machine);
-    choice(record, &wish, machine).or_else(|| record.platforms.first())
+    choice(platforms, &Wish::of(machine), machine).or_else(|| platforms.first())
 }
 
 /// Returns the best of what is here for a platform.
-pub(super) fn choice<'r>(record: &'r ImageRecord, wish: &Wish, machine: &Platform) -> Option<&'r Present> {
-    let read: Vec<(Platform, &Present)> = record
-        .platforms
+pub(super) fn choice<'r, P: Here>(platforms: &'r [P], wish: &Wish, machine: &Platform) -> Option<&'r P> {
+    let read: Vec<(Platform, &P)> = platforms
         .iter()
-        .filter_map(|present| Some((Platform::parse(present.platform.as_deref()?, machine).ok()?, present)))
+        .filter_map(|present| Some((Platform::parse(present.platform()?, machine).ok()?, present)))
         .collect();
     best(wish.matcher(), read.iter().map(|(platform, present)| (platform, *present)))
 }
 
 /// Returns what people see of a record; none if it has no platform.
-pub(super) fn picture(name: &Reference, record: &ImageRecord, machine: &Platform) -> Option<Image> {
-    let present = best_present(record, machine)?;
+pub(super) fn picture(name: &Reference, record: &View<'_>, machine: &Platform) -> Option<Image> {
+    let present = best_present(&record.platforms, machine)?;
+    let Pointer { media_type, digest, size } = &record.target;
     Some(Image {
-        name: name.to_string(),
+        name: name.into(),
         familiar: name.familiar(),
-        target: record.target.clone(),
-        id: present.config.clone(),
+        target: Target { media_type: (*media_type).to_owned(), digest: digest.into(), size: *size },
+        id: (&present.config).into(),
         created: present.created,
         updated: record.updated,
-        platforms: record.platforms.iter().filter_map(|present| present.platform.clone()).collect(),
+        platforms: record.platforms.iter().filter_map(|present| present.platform.map(str::to_owned)).collect(),
         size: record.size,
     })
 }

@@ -15,10 +15,17 @@ pub struct Transaction {
     /// The value of the clock in the snapshot, once something was read.
     snapshot: Option<i64>,
     reads: Vec<Read>,
-    writes: BTreeMap<(String, Vec<u8>), Option<Vec<u8>>>,
+    writes: Writes,
 }
 
-/// What was read, and which versions it had then.
+/// A key and its value.
+type Row = (String, Vec<u8>);
+
+/// What a namespace gets under a key; nothing if the record goes.
+type Writes = BTreeMap<(String, String), Option<Vec<u8>>>;
+
+/// A range that was read. With the snapshot's clock this is enough to tell
+/// whether it has changed since, see [`is_unchanged`].
 #[derive(Debug)]
 struct Read {
     namespace: String,
@@ -26,8 +33,8 @@ struct Read {
     first: Vec<u8>,
     /// The end of the range, excluded.
     end: Vec<u8>,
-    /// Every record of the range: key and version.
-    found: Vec<(Vec<u8>, i64)>,
+    /// How many records it had.
+    count: usize,
 }
 
 /// The key that comes right after `key`.
@@ -46,10 +53,9 @@ fn end_of(prefix: &[u8]) -> Vec<u8> {
     }
 }
 
-const SELECT_RANGE: &str = "SELECT key, value, version FROM record \
+const SELECT_RANGE: &str = "SELECT key, value FROM record \
      WHERE namespace = ?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT ?4";
-const SELECT_VERSIONS: &str =
-    "SELECT key, version FROM record WHERE namespace = ?1 AND key >= ?2 AND key < ?3 ORDER BY key";
+const SELECT_NEWEST: &str = "SELECT count(*), max(version) FROM record WHERE namespace = ?1 AND key >= ?2 AND key < ?3";
 
 impl Transaction {
     pub(super) fn new(shared: Arc<Shared>, connection: Connection) -> Self {
@@ -71,7 +77,7 @@ impl Transaction {
 
     /// Returns the value at `key`.
     pub fn get(&mut self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>, Error> {
-        if let Some(written) = self.writes.get(&(namespace.to_owned(), key.as_bytes().to_vec())) {
+        if let Some(written) = self.writes.get(&(namespace.to_owned(), key.to_owned())) {
             return Ok(written.clone());
         }
         let (first, end) = (key.as_bytes().to_vec(), after(key.as_bytes()));
@@ -98,65 +104,52 @@ impl Transaction {
         }
         let written: Vec<_> = self
             .writes
-            .range((namespace.to_owned(), first.clone())..(namespace.to_owned(), end.clone()))
+            .range((namespace.to_owned(), prefix.to_owned())..)
+            .take_while(|((place, key), _)| place == namespace && key.starts_with(prefix))
+            .filter(|((_, key), _)| later_than.is_none_or(|bound| key.as_str() > bound))
             .map(|((_, key), value)| (key.clone(), value.clone()))
             .collect();
         // A record of the store may be hidden by a write, so that many more are asked for.
         let limit = limit as usize;
-        let mut merged: BTreeMap<Vec<u8>, Option<Vec<u8>>> = self
-            .select(namespace, first, end, limit + written.len())?
-            .into_iter()
-            .map(|(key, value)| (key, Some(value)))
-            .collect();
+        let found = self.select(namespace, first, end, limit + written.len())?;
+        if written.is_empty() {
+            return Ok(found);
+        }
+        let mut merged: BTreeMap<_, _> = found.into_iter().map(|(key, value)| (key, Some(value))).collect();
         merged.extend(written);
-        merged
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, value?)))
-            .take(limit)
-            .map(|(key, value)| {
-                let key = String::from_utf8(key).map_err(|_| Error::Damaged("a key is not UTF-8".to_owned()))?;
-                Ok((key, value))
-            })
-            .collect()
+        Ok(merged.into_iter().filter_map(|(key, value)| Some((key, value?))).take(limit).collect())
     }
 
     /// Reads a range of the snapshot and remembers it.
-    fn select(
-        &mut self,
-        namespace: &str,
-        first: Vec<u8>,
-        mut end: Vec<u8>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    fn select(&mut self, namespace: &str, first: Vec<u8>, mut end: Vec<u8>, limit: usize) -> Result<Vec<Row>, Error> {
         self.pin()?;
-        let mut records = Vec::new();
         let mut found = Vec::new();
         {
             let mut statement = self.connection().prepare_cached(SELECT_RANGE)?;
             let bound = i64::try_from(limit).unwrap_or(i64::MAX);
             let mut rows = statement.query(params![namespace, first, end, bound])?;
             while let Some(row) = rows.next()? {
-                let key: Vec<u8> = row.get(0)?;
-                found.push((key.clone(), row.get(2)?));
-                records.push((key, row.get(1)?));
+                let key =
+                    String::from_utf8(row.get(0)?).map_err(|_| Error::Damaged("a key is not UTF-8".to_owned()))?;
+                found.push((key, row.get(1)?));
             }
         }
         // What comes after the last one was not looked at.
         if let (true, Some((last, _))) = (found.len() == limit, found.last()) {
-            end = after(last);
+            end = after(last.as_bytes());
         }
-        self.reads.push(Read { namespace: namespace.to_owned(), first, end, found });
-        Ok(records)
+        self.reads.push(Read { namespace: namespace.to_owned(), first, end, count: found.len() });
+        Ok(found)
     }
 
     /// Writes the record at `key`. The sizes are checked by [`Self::commit`].
     pub fn put(&mut self, namespace: &str, key: &str, value: Vec<u8>) {
-        self.writes.insert((namespace.to_owned(), key.as_bytes().to_vec()), Some(value));
+        self.writes.insert((namespace.to_owned(), key.to_owned()), Some(value));
     }
 
     /// Removes the record at `key`. Does nothing if it is absent.
     pub fn delete(&mut self, namespace: &str, key: &str) {
-        self.writes.insert((namespace.to_owned(), key.as_bytes().to_vec()), None);
+        self.writes.insert((namespace.to_owned(), key.to_owned()), None);
     }
 
     /// Makes every write durable, then visible.
@@ -228,17 +221,12 @@ fn clock(connection: &Connection) -> Result<i64, Error> {
 }
 
 /// Compares and writes, under the write lock.
-fn apply(
-    connection: &Connection,
-    snapshot: Option<i64>,
-    reads: &[Read],
-    writes: &BTreeMap<(String, Vec<u8>), Option<Vec<u8>>>,
-) -> Result<(), Error> {
+fn apply(connection: &Connection, snapshot: Option<i64>, reads: &[Read], writes: &Writes) -> Result<(), Error> {
     let now = clock(connection)?;
     // Nothing at all was committed since: then nothing that was read has changed.
-    if snapshot.is_some_and(|snapshot| snapshot != now) {
+    if let Some(snapshot) = snapshot.filter(|snapshot| *snapshot != now) {
         for read in reads {
-            if !is_unchanged(connection, read)? {
+            if !is_unchanged(connection, read, snapshot)? {
                 return Err(Error::Conflict);
             }
         }
@@ -252,22 +240,19 @@ fn apply(
     let mut delete = connection.prepare_cached("DELETE FROM record WHERE namespace = ?1 AND key = ?2")?;
     for ((namespace, key), value) in writes {
         match value {
-            Some(value) => put.execute(params![namespace, key, value, version])?,
-            None => delete.execute(params![namespace, key])?,
+            Some(value) => put.execute(params![namespace, key.as_bytes(), value, version])?,
+            None => delete.execute(params![namespace, key.as_bytes()])?,
         };
     }
     Ok(())
 }
 
-fn is_unchanged(connection: &Connection, read: &Read) -> Result<bool, Error> {
-    let mut statement = connection.prepare_cached(SELECT_VERSIONS)?;
-    let mut rows = statement.query(params![read.namespace, read.first, read.end])?;
-    let mut expected = read.found.iter();
-    while let Some(row) = rows.next()? {
-        let (key, version): (Vec<u8>, i64) = (row.get(0)?, row.get(1)?);
-        if expected.next() != Some(&(key, version)) {
-            return Ok(false);
-        }
-    }
-    Ok(expected.next().is_none())
+/// Whether a range is as it was in the snapshot. A record that is not newer
+/// than the snapshot was in it, as it is now. So nothing is new or written again
+/// if no record is newer, and nothing is gone if there are as many as then.
+fn is_unchanged(connection: &Connection, read: &Read, snapshot: i64) -> Result<bool, Error> {
+    let mut statement = connection.prepare_cached(SELECT_NEWEST)?;
+    let (count, newest): (i64, Option<i64>) =
+        statement.query_row(params![read.namespace, read.first, read.end], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(usize::try_from(count) == Ok(read.count) && newest.is_none_or(|newest| newest <= snapshot))
 }

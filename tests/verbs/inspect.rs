@@ -2,8 +2,15 @@
 
 use super::{Recipe, World, caller, options};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use wharf_component::{
-    nouns::problem::{ErrorCode, Problem},
+    nouns::{
+        descriptor::Descriptor,
+        digest::Digest,
+        media_type::OCI_MANIFEST,
+        problem::{ErrorCode, Problem},
+        record::{ImageRecord, Present},
+    },
     verbs,
 };
 
@@ -123,19 +130,28 @@ fn an_image_is_found_by_every_name_it_has() {
 fn the_beginning_of_two_ids_lists_both() {
     let world = World::new();
     // Only the beginnings matter, so the records can point to nothing.
-    let digest = |first: &str, last: u8| format!("sha256:{first}{last:060}");
+    let digest = |first: &str, last: u8| format!("sha256:{first}{last:060}").parse::<Digest>().unwrap();
     for (name, last) in [("one", 1), ("two", 2)] {
-        let record = json!({
-            "target": { "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest("aaaa", last), "size": 1 },
-            "created": 0, "updated": 0, "size": 1,
-            "platforms": [{
-                "manifest": { "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest("aaaa", last), "size": 1 },
-                "config": digest("beef", last), "size": 1, "layers": 0,
+        let manifest = Descriptor::new(OCI_MANIFEST, digest("aaaa", last), 1);
+        let record = ImageRecord {
+            target: manifest.clone(),
+            created: 0,
+            updated: 0,
+            size: 1,
+            labels: BTreeMap::new(),
+            platforms: vec![Present {
+                manifest,
+                config: digest("beef", last),
+                platform: None,
+                created: None,
+                size: 1,
+                layers: 0,
+                labels: BTreeMap::new(),
             }],
-        });
+        };
         let key = format!("image/docker.io/library/{name}:1");
         world.memory.write_row("default", "schema", b"1");
-        world.memory.write_row("default", &key, record.to_string().as_bytes());
+        world.memory.write_row("default", &key, &record.encode().unwrap());
     }
     let problem = inspect(&world, "beef", false).unwrap_err();
     assert_eq!(problem.code, ErrorCode::Invalid);
