@@ -8,9 +8,15 @@ use crate::nouns::problem::Problem;
 use crate::verbs::contract;
 use crate::verbs::images::Listing;
 
-impl From<&Descriptor> for types::Descriptor {
-    fn from(descriptor: &Descriptor) -> Self {
-        Self { media_type: descriptor.media_type.clone(), digest: descriptor.digest.to_string(), size: descriptor.size }
+impl From<Descriptor> for types::Descriptor {
+    fn from(Descriptor { media_type, digest, size, .. }: Descriptor) -> Self {
+        Self { media_type, digest: digest.into(), size }
+    }
+}
+
+impl From<contract::Target> for types::Descriptor {
+    fn from(contract::Target { media_type, digest, size }: contract::Target) -> Self {
+        Self { media_type, digest: digest.into(), size }
     }
 }
 
@@ -62,10 +68,10 @@ impl From<contract::Phase> for wit::Phase {
 impl From<contract::Event> for wit::Event {
     fn from(event: contract::Event) -> Self {
         match event {
-            contract::Event::Resolved(name, target) => Self::Resolved((name, (&target).into())),
-            contract::Event::Selected(platform, manifest) => Self::Selected((platform, (&manifest).into())),
+            contract::Event::Resolved(name, target) => Self::Resolved((name, target.into())),
+            contract::Event::Selected(platform, manifest) => Self::Selected((platform, manifest.into())),
             contract::Event::Progress(contract::Progress { blob, phase, received }) => {
-                Self::Progress(wit::Progress { blob: (&blob).into(), phase: phase.into(), received })
+                Self::Progress(wit::Progress { blob: blob.into(), phase: phase.into(), received })
             }
             contract::Event::Warning(text) => Self::Warning(text),
         }
@@ -74,7 +80,7 @@ impl From<contract::Event> for wit::Event {
 
 impl From<contract::PlannedBlob> for wit::PlannedBlob {
     fn from(contract::PlannedBlob { blob, received, present }: contract::PlannedBlob) -> Self {
-        Self { blob: (&blob).into(), received, present }
+        Self { blob: blob.into(), received, present }
     }
 }
 
@@ -83,8 +89,8 @@ impl From<contract::PullPlan> for wit::PullPlan {
         let contract::PullPlan { name, target, manifests, blobs, fetch_bytes, up_to_date } = plan;
         Self {
             name,
-            target: (&target).into(),
-            manifests: manifests.iter().map(|(platform, manifest)| (platform.clone(), manifest.into())).collect(),
+            target: target.into(),
+            manifests: manifests.into_iter().map(|(platform, manifest)| (platform, manifest.into())).collect(),
             blobs: each(blobs),
             fetch_bytes,
             up_to_date,
@@ -95,7 +101,7 @@ impl From<contract::PullPlan> for wit::PullPlan {
 impl From<contract::Image> for wit::Image {
     fn from(image: contract::Image) -> Self {
         let contract::Image { name, familiar, target, id, created, updated, platforms, size } = image;
-        Self { name, familiar, target: (&target).into(), id: id.to_string(), created, updated, platforms, size }
+        Self { name, familiar, target: target.into(), id: id.into(), created, updated, platforms, size }
     }
 }
 
@@ -113,7 +119,7 @@ impl From<contract::Pulled> for wit::Pulled {
 
 impl From<contract::Step> for wit::Step {
     fn from(contract::Step { layer, created, created_by, comment, size }: contract::Step) -> Self {
-        Self { layer: layer.map(|layer| layer.to_string()), created, created_by, comment, size }
+        Self { layer: layer.map(String::from), created, created_by, comment, size }
     }
 }
 

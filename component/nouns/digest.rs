@@ -18,15 +18,18 @@
 //! hexadecimal digits. Everything else that fits the grammar is refused as
 //! [`Error::Unsupported`], and what does not fit as [`Error::Format`].
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::Digest as _;
-use std::fmt::{self, Write as _};
+use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 
 /// The longest text that is looked at, in bytes. The longest digest that is
 /// accepted has 135.
 pub const DIGEST_BYTES_MAX: usize = 1024;
 
+/// The most digits that an algorithm makes.
+const DIGITS_MAX: usize = 128;
 /// How many digits [`Digest::short`] keeps, as docker does.
 const SHORT_DIGITS: usize = 12;
 
@@ -106,11 +109,13 @@ impl Digest {
     }
 
     fn encode(algorithm: Algorithm, hash: &[u8]) -> Self {
-        let mut text = format!("{algorithm}:");
-        for byte in hash {
-            write!(text, "{byte:02x}").expect("a String takes every write");
+        let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
+        let mut digits = [0; DIGITS_MAX];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(hash) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
         }
-        Self { text, algorithm }
+        let digits = std::str::from_utf8(&digits[..2 * hash.len()]).expect("digits are ASCII");
+        Self { text: [algorithm.as_str(), ":", digits].concat(), algorithm }
     }
 
     /// Returns the algorithm.
@@ -136,6 +141,12 @@ impl Digest {
     /// Says whether `bytes` hash to this digest.
     pub fn verify(&self, bytes: &[u8]) -> bool {
         Self::of(self.algorithm, bytes) == *self
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.text
     }
 }
 
@@ -207,6 +218,57 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// A digest in half the space, for records: the bytes that the digits stand for,
+/// perhaps where they stand in a record.
+///
+/// Invariant: there are as many bytes as the algorithm makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hash<'r> {
+    algorithm: Algorithm,
+    bytes: Cow<'r, [u8]>,
+}
+
+impl From<&Digest> for Hash<'_> {
+    fn from(digest: &Digest) -> Self {
+        let half = |digit: u8| if digit <= b'9' { digit - b'0' } else { digit - b'a' + 10 };
+        let pairs = digest.encoded().as_bytes().chunks_exact(2);
+        let bytes = pairs.map(|pair| half(pair[0]) << 4 | half(pair[1])).collect();
+        Self { algorithm: digest.algorithm, bytes: Cow::Owned(bytes) }
+    }
+}
+
+impl From<&Hash<'_>> for Digest {
+    fn from(hash: &Hash<'_>) -> Self {
+        Self::encode(hash.algorithm, &hash.bytes)
+    }
+}
+
+impl Serialize for Hash<'_> {
+    /// As the algorithm's number and the bytes.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let number: u8 = match self.algorithm {
+            Algorithm::Sha256 => 0,
+            Algorithm::Sha512 => 1,
+        };
+        (number, &*self.bytes).serialize(serializer)
+    }
+}
+
+impl<'de: 'r, 'r> Deserialize<'de> for Hash<'r> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (number, bytes) = <(u8, &'de [u8])>::deserialize(deserializer)?;
+        let algorithm = match number {
+            0 => Algorithm::Sha256,
+            1 => Algorithm::Sha512,
+            _ => return Err(D::Error::custom("nobody here knows the algorithm of a digest")),
+        };
+        if 2 * bytes.len() != algorithm.digits() {
+            return Err(D::Error::custom(Error::Length { algorithm, found: 2 * bytes.len() }));
+        }
+        Ok(Self { algorithm, bytes: Cow::Borrowed(bytes) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,7 +328,8 @@ mod tests {
         fn a_digest_of_bytes_parses_back(bytes: Vec<u8>) {
             for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
                 let digest = Digest::of(algorithm, &bytes);
-                prop_assert_eq!(digest.as_str().parse::<Digest>(), Ok(digest));
+                prop_assert_eq!(digest.as_str().parse::<Digest>(), Ok(digest.clone()));
+                prop_assert_eq!(Digest::from(&Hash::from(&digest)), digest);
             }
         }
     }

@@ -14,10 +14,10 @@
 //! All keys have to match.
 
 use super::{
+    record::Labels,
     reference::{DEFAULT_DOMAIN, Pattern, Reference},
     time,
 };
-use std::collections::BTreeMap;
 
 /// Filters in one call.
 pub const FILTERS_MAX: usize = 128;
@@ -84,7 +84,7 @@ pub struct Subject<'a> {
     /// In seconds since 1970.
     pub created: Option<i64>,
     /// The labels of each platform that is here.
-    pub labels: &'a [&'a BTreeMap<String, String>],
+    pub labels: &'a [&'a Labels<'a>],
 }
 
 impl Filters {
@@ -147,9 +147,9 @@ impl Filters {
             && (self.references.is_empty() || self.references.iter().any(|pattern| pattern.matches(image.name)))
     }
 
-    fn label(&self, labels: &BTreeMap<String, String>) -> bool {
+    fn label(&self, labels: &Labels<'_>) -> bool {
         self.labels.iter().all(|(key, wanted)| {
-            labels.get(key).is_some_and(|value| wanted.as_ref().is_none_or(|wanted| wanted == value))
+            labels.get(key.as_str()).is_some_and(|value| wanted.as_ref().is_none_or(|wanted| wanted == value))
         })
     }
 }
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn an_image_passes_if_every_key_does() {
-        let labels = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())]);
+        let labels = Labels::from([("a", "1"), ("b", "")]);
         let name = Reference::parse("alpine:3.20").expect("a name");
         let image = Subject { name: &name, created: Some(900_000), labels: &[&labels] };
         let rows: [(&[&str], bool); 19] = [

@@ -6,13 +6,26 @@
 //!
 //! ```text
 //! schema                                  1
-//! image/docker.io/library/alpine:3.20     {"target": …, "created": 1709251200, "updated": 1709251200, "size": 3626897,
-//!                                          "platforms": [{"manifest": …, "config": "sha256:…", "platform": "linux/amd64", …}]}
+//! image/docker.io/library/alpine:3.20     the fields of [`View`] in this order, in postcard's format
 //! ```
+//!
+//! Postcard (<https://postcard.jamesmunns.com/wire-format>) writes fields without names, numbers as varints and
+//! texts with their length. So the list of images, which reads every record,
+//! reads them where they stand and copies only what it shows.
+//!
+//! Fields are never added to a version: another order of fields is another
+//! version. Version 2 gets a view of its own beside this one. Where `schema` says
+//! 1, it reads with this one, and its first commit that writes also writes every
+//! record of the namespace anew and says 2: a namespace is never mixed.
 
-use super::{descriptor::Descriptor, digest::Digest, manifest::INDEX_ENTRIES_MAX, media_type};
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use std::{borrow::Cow, collections::BTreeMap};
+use super::{
+    descriptor::Descriptor,
+    digest::{Digest, Hash},
+    manifest::INDEX_ENTRIES_MAX,
+    media_type,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The version that this program writes.
 pub const VERSION: u32 = 1;
@@ -27,6 +40,9 @@ pub const RECORD_BYTES_MAX: usize = 4 << 20;
 pub const LABEL_VALUE_BYTES_MAX: usize = 4 << 10;
 /// How many labels of one config are in the record.
 pub const LABELS_MAX: usize = 256;
+/// How large the labels of one config may be together. A hostile image would
+/// otherwise make every later list of images expensive.
+pub const LABELS_BYTES_MAX: usize = 16 << 10;
 
 /// Why a record cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,10 +89,9 @@ impl Schema {
 }
 
 /// What a name points to, and what of it is here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageRecord {
-    /// The manifest or index.
-    #[serde(deserialize_with = "pointer")]
+    /// The manifest or index: type, digest and size; nothing else is recorded.
     pub target: Descriptor,
     /// When the name came here, in seconds since 1970.
     pub created: i64,
@@ -85,86 +100,212 @@ pub struct ImageRecord {
     /// What is here, compressed, in bytes, each blob once.
     pub size: u64,
     /// For wharf's own use; they say nothing about the image.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// What of the target is here. In order of arrival, no manifest twice.
     pub platforms: Vec<Present>,
 }
 
 /// A manifest that is here with all its parts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Present {
-    /// The manifest.
-    #[serde(deserialize_with = "pointer")]
+    /// The manifest: type, digest and size; nothing else is recorded.
     pub manifest: Descriptor,
     /// The config's digest: the image's ID.
-    #[serde(deserialize_with = "digest")]
     pub config: Digest,
     /// As in `linux/arm64/v8`. Artifacts have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
     /// When the image was built, in seconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<i64>,
     /// Manifest, config and layers, compressed, in bytes, each blob once.
     pub size: u64,
     /// How many layers there are.
     pub layers: u32,
-    /// The config's labels, within [`LABELS_MAX`] and [`LABEL_VALUE_BYTES_MAX`].
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// The config's labels, as [`short_labels`] chose them.
     pub labels: BTreeMap<String, String>,
 }
 
 impl ImageRecord {
     /// Reads a record.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let record: Self = serde_json::from_slice(bytes).map_err(|error| Error::Damaged(error.to_string()))?;
-        if record.platforms.len() > INDEX_ENTRIES_MAX {
-            return Err(Error::Damaged(format!("it has more than {INDEX_ENTRIES_MAX} platforms")));
-        }
-        Ok(record)
+        View::decode(bytes).map(|view| Self::from(&view))
     }
 
     /// Writes a record.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        let bytes = serde_json::to_vec(self).expect("a record has text for keys, and writing to memory cannot fail");
+        let view = View::from(self);
+        let bytes = postcard::to_allocvec(&view).expect("lengths are known, and writing to memory cannot fail");
         if bytes.len() > RECORD_BYTES_MAX { Err(Error::TooLarge(bytes.len())) } else { Ok(bytes) }
     }
 }
 
-/// A list reads every record of a namespace, so the texts in them are taken
-/// where they stand and copied once.
-fn digest<'de, D: Deserializer<'de>>(from: D) -> Result<Digest, D::Error> {
-    <&str>::deserialize(from)?.parse().map_err(D::Error::custom)
+/// A record where it stands: [`ImageRecord`] with borrowed texts. The order of
+/// the fields is the format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View<'r> {
+    /// The manifest or index.
+    #[serde(borrow)]
+    pub target: Pointer<'r>,
+    /// When the name came here, in seconds since 1970.
+    pub created: i64,
+    /// When the record last changed, in seconds since 1970.
+    pub updated: i64,
+    /// What is here, compressed, in bytes, each blob once.
+    pub size: u64,
+    /// For wharf's own use.
+    pub labels: Labels<'r>,
+    /// What of the target is here.
+    pub platforms: Vec<PresentView<'r>>,
 }
 
-fn pointer<'de, D: Deserializer<'de>>(from: D) -> Result<Descriptor, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Pointer<'d> {
-        #[serde(borrow)]
-        media_type: Cow<'d, str>,
-        #[serde(deserialize_with = "digest")]
-        digest: Digest,
-        size: u64,
-    }
-    let Pointer { media_type, digest, size } = Pointer::deserialize(from)?;
-    if !media_type::is_valid(&media_type) {
-        return Err(D::Error::custom("the media type of a descriptor is none"));
-    }
-    Ok(Descriptor::new(media_type, digest, size))
+/// [`Present`] where it stands. The order of the fields is the format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresentView<'r> {
+    /// The manifest.
+    #[serde(borrow)]
+    pub manifest: Pointer<'r>,
+    /// The config's digest: the image's ID.
+    pub config: Hash<'r>,
+    /// As in `linux/arm64/v8`.
+    pub platform: Option<&'r str>,
+    /// When the image was built, in seconds since 1970.
+    pub created: Option<i64>,
+    /// Manifest, config and layers, compressed, in bytes, each blob once.
+    pub size: u64,
+    /// How many layers there are.
+    pub layers: u32,
+    /// The config's labels.
+    pub labels: Labels<'r>,
 }
 
-/// Returns those of a config's labels that belong into a record.
+/// A descriptor where it stands. The order of the fields is the format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pointer<'r> {
+    /// As in `application/vnd.oci.image.manifest.v1+json`.
+    pub media_type: &'r str,
+    /// What the content hashes to.
+    #[serde(borrow)]
+    pub digest: Hash<'r>,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// Labels where they stand.
+pub type Labels<'r> = BTreeMap<&'r str, &'r str>;
+
+impl<'r> View<'r> {
+    /// Reads a record.
+    pub fn decode(bytes: &'r [u8]) -> Result<Self, Error> {
+        let damaged = |why: &str| Error::Damaged(why.to_owned());
+        let (view, rest) =
+            postcard::take_from_bytes::<Self>(bytes).map_err(|error| Error::Damaged(error.to_string()))?;
+        if !rest.is_empty() {
+            return Err(damaged("something comes after its end"));
+        }
+        if view.platforms.len() > INDEX_ENTRIES_MAX {
+            return Err(Error::Damaged(format!("it has more than {INDEX_ENTRIES_MAX} platforms")));
+        }
+        let is_typed = |pointer: &Pointer<'_>| media_type::is_valid(pointer.media_type);
+        if !is_typed(&view.target) || !view.platforms.iter().all(|present| is_typed(&present.manifest)) {
+            return Err(damaged("the media type of a descriptor is none"));
+        }
+        Ok(view)
+    }
+}
+
+impl<'r> From<&'r ImageRecord> for View<'r> {
+    fn from(record: &'r ImageRecord) -> Self {
+        Self {
+            target: (&record.target).into(),
+            created: record.created,
+            updated: record.updated,
+            size: record.size,
+            labels: borrowed(&record.labels),
+            platforms: record.platforms.iter().map(PresentView::from).collect(),
+        }
+    }
+}
+
+impl From<&View<'_>> for ImageRecord {
+    fn from(view: &View<'_>) -> Self {
+        Self {
+            target: (&view.target).into(),
+            created: view.created,
+            updated: view.updated,
+            size: view.size,
+            labels: owned(&view.labels),
+            platforms: view.platforms.iter().map(Present::from).collect(),
+        }
+    }
+}
+
+impl<'r> From<&'r Present> for PresentView<'r> {
+    fn from(present: &'r Present) -> Self {
+        Self {
+            manifest: (&present.manifest).into(),
+            config: (&present.config).into(),
+            platform: present.platform.as_deref(),
+            created: present.created,
+            size: present.size,
+            layers: present.layers,
+            labels: borrowed(&present.labels),
+        }
+    }
+}
+
+impl From<&PresentView<'_>> for Present {
+    fn from(view: &PresentView<'_>) -> Self {
+        Self {
+            manifest: (&view.manifest).into(),
+            config: (&view.config).into(),
+            platform: view.platform.map(str::to_owned),
+            created: view.created,
+            size: view.size,
+            layers: view.layers,
+            labels: owned(&view.labels),
+        }
+    }
+}
+
+impl<'r> From<&'r Descriptor> for Pointer<'r> {
+    fn from(descriptor: &'r Descriptor) -> Self {
+        Self { media_type: &descriptor.media_type, digest: (&descriptor.digest).into(), size: descriptor.size }
+    }
+}
+
+impl From<&Pointer<'_>> for Descriptor {
+    fn from(pointer: &Pointer<'_>) -> Self {
+        Self::new(pointer.media_type, (&pointer.digest).into(), pointer.size)
+    }
+}
+
+fn borrowed(labels: &BTreeMap<String, String>) -> Labels<'_> {
+    labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}
+
+fn owned(labels: &Labels<'_>) -> BTreeMap<String, String> {
+    labels.iter().map(|(&key, &value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// Returns those of a config's labels that belong into a record: the first ones
+/// by key within [`LABEL_VALUE_BYTES_MAX`], [`LABELS_MAX`] and [`LABELS_BYTES_MAX`].
 pub fn short_labels(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut left = LABELS_BYTES_MAX;
     let short = labels.iter().filter(|(key, value)| key.len().max(value.len()) <= LABEL_VALUE_BYTES_MAX);
-    short.take(LABELS_MAX).map(|(key, value)| (key.clone(), value.clone())).collect()
+    let fitting = short.take(LABELS_MAX).take_while(|(key, value)| match left.checked_sub(key.len() + value.len()) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    });
+    fitting.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nouns::{digest::Algorithm, media_type};
+    use crate::nouns::digest::Algorithm;
+    use sha2::Digest as _;
 
     fn record() -> ImageRecord {
         let digest = |text: &str| Digest::of(Algorithm::Sha256, text.as_bytes());
@@ -186,36 +327,89 @@ mod tests {
         }
     }
 
-    /// What is on disks has to stay readable: this text is version 1.
+    /// What is on disks has to stay readable: these bytes are version 1.
     #[test]
     fn version_1_is_written_like_this() {
-        let text = r#"{"target":{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:TARGET","size":1234},"created":1709251200,"updated":1709251260,"size":3626897,"platforms":[{"manifest":{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:MANIFEST","size":610},"config":"sha256:CONFIG","platform":"linux/amd64","created":1700000000,"size":3625663,"layers":1,"labels":{"maintainer":"somebody"}}]}"#;
-        let hash = |text: &str| Digest::of(Algorithm::Sha256, text.as_bytes()).encoded().to_owned();
-        let text = text
-            .replace("TARGET", &hash("index"))
-            .replace("MANIFEST", &hash("manifest"))
-            .replace("CONFIG", &hash("config"));
-        assert_eq!(String::from_utf8(record().encode().unwrap()).unwrap(), text);
-        assert_eq!(ImageRecord::decode(text.as_bytes()), Ok(record()));
+        let hash = |text: &str| sha2::Sha256::digest(text.as_bytes());
+        let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+        let bytes = [
+            &text("application/vnd.oci.image.index.v1+json"),
+            &[0, 32][..],
+            &hash("index"),
+            &[0xd2, 0x09],
+            &[0x80, 0xea, 0x88, 0xde, 0x0c],
+            &[0xf8, 0xea, 0x88, 0xde, 0x0c],
+            &[0x91, 0xaf, 0xdd, 0x01],
+            &[0],
+            &[1],
+            &text("application/vnd.oci.image.manifest.v1+json"),
+            &[0, 32],
+            &hash("manifest"),
+            &[0xe2, 0x04],
+            &[0, 32],
+            &hash("config"),
+            &[1],
+            &text("linux/amd64"),
+            &[1, 0x80, 0xc4, 0x9f, 0xd5, 0x0c],
+            &[0xbf, 0xa5, 0xdd, 0x01],
+            &[1],
+            &[1],
+            &text("maintainer"),
+            &text("somebody"),
+        ]
+        .concat();
+        assert_eq!(record().encode(), Ok(bytes.clone()));
+        assert_eq!(ImageRecord::decode(&bytes), Ok(record()));
     }
 
     #[test]
-    fn a_damaged_record_is_refused() {
+    fn a_record_survives_a_round_trip_with_whatever_may_be_absent() {
+        let mut record = record();
+        record.labels = BTreeMap::from([("kept".to_owned(), String::new())]);
+        record.target.digest = Digest::of(Algorithm::Sha512, b"index");
+        record.platforms.push(Present { platform: None, created: None, ..record.platforms[0].clone() });
+        (record.created, record.updated, record.size) = (i64::MIN, i64::MAX, u64::MAX);
+        assert_eq!(ImageRecord::decode(&record.encode().unwrap()), Ok(record));
+    }
+
+    /// A record is short, so every cut and every other bit can be tried.
+    #[test]
+    fn a_damaged_record_is_refused_or_is_another_record() {
         let whole = record().encode().unwrap();
-        for (place, found) in [
-            (0, ImageRecord::decode(b"")),
-            (1, ImageRecord::decode(&whole[..whole.len() - 1])),
-            (2, ImageRecord::decode(&[&whole[..], b"}"].concat())),
-            (3, ImageRecord::decode(b"[]")),
-            (4, ImageRecord::decode(&String::from_utf8_lossy(&whole).replace("sha256:", "sha256:0").into_bytes())),
-            (
-                5,
-                ImageRecord::decode(
-                    &String::from_utf8_lossy(&whole).replace("\"layers\":1", "\"layers\":-1").into_bytes(),
-                ),
-            ),
-        ] {
-            assert!(matches!(found, Err(Error::Damaged(_))), "{place}: {found:?}");
+        for length in 0..whole.len() {
+            let found = ImageRecord::decode(&whole[..length]);
+            assert!(matches!(found, Err(Error::Damaged(_))), "{length} bytes: {found:?}");
+        }
+        assert_eq!(
+            ImageRecord::decode(&[&whole[..], b"}"].concat()),
+            Err(Error::Damaged("something comes after its end".to_owned()))
+        );
+        for bit in 0..8 * whole.len() {
+            let mut other = whole.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(found) = ImageRecord::decode(&other) {
+                assert_ne!(found, record(), "bit {bit}");
+                assert!(media_type::is_valid(&found.target.media_type), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_record_cannot_hold_is_refused() {
+        type Change = fn(&mut View<'_>);
+        let damaged = |change: Change| {
+            let record = record();
+            let mut view = View::from(&record);
+            change(&mut view);
+            ImageRecord::decode(&postcard::to_allocvec(&view).unwrap())
+        };
+        let rows: [(&str, Change); 3] = [
+            ("the media type of a descriptor is none", |view| view.target.media_type = "text"),
+            ("the media type of a descriptor is none", |view| view.platforms[0].manifest.media_type = ""),
+            ("it has more than 1024 platforms", |view| view.platforms = vec![view.platforms[0].clone(); 1025]),
+        ];
+        for (why, change) in rows {
+            assert_eq!(damaged(change), Err(Error::Damaged(why.to_owned())));
         }
     }
 
@@ -243,5 +437,13 @@ mod tests {
             ("b".to_owned(), "x".repeat(LABEL_VALUE_BYTES_MAX + 1)),
         ]);
         assert_eq!(short_labels(&labels).into_keys().collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn labels_together_have_a_limit_too() {
+        let large = (0..256).map(|number| (format!("{number:03}"), "x".repeat(1_021))).collect();
+        assert_eq!(short_labels(&large).len(), LABELS_BYTES_MAX / 1_024);
+        let many = (0..1_000).map(|number| (format!("{number:03}"), String::new())).collect();
+        assert_eq!(short_labels(&many).len(), LABELS_MAX);
     }
 }

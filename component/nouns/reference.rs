@@ -91,19 +91,12 @@ impl Reference {
     /// Reads a name as people write it, and completes the registry. No tag is
     /// added.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        if text.len() > REFERENCE_BYTES_MAX {
-            return Err(Error::TooLong);
-        }
-        if is_identifier(text) {
-            return Err(Error::Identifier(text.to_owned()));
-        }
-        let (domain, remainder) = split_domain(text);
-        let path = remainder.split(':').next().unwrap_or_default();
-        if path.chars().any(|letter| !letter.to_lowercase().eq([letter])) {
-            return Err(Error::Uppercase(path.to_owned()));
-        }
-        let full = format!("{domain}/{remainder}");
-        let parts = grammar::parse_bounded(&full)?;
+        Self::read(&complete(text)?)
+    }
+
+    /// Reads a name whose registry is written.
+    fn read(full: &str) -> Result<Self, Error> {
+        let parts = grammar::parse_bounded(full)?;
         // Something like `a_b.c/d`: a registry is meant, and cannot be reached
         // by that name. Taken for a path it would have no registry at all.
         let domain = parts.domain.ok_or(Error::Format)?;
@@ -128,9 +121,9 @@ impl Reference {
     /// Reads a name that has to be fully qualified already, as containerd's
     /// records are.
     pub fn parse_canonical(text: &str) -> Result<Self, Error> {
-        let reference = Self::parse(text)?;
-        let canonical = reference.to_string();
-        if canonical == text { Ok(reference) } else { Err(Error::NotCanonical(canonical)) }
+        let full = complete(text)?;
+        let reference = Self::read(&full)?;
+        if full == text { Ok(reference) } else { Err(Error::NotCanonical(full.into_owned())) }
     }
 
     /// Returns the registry, as in `docker.io` or `127.0.0.1:5000`.
@@ -155,7 +148,11 @@ impl Reference {
 
     /// Returns registry and repository, as in `docker.io/library/alpine`.
     pub fn name(&self) -> String {
-        format!("{}/{}", self.domain, self.path)
+        self.name_parts().concat()
+    }
+
+    fn name_parts(&self) -> [&str; 3] {
+        [&self.domain, "/", &self.path]
     }
 
     /// Returns the host that answers for the registry, with its port if one is
@@ -166,9 +163,7 @@ impl Reference {
 
     /// Returns the shortest form that means the same, as in `alpine:3.20`.
     pub fn familiar(&self) -> String {
-        let mut text = self.familiar_name();
-        self.push_version(&mut text);
-        text
+        self.with_version(self.familiar_parts())
     }
 
     /// Returns the familiar form without tag and digest, as in `alpine`.
@@ -176,26 +171,26 @@ impl Reference {
     /// A few names have no short form, as `docker.io/a.b/c` and names that look
     /// like an image's id: without the registry they would mean something else.
     pub fn familiar_name(&self) -> String {
+        self.familiar_parts().concat()
+    }
+
+    fn familiar_parts(&self) -> [&str; 3] {
         if self.domain != DEFAULT_DOMAIN {
-            return self.name();
+            return self.name_parts();
         }
         let short = match self.path.strip_prefix(OFFICIAL_PREFIX) {
             Some(rest) if !rest.contains('/') => rest,
             _ => &self.path,
         };
         let means_the_same = !is_identifier(short) && split_domain(short) == (DEFAULT_DOMAIN, Cow::from(&self.path));
-        if means_the_same { short.to_owned() } else { self.name() }
+        if means_the_same { ["", "", short] } else { self.name_parts() }
     }
 
-    fn push_version(&self, text: &mut String) {
-        if let Some(tag) = &self.tag {
-            text.push(':');
-            text.push_str(tag);
-        }
-        if let Some(digest) = &self.digest {
-            text.push('@');
-            text.push_str(digest.as_str());
-        }
+    /// Writes a name with tag and digest, in one allocation: a list has many.
+    fn with_version(&self, [domain, slash, path]: [&str; 3]) -> String {
+        let (colon, tag) = self.tag().map_or(("", ""), |tag| (":", tag));
+        let (at, digest) = self.digest().map_or(("", ""), |digest| ("@", digest.as_str()));
+        [domain, slash, path, colon, tag, at, digest].concat()
     }
 
     /// Returns the name without tag and digest.
@@ -228,6 +223,28 @@ impl Reference {
     }
 }
 
+/// Writes the registry before a name that leaves it out. What is complete is
+/// not copied: a list reads many names.
+fn complete(text: &str) -> Result<Cow<'_, str>, Error> {
+    if text.len() > REFERENCE_BYTES_MAX {
+        return Err(Error::TooLong);
+    }
+    if is_identifier(text) {
+        return Err(Error::Identifier(text.to_owned()));
+    }
+    let (domain, remainder) = split_domain(text);
+    let path = remainder.split(':').next().unwrap_or_default();
+    let is_lower = |letter: char| match letter.is_ascii() {
+        true => !letter.is_ascii_uppercase(),
+        false => letter.to_lowercase().eq([letter]),
+    };
+    if !path.chars().all(is_lower) {
+        return Err(Error::Uppercase(path.to_owned()));
+    }
+    let is_complete = text.strip_prefix(domain).and_then(|rest| rest.strip_prefix('/')) == Some(&*remainder);
+    Ok(if is_complete { Cow::Borrowed(text) } else { Cow::Owned([domain, "/", &remainder].concat()) })
+}
+
 /// Splits what people write into the domain and the rest, and completes both.
 fn split_domain(text: &str) -> (&str, Cow<'_, str>) {
     let official = |path: &str| Cow::Owned([OFFICIAL_PREFIX, path].concat());
@@ -253,11 +270,15 @@ impl FromStr for Reference {
     }
 }
 
+impl From<&Reference> for String {
+    fn from(reference: &Reference) -> Self {
+        reference.with_version(reference.name_parts())
+    }
+}
+
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = self.name();
-        self.push_version(&mut text);
-        f.write_str(&text)
+        f.write_str(&String::from(self))
     }
 }
 

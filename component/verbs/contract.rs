@@ -91,6 +91,18 @@ pub struct PullPlan {
     pub up_to_date: bool,
 }
 
+/// See `types.descriptor`. A list has one for each image, so it is no larger
+/// than it has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// As in `application/vnd.oci.image.index.v1+json`.
+    pub media_type: String,
+    /// The digest of the manifest or index.
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+}
+
 /// See `images.image`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
@@ -99,7 +111,7 @@ pub struct Image {
     /// As people write it.
     pub familiar: String,
     /// What the name points to.
-    pub target: Descriptor,
+    pub target: Target,
     /// The digest of the config.
     pub id: Digest,
     /// When the image was built, in seconds since 1970.

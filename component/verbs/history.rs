@@ -6,7 +6,7 @@ use super::{
     contract::{Caller, Step},
     documents::{self, Held, RECORD},
     failing::{because, fail, invalid, problem, try_this},
-    library::{self, Entry, Library},
+    library::{self, Entry, Library, Meant},
 };
 use crate::{
     host::Host,
@@ -29,22 +29,28 @@ pub async fn history<H: Host>(
 ) -> Result<Vec<Step>, Problem> {
     let steps = async {
         let library = Library::load(host, caller).await?;
-        let entry = library.find(reference)?;
-        let present = present(&library, entry, platform)?;
-        let opened = open(host, entry, present).await?;
+        let meant = library.find(reference)?;
+        let present = present(&library, meant, platform)?;
+        let opened = open(host, meant.entry, present).await?;
         Ok(steps(opened.config.as_ref(), &opened.manifest().layers))
     };
     steps.await.map_err(problem(format!("cannot show the history of `{}`", reference.escape_debug())))
 }
 
-/// Returns what is here for the platform that was asked for, or for the machine.
-pub(super) fn present<'l>(library: &Library, entry: &'l Entry, platform: Option<&str>) -> Result<&'l Present, Failure> {
+/// Returns what is here for the platform that was asked for, or that the text
+/// means, or for the machine.
+pub(super) fn present<'l>(
+    library: &Library,
+    Meant { entry, present }: Meant<'l>,
+    platform: Option<&str>,
+) -> Result<&'l Present, Failure> {
     let Some(text) = platform else {
-        return library::best_present(&entry.record, &library.machine)
+        return present
+            .or_else(|| library::best_present(&entry.record.platforms, &library.machine))
             .ok_or_else(|| fail(ErrorCode::NotFound, "nothing of the image is here"));
     };
     let wish = Wish::parse(text, &library.machine)?;
-    library::choice(&entry.record, &wish, &library.machine).ok_or_else(|| {
+    library::choice(&entry.record.platforms, &wish, &library.machine).ok_or_else(|| {
         let here: Vec<&str> = entry.record.platforms.iter().filter_map(|present| present.platform.as_deref()).collect();
         let mut failure = fail(ErrorCode::NotFound, format!("no platform that is here matches `{text}`"));
         failure.why.push(format!("of `{}` there is {}", entry.name.familiar(), list(&here)));

@@ -7,7 +7,7 @@ use super::{
     choose,
     contract::{Caller, Image},
     failing::{because, fail, invalid, problem, try_this},
-    library::{self, Entry, Library, best_present, picture},
+    library::{Library, best_present, check, picture},
     store::Records,
 };
 use crate::{
@@ -16,6 +16,8 @@ use crate::{
         filter::{self, Bounds, Filters, KEYS, Subject},
         platform::Platform,
         problem::{ErrorCode, Problem},
+        record::View,
+        reference::Reference,
     },
     registry::Failure,
 };
@@ -40,22 +42,22 @@ async fn listing<H: Host>(host: &H, caller: &Caller, filters: &[String]) -> Resu
     let filters = Filters::parse(filters, host.now()).map_err(refused)?;
     let bounds = bounds(host, caller, &filters).await?;
     let mut listing = Listing { images: Vec::new(), damaged: Vec::new() };
-    let read = |found| match library::entry(found) {
-        Ok(entry) if passes(&entry, &machine, &filters, bounds) => {
-            listing.images.extend(picture(&entry.name, &entry.record, &machine));
+    let read = |name: &str, record: Result<View<'_>, _>| match check(name, record) {
+        Ok((name, record)) if passes(&name, &record, &machine, &filters, bounds) => {
+            listing.images.extend(picture(&name, &record, &machine));
         }
         Ok(_) => {}
-        Err((name, error)) => listing.damaged.push(format!("`{}`: {error}", name.escape_debug())),
+        Err(error) => listing.damaged.push(format!("`{}`: {error}", name.escape_debug())),
     };
     Records::begin(host, caller).await?.walk(read).await?;
     listing.images.sort_by(|one, other| (Reverse(one.created), &one.name).cmp(&(Reverse(other.created), &other.name)));
     Ok(listing)
 }
 
-fn passes(entry: &Entry, machine: &Platform, filters: &Filters, bounds: Bounds) -> bool {
-    let labels: Vec<_> = entry.record.platforms.iter().map(|present| &present.labels).collect();
-    let created = best_present(&entry.record, machine).and_then(|present| present.created);
-    filters.pass(Subject { name: &entry.name, created, labels: &labels }, bounds)
+fn passes(name: &Reference, record: &View<'_>, machine: &Platform, filters: &Filters, bounds: Bounds) -> bool {
+    let labels: Vec<_> = record.platforms.iter().map(|present| &present.labels).collect();
+    let created = best_present(&record.platforms, machine).and_then(|present| present.created);
+    filters.pass(Subject { name, created, labels: &labels }, bounds)
 }
 
 /// Finds the images that the filters name. Only then all records are needed at
@@ -74,8 +76,8 @@ async fn bounds<H: Host>(host: &H, caller: &Caller, filters: &Filters) -> Result
 /// When the images that a filter names were built.
 fn moments(library: &Library, names: &[String]) -> Result<Vec<i64>, Failure> {
     let moment = |name: &String| {
-        let entry = library.find(name).map_err(because("a filter names an image that is not here"))?;
-        best_present(&entry.record, &library.machine)
+        let entry = library.find(name).map_err(because("a filter names an image that is not here"))?.entry;
+        best_present(&entry.record.platforms, &library.machine)
             .and_then(|present| present.created)
             .ok_or_else(|| fail(ErrorCode::Invalid, format!("nobody knows when `{}` was built", entry.name.familiar())))
     };

@@ -108,8 +108,9 @@ pub async fn inspect<H: Host>(
 ) -> Result<String, Problem> {
     let inspection = async {
         let library = Library::load(host, caller).await?;
-        let entry = library.find(reference)?;
-        let present = history::present(&library, entry, platform)?;
+        let meant = library.find(reference)?;
+        let entry = meant.entry;
+        let present = history::present(&library, meant, platform)?;
         let opened = history::open(host, entry, present).await?;
         let again = |failure| match documents::is_damage(&failure) {
             true => try_this(failure, format!("wharf pull {}", entry.name.familiar())),

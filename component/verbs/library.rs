@@ -3,9 +3,9 @@
 
 use super::{
     choose::{self, Wish},
-    contract::{Caller, Image},
+    contract::{Caller, Image, Target},
     failing::{fail, invalid, try_this},
-    store::{Found, Records},
+    store::Records,
 };
 use crate::{
     host::Host,
@@ -13,7 +13,7 @@ use crate::{
         digest::Digest,
         platform::{Platform, best},
         problem::ErrorCode,
-        record::{self, ImageRecord, Present},
+        record::{self, ImageRecord, Pointer, Present, PresentView, View},
         reference::{self, Any, Reference},
     },
     registry::Failure,
@@ -38,20 +38,28 @@ pub(super) struct Library {
     pub(super) damaged: Vec<Damaged>,
 }
 
+/// What a text means: an image, and one of its platforms if the text is the
+/// digest of that one's manifest or config.
+#[derive(Clone, Copy)]
+pub(super) struct Meant<'l> {
+    pub(super) entry: &'l Entry,
+    pub(super) present: Option<&'l Present>,
+}
+
 /// A name, and why its record cannot be used.
 pub(super) type Damaged = (String, record::Error);
 
-/// Makes an entry of a record that was found.
-pub(super) fn entry((name, record): Found) -> Result<Entry, Damaged> {
-    let record = match record {
-        Ok(record) if record.platforms.is_empty() => Err(record::Error::Damaged("it has no platform".to_owned())),
-        other => other,
-    };
-    let damaged = |error: reference::Error| record::Error::Damaged(error.to_string());
-    match record.and_then(|record| Ok((Reference::parse_canonical(&name).map_err(damaged)?, record))) {
-        Ok((name, record)) => Ok(Entry { name, record }),
-        Err(error) => Err((name, error)),
+/// Checks a name and its record, as they were found.
+pub(super) fn check<'r>(
+    name: &str,
+    record: Result<View<'r>, record::Error>,
+) -> Result<(Reference, View<'r>), record::Error> {
+    let record = record?;
+    if record.platforms.is_empty() {
+        return Err(record::Error::Damaged("it has no platform".to_owned()));
     }
+    let name = Reference::parse_canonical(name).map_err(|error| record::Error::Damaged(error.to_string()))?;
+    Ok((name, record))
 }
 
 impl Library {
@@ -59,9 +67,13 @@ impl Library {
     pub(super) async fn load<H: Host>(host: &H, caller: &Caller) -> Result<Self, Failure> {
         let mut library = Self { machine: choose::machine(&caller.machine)?, entries: Vec::new(), damaged: Vec::new() };
         let records = Records::begin(host, caller).await?;
-        let read = |found| match entry(found) {
-            Ok(entry) => library.entries.push(entry),
-            Err(damaged) => library.damaged.push(damaged),
+        let read = |name: &str, record: Result<View<'_>, _>| match check(name, record) {
+            Ok((name, mut view)) => {
+                // No image is found by its labels, and all images are held at once here.
+                view.platforms.iter_mut().for_each(|present| present.labels.clear());
+                library.entries.push(Entry { name, record: (&view).into() });
+            }
+            Err(error) => library.damaged.push((name.to_owned(), error)),
         };
         records.walk(read).await?;
         Ok(library)
@@ -69,7 +81,7 @@ impl Library {
 
     /// Finds an image by its name, by a digest, or by its ID or the beginning
     /// of one.
-    pub(super) fn find(&self, text: &str) -> Result<&Entry, Failure> {
+    pub(super) fn find(&self, text: &str) -> Result<Meant<'_>, Failure> {
         if text.len() > reference::REFERENCE_BYTES_MAX {
             return Err(invalid(reference::Error::TooLong));
         }
@@ -98,7 +110,7 @@ impl Library {
         }
     }
 
-    fn named(&self, typed: &Reference) -> Result<Option<&Entry>, Failure> {
+    fn named(&self, typed: &Reference) -> Result<Option<Meant<'_>>, Failure> {
         let name = typed.clone().with_default_tag();
         let repository = typed.repository();
         let found = match typed.digest() {
@@ -106,8 +118,12 @@ impl Library {
             Some(digest) => self
                 .entries
                 .iter()
-                .find(|entry| entry.name.repository() == repository && digests(entry).any(|held| held == digest)),
-            None => self.entries.iter().find(|entry| entry.name == name),
+                .filter(|entry| entry.name.repository() == repository)
+                .find_map(|entry| matching(entry, |held| held == digest).map(|(_, meant)| meant)),
+            None => {
+                let entry = self.entries.iter().find(|entry| entry.name == name);
+                entry.map(|entry| Meant { entry, present: None })
+            }
         };
         let wanted = name.to_string();
         match self.damaged.iter().find(|(damaged, _)| found.is_none() && *damaged == wanted) {
@@ -119,13 +135,13 @@ impl Library {
         }
     }
 
-    /// Finds the one image that has such a digest. Several names of one image
-    /// are one; the first is taken.
-    fn one_of(&self, text: &str, is_meant: impl Fn(&Digest) -> bool) -> Option<Result<&Entry, Failure>> {
-        let mut candidates: BTreeMap<&Digest, &Entry> = BTreeMap::new();
+    /// Finds the image with the one digest that is meant. Several images may
+    /// have it, as names of one index do; the first is taken.
+    fn one_of(&self, text: &str, is_meant: impl Fn(&Digest) -> bool) -> Option<Result<Meant<'_>, Failure>> {
+        let mut candidates: BTreeMap<&Digest, Meant<'_>> = BTreeMap::new();
         for entry in &self.entries {
-            if digests(entry).any(&is_meant) {
-                candidates.entry(&entry.record.target.digest).or_insert(entry);
+            for (digest, meant) in digests(entry).filter(|(digest, _)| is_meant(digest)) {
+                candidates.entry(digest).or_insert(meant);
             }
         }
         let first = *candidates.values().next()?;
@@ -133,18 +149,25 @@ impl Library {
             return Some(Ok(first));
         }
         let mut why = vec![format!("`{text}` is the beginning of more than one digest")];
-        for entry in candidates.values().take(LISTED_MAX) {
-            let id = best_present(&entry.record, &self.machine).map(|present| present.config.to_string());
-            why.push(format!("it may be `{}`, which is `{}`", id.unwrap_or_default(), entry.name.familiar()));
+        for (digest, meant) in candidates.iter().take(LISTED_MAX) {
+            why.push(format!("it may be `{digest}`, which is `{}`", meant.entry.name.familiar()));
         }
         Some(Err(Failure { code: ErrorCode::Invalid, why, fix: Some("type more digits, or a name".to_owned()) }))
     }
 }
 
-/// Every digest by which an image is known.
-fn digests(entry: &Entry) -> impl Iterator<Item = &Digest> {
-    let parts = entry.record.platforms.iter().flat_map(|present| [&present.manifest.digest, &present.config]);
-    std::iter::once(&entry.record.target.digest).chain(parts)
+/// Every digest by which an image is known, and what it means. The target comes
+/// first: of an image with one platform it is that one's manifest too.
+fn digests(entry: &Entry) -> impl Iterator<Item = (&Digest, Meant<'_>)> {
+    let parts = entry.record.platforms.iter().flat_map(move |present| {
+        let meant = Meant { entry, present: Some(present) };
+        [(&present.manifest.digest, meant), (&present.config, meant)]
+    });
+    std::iter::once((&entry.record.target.digest, Meant { entry, present: None })).chain(parts)
+}
+
+fn matching(entry: &Entry, is_meant: impl Fn(&Digest) -> bool) -> Option<(&Digest, Meant<'_>)> {
+    digests(entry).find(|(digest, _)| is_meant(digest))
 }
 
 fn absent(text: &str, typed: Option<&Reference>) -> Failure {
@@ -158,37 +181,54 @@ fn absent(text: &str, typed: Option<&Reference>) -> Failure {
     }
 }
 
+/// One of the platforms of a record.
+pub(super) trait Here {
+    /// As in `linux/arm64/v8`.
+    fn platform(&self) -> Option<&str>;
+}
+
+impl Here for Present {
+    fn platform(&self) -> Option<&str> {
+        self.platform.as_deref()
+    }
+}
+
+impl Here for PresentView<'_> {
+    fn platform(&self) -> Option<&str> {
+        self.platform
+    }
+}
+
 /// Returns what is here for the machine, or else the first that is here.
-pub(super) fn best_present<'r>(record: &'r ImageRecord, machine: &Platform) -> Option<&'r Present> {
+pub(super) fn best_present<'r, P: Here>(platforms: &'r [P], machine: &Platform) -> Option<&'r P> {
     // Most records have one platform, and reading it costs more than the rest.
-    if let [only] = &record.platforms[..] {
+    if let [only] = platforms {
         return Some(only);
     }
-    let wish = Wish::of(machine);
-    choice(record, &wish, machine).or_else(|| record.platforms.first())
+    choice(platforms, &Wish::of(machine), machine).or_else(|| platforms.first())
 }
 
 /// Returns the best of what is here for a platform.
-pub(super) fn choice<'r>(record: &'r ImageRecord, wish: &Wish, machine: &Platform) -> Option<&'r Present> {
-    let read: Vec<(Platform, &Present)> = record
-        .platforms
+pub(super) fn choice<'r, P: Here>(platforms: &'r [P], wish: &Wish, machine: &Platform) -> Option<&'r P> {
+    let read: Vec<(Platform, &P)> = platforms
         .iter()
-        .filter_map(|present| Some((Platform::parse(present.platform.as_deref()?, machine).ok()?, present)))
+        .filter_map(|present| Some((Platform::parse(present.platform()?, machine).ok()?, present)))
         .collect();
     best(wish.matcher(), read.iter().map(|(platform, present)| (platform, *present)))
 }
 
 /// Returns what people see of a record; none if it has no platform.
-pub(super) fn picture(name: &Reference, record: &ImageRecord, machine: &Platform) -> Option<Image> {
-    let present = best_present(record, machine)?;
+pub(super) fn picture(name: &Reference, record: &View<'_>, machine: &Platform) -> Option<Image> {
+    let present = best_present(&record.platforms, machine)?;
+    let Pointer { media_type, digest, size } = &record.target;
     Some(Image {
-        name: name.to_string(),
+        name: name.into(),
         familiar: name.familiar(),
-        target: record.target.clone(),
-        id: present.config.clone(),
+        target: Target { media_type: (*media_type).to_owned(), digest: digest.into(), size: *size },
+        id: (&present.config).into(),
         created: present.created,
         updated: record.updated,
-        platforms: record.platforms.iter().filter_map(|present| present.platform.clone()).collect(),
+        platforms: record.platforms.iter().filter_map(|present| present.platform.map(str::to_owned)).collect(),
         size: record.size,
     })
 }

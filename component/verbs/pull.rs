@@ -146,14 +146,15 @@ impl<'h, H: Host> Call<'h, H> {
         let mut plan = self.plan(name).await?;
         if plan.is_up_to_date()
             && let Some(record) = &plan.record
-            && let Some(image) = picture(&plan.name, record, &self.machine)
+            && let Some(image) = picture(&plan.name, &record.into(), &self.machine)
         {
             return Ok(Pulled { image, fetched_bytes: plan.fetched, up_to_date: true });
         }
         let (host, wishes, board) = (self.host, &self.wishes, self.board);
         let arrived = fetch::fetch(host, &self.repository, &mut plan, wishes, self.at_once, board).await?;
         let record = remember::remember(host, &self.repository, self.caller, &plan, board).await?;
-        let image = picture(&plan.name, &record, &self.machine).expect("`choose` chose at least one manifest");
+        let image =
+            picture(&plan.name, &(&record).into(), &self.machine).expect("`choose` chose at least one manifest");
         Ok(Pulled { image, fetched_bytes: plan.fetched + arrived, up_to_date: false })
     }
 

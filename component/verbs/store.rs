@@ -9,11 +9,12 @@ use crate::{
     host::{Host, Transaction},
     nouns::{
         problem::ErrorCode,
-        record::{self, IMAGE_PREFIX, ImageRecord, SCHEMA_KEY, Schema},
+        record::{self, IMAGE_PREFIX, ImageRecord, SCHEMA_KEY, Schema, View},
         reference::Reference,
     },
     registry::Failure,
 };
+use futures_util::future::join;
 
 /// How many records are read at once.
 const PAGE_RECORDS: u32 = 1_000;
@@ -28,9 +29,6 @@ pub(super) struct Records<'c, T: Transaction> {
     namespace: &'c str,
     schema: Schema,
 }
-
-/// One record as it was found.
-pub(super) type Found = (String, Result<ImageRecord, record::Error>);
 
 impl<'c, T: Transaction> Records<'c, T> {
     /// Begins a transaction on the caller's namespace.
@@ -64,22 +62,30 @@ impl<'c, T: Transaction> Records<'c, T> {
         }
     }
 
-    /// Shows every image record to `visit`, in order of name. No more than a
-    /// page of them is in memory at once.
-    pub(super) async fn walk(&self, mut visit: impl FnMut(Found)) -> Result<(), Failure> {
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.transaction.scan(self.namespace, IMAGE_PREFIX, after.as_deref(), PAGE_RECORDS).await?;
-            let is_last = page.len() < PAGE_RECORDS as usize;
-            after = page.last().map(|(key, _)| key.clone());
-            for (key, value) in page {
-                let name = key.strip_prefix(IMAGE_PREFIX).unwrap_or(&key).to_owned();
-                visit((name, ImageRecord::decode(&value)));
-            }
-            if is_last {
-                return Ok(());
-            }
+    /// Shows every image record to `visit`, in order of name. No more than two
+    /// pages of them are in memory at once.
+    pub(super) async fn walk(
+        &self,
+        mut visit: impl FnMut(&str, Result<View<'_>, record::Error>),
+    ) -> Result<(), Failure> {
+        let mut page = self.page(None).await?;
+        while !page.is_empty() {
+            // A page may be short because its records are long, so that only an empty one is the last.
+            let next = self.page(page.last().map(|(last, _)| last.as_str()));
+            let look = async {
+                for (key, value) in &page {
+                    visit(key.strip_prefix(IMAGE_PREFIX).unwrap_or(key), View::decode(value));
+                }
+            };
+            // In this order the host reads the next page while this one is looked at.
+            let (next, ()) = join(next, look).await;
+            page = next?;
         }
+        Ok(())
+    }
+
+    async fn page(&self, after: Option<&str>) -> Result<Vec<(String, Vec<u8>)>, ErrorCode> {
+        self.transaction.scan(self.namespace, IMAGE_PREFIX, after, PAGE_RECORDS).await
     }
 
     /// Writes the record of a name.

@@ -28,7 +28,8 @@ pub struct Transaction {
     refused: Option<Error>,
 }
 
-/// What was read, and which versions it had then.
+/// A range that was read. With the snapshot's clock this is enough to tell
+/// whether it has changed since, see [`is_unchanged`].
 #[derive(Debug)]
 struct Read {
     namespace: String,
@@ -36,8 +37,8 @@ struct Read {
     first: Vec<u8>,
     /// The end of the range, excluded.
     end: Vec<u8>,
-    /// Every record of the range: key and version.
-    found: Vec<(Vec<u8>, i64)>,
+    /// How many records it had.
+    count: usize,
 }
 
 /// A key and its value.
@@ -84,10 +85,9 @@ fn end_of(prefix: &[u8]) -> Vec<u8> {
     }
 }
 
-const SELECT_RANGE: &str = "SELECT key, value, version FROM record \
+const SELECT_RANGE: &str = "SELECT key, value FROM record \
      WHERE namespace = ?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT ?4";
-const SELECT_VERSIONS: &str =
-    "SELECT key, version FROM record WHERE namespace = ?1 AND key >= ?2 AND key < ?3 ORDER BY key";
+const SELECT_NEWEST: &str = "SELECT count(*), max(version) FROM record WHERE namespace = ?1 AND key >= ?2 AND key < ?3";
 
 impl Transaction {
     pub(super) fn new(shared: Arc<Shared>, connection: Connection) -> Self {
@@ -152,7 +152,8 @@ impl Transaction {
         };
         while first < end && count > 0 {
             let (found, reached) = self.select(namespace, first.clone(), end.clone(), count)?;
-            let page = self.merge(namespace, first, &reached, found, count);
+            let page =
+                if self.writes.is_empty() { found } else { self.merge(namespace, first, &reached, found, count) };
             if !page.is_empty() {
                 let text = |key| String::from_utf8(key).map_err(|_| Error::Damaged("a key is not UTF-8".to_owned()));
                 return page.into_iter().map(|(key, value)| Ok((text(key)?, value))).collect();
@@ -209,30 +210,25 @@ impl Transaction {
     ) -> Result<(Vec<Row>, Vec<u8>), Error> {
         self.pin()?;
         let mut page = Page::default();
-        let mut found = Vec::new();
         let mut is_whole = true;
         {
             let mut statement = self.connection().prepare_cached(SELECT_RANGE)?;
             let bound = i64::try_from(count).unwrap_or(i64::MAX);
             let mut rows = statement.query(params![namespace, first, end, bound])?;
             while let Some(row) = rows.next()? {
-                let key: Vec<u8> = row.get(0)?;
-                let version = row.get(2)?;
-                if !page.add((key.clone(), row.get(1)?)) {
+                if !page.add((row.get(0)?, row.get(1)?)) {
                     is_whole = false;
                     break;
                 }
-                found.push((key, version));
             }
         }
         // What comes after the last one was not looked at.
-        if let (true, Some((last, _))) = (!is_whole || found.len() == count, found.last()) {
+        if let (true, Some((last, _))) = (!is_whole || page.rows.len() == count, page.rows.last()) {
             end = after(last);
         }
         self.reads_bytes += namespace.len() + first.len() + end.len() + ENTRY_BYTES;
-        self.reads_bytes += found.iter().map(|(key, _)| key.len() + ENTRY_BYTES).sum::<usize>();
         limit(self.reads_bytes, READS_BYTES_MAX)?;
-        self.reads.push(Read { namespace: namespace.to_owned(), first, end: end.clone(), found });
+        self.reads.push(Read { namespace: namespace.to_owned(), first, end: end.clone(), count: page.rows.len() });
         Ok((page.rows, end))
     }
 
@@ -340,9 +336,9 @@ fn apply(
 ) -> Result<(), Error> {
     let now = clock(connection)?;
     // Nothing at all was committed since: then nothing that was read has changed.
-    if snapshot.is_some_and(|snapshot| snapshot != now) {
+    if let Some(snapshot) = snapshot.filter(|snapshot| *snapshot != now) {
         for read in reads {
-            if !is_unchanged(connection, read)? {
+            if !is_unchanged(connection, read, snapshot)? {
                 return Err(Error::Conflict);
             }
         }
@@ -363,15 +359,12 @@ fn apply(
     Ok(())
 }
 
-fn is_unchanged(connection: &Connection, read: &Read) -> Result<bool, Error> {
-    let mut statement = connection.prepare_cached(SELECT_VERSIONS)?;
-    let mut rows = statement.query(params![read.namespace, read.first, read.end])?;
-    let mut expected = read.found.iter();
-    while let Some(row) = rows.next()? {
-        let (key, version): (Vec<u8>, i64) = (row.get(0)?, row.get(1)?);
-        if expected.next() != Some(&(key, version)) {
-            return Ok(false);
-        }
-    }
-    Ok(expected.next().is_none())
+/// Whether a range is as it was in the snapshot. A record that is not newer
+/// than the snapshot was in it, as it is now. So nothing is new or written again
+/// if no record is newer, and nothing is gone if there are as many as then.
+fn is_unchanged(connection: &Connection, read: &Read, snapshot: i64) -> Result<bool, Error> {
+    let mut statement = connection.prepare_cached(SELECT_NEWEST)?;
+    let (count, newest): (i64, Option<i64>) =
+        statement.query_row(params![read.namespace, read.first, read.end], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(usize::try_from(count) == Ok(read.count) && newest.is_none_or(|newest| newest <= snapshot))
 }

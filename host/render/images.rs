@@ -4,6 +4,7 @@
 
 use super::{age, escape, json, names, size, table};
 use crate::bindings::exports::wharf::images::images::Image;
+use std::borrow::Cow;
 
 /// How many platforms of an image are shown if they are cut.
 const PLATFORMS_SHOWN: usize = 3;
@@ -36,7 +37,7 @@ pub fn table(images: &[Image], style: ImagesStyle, now: i64) -> String {
         if style.digests {
             row.push(escape::text(&image.target.digest).into_owned());
         }
-        row.push(id(image, style.whole));
+        row.push(id(image, style.whole).into_owned());
         row.push(image.created.map_or_else(|| "N/A".to_owned(), |created| age::ago(created, now)));
         row.push(size::si(image.size));
         if several {
@@ -54,11 +55,11 @@ pub fn json(images: &[Image]) -> String {
 
 /// Returns the ids, one a line, in the order of the images.
 pub fn ids(images: &[Image], whole: bool) -> String {
-    images.iter().map(|image| id(image, whole) + "\n").collect()
+    images.iter().flat_map(|image| [id(image, whole), Cow::Borrowed("\n")]).collect()
 }
 
-fn id(image: &Image, whole: bool) -> String {
-    if whole { escape::text(&image.id).into_owned() } else { names::short(&image.id).into_owned() }
+fn id(image: &Image, whole: bool) -> Cow<'_, str> {
+    if whole { escape::text(&image.id) } else { names::short(&image.id) }
 }
 
 fn platforms(platforms: &[String], whole: bool) -> String {

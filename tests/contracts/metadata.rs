@@ -112,6 +112,8 @@ fn a_commit_fails_exactly_when_something_that_was_read_has_changed() {
         ("a gap of a scan is filled", |t| drop(scan(t, "p/", None, 10)), &[("p/15", Some("x"))], true),
         ("the end of a whole scan is extended", |t| drop(scan(t, "p/", None, 10)), &[("p/99", Some("x"))], true),
         ("a record of a scan is changed", |t| drop(scan(t, "p/", None, 10)), &[("p/20", Some("x"))], true),
+        ("a record of a scan is deleted", |t| drop(scan(t, "p/", None, 10)), &[("p/20", None)], true),
+        ("one goes and one comes", |t| drop(scan(t, "p/", None, 10)), &[("p/20", None), ("p/15", Some("x"))], true),
         ("beyond the limit of a scan", |t| drop(scan(t, "p/", None, 1)), &[("p/20", Some("x"))], false),
         ("within the limit of a scan", |t| drop(scan(t, "p/", None, 1)), &[("p/05", Some("x"))], true),
         ("before the start of a scan", |t| drop(scan(t, "p/", Some("p/10"), 9)), &[("p/05", Some("x"))], false),

@@ -1,9 +1,16 @@
 //! `inspect`: docker's shape, and the ways to name an image.
 
-use super::{Recipe, World, caller, options};
+use super::{Recipe, World, caller, options, platforms};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use wharf_component::{
-    nouns::problem::{ErrorCode, Problem},
+    nouns::{
+        descriptor::Descriptor,
+        digest::Digest,
+        media_type::OCI_MANIFEST,
+        problem::{ErrorCode, Problem},
+        record::{ImageRecord, Present},
+    },
     verbs,
 };
 
@@ -123,19 +130,28 @@ fn an_image_is_found_by_every_name_it_has() {
 fn the_beginning_of_two_ids_lists_both() {
     let world = World::new();
     // Only the beginnings matter, so the records can point to nothing.
-    let digest = |first: &str, last: u8| format!("sha256:{first}{last:060}");
+    let digest = |first: &str, last: u8| format!("sha256:{first}{last:060}").parse::<Digest>().unwrap();
     for (name, last) in [("one", 1), ("two", 2)] {
-        let record = json!({
-            "target": { "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest("aaaa", last), "size": 1 },
-            "created": 0, "updated": 0, "size": 1,
-            "platforms": [{
-                "manifest": { "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest("aaaa", last), "size": 1 },
-                "config": digest("beef", last), "size": 1, "layers": 0,
+        let manifest = Descriptor::new(OCI_MANIFEST, digest("aaaa", last), 1);
+        let record = ImageRecord {
+            target: manifest.clone(),
+            created: 0,
+            updated: 0,
+            size: 1,
+            labels: BTreeMap::new(),
+            platforms: vec![Present {
+                manifest,
+                config: digest("beef", last),
+                platform: None,
+                created: None,
+                size: 1,
+                layers: 0,
+                labels: BTreeMap::new(),
             }],
-        });
+        };
         let key = format!("image/docker.io/library/{name}:1");
         world.memory.write_row("default", "schema", b"1");
-        world.memory.write_row("default", &key, record.to_string().as_bytes());
+        world.memory.write_row("default", &key, &record.encode().unwrap());
     }
     let problem = inspect(&world, "beef", false).unwrap_err();
     assert_eq!(problem.code, ErrorCode::Invalid);
@@ -160,4 +176,32 @@ fn an_artifact_has_its_type_and_no_config() {
     let found = inspect(&world, "org/chart:1", false).unwrap();
     assert_eq!(found["ArtifactType"], "application/vnd.example");
     assert_eq!((found.get("Config"), found.get("RootFS"), &found["OCIConfig"]), (None, None, &json!({})));
+}
+
+/// Two tags whose indexes differ may share a platform: its ID names one image.
+#[test]
+fn an_id_that_several_images_share_is_not_ambiguous() {
+    let world = World::new();
+    let (_, built) = world.alpine();
+    world.pull("alpine:3.20", &options()).unwrap();
+    world.pull(&format!("alpine@{}", built[0].manifest), &options()).unwrap();
+    let shown = world.memory.run(verbs::inspect(&world.memory, &caller(), built[0].config.as_str(), None, false));
+    let shown: serde_json::Value = serde_json::from_str(&shown.unwrap()).unwrap();
+    assert_eq!(shown["Id"], built[0].config.as_str());
+}
+
+#[test]
+fn an_id_of_another_platform_shows_that_platform() {
+    let world = World::new();
+    let (_, built) = world.alpine();
+    world.pull("alpine:3.20", &platforms(&["linux/amd64", "linux/arm64"])).unwrap();
+    for text in [built[1].config.to_string(), built[1].manifest.to_string(), format!("alpine@{}", built[1].manifest)] {
+        let shown = world.memory.run(verbs::inspect(&world.memory, &caller(), &text, None, false)).unwrap();
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(shown["Id"], built[1].config.as_str(), "{text}");
+    }
+    let (caller, id) = (caller(), built[1].config.as_str());
+    let asked = world.memory.run(verbs::inspect(&world.memory, &caller, id, Some("linux/amd64"), false)).unwrap();
+    let asked: serde_json::Value = serde_json::from_str(&asked).unwrap();
+    assert_eq!(asked["Id"], built[0].config.as_str(), "what is asked for goes first");
 }
