@@ -218,11 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn signals_arrive() {
+    fn a_kill_arrives() {
         use std::os::unix::process::ExitStatusExt as _;
-        let sleeper = shell("exec sleep 60");
-        sleeper.interrupt();
-        assert_eq!(sleeper.wait(TIMEOUT).status.signal(), Some(2));
+        // `interrupt` is for wharf alone: where the tests run in the background of a shell, other
+        // programs inherit that SIGINT is ignored.
         assert_eq!(shell("exec sleep 60").kill().status.signal(), Some(9));
     }
 }
