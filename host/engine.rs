@@ -7,6 +7,7 @@
 mod config;
 mod crossings;
 mod deny;
+mod embedded;
 mod limits;
 pub mod state;
 
@@ -22,9 +23,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::{Component, Instance, Linker};
 use wasmtime::{Result, Store};
-
-/// The component, as machine code for this machine.
-static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.cwasm"));
 
 /// How often a running component has to yield to other work.
 const EPOCH: Duration = Duration::from_millis(10);
@@ -58,16 +56,12 @@ impl std::fmt::Debug for Session {
 }
 
 impl Engine {
-    /// Loads the component.
+    /// Loads the component. A process has one copy of its code, however often this is called.
     pub fn load() -> Result<Self> {
-        let engine = wasmtime::Engine::new(&config::config())?;
-        // SAFETY: `build.rs` made these bytes with the same version of wasmtime
-        // and the same configuration, and they are part of this binary.
-        let component = unsafe { Component::deserialize(&engine, COMPONENT)? };
+        let (engine, component) = embedded::component()?;
         let linker = link(&engine, &component)?;
         let manager = Arc::new(ManagerPre::new(linker.instantiate_pre(&component)?)?);
         let imports = component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect();
-        tick(&engine);
         Ok(Self { engine, manager, imports })
     }
 
