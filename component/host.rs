@@ -8,6 +8,8 @@
 #![allow(async_fn_in_trait, reason = "one thread, and no caller needs a Send bound")]
 
 use crate::nouns::{digest::Digest, problem::ErrorCode};
+
+pub use crate::nouns::access::Origin;
 use futures_util::future::LocalBoxFuture;
 
 /// The result of a host call.
@@ -52,7 +54,13 @@ pub trait Host {
     // credentials
 
     /// See `credentials.authorize`.
-    async fn authorize(&self, registry: &Origin, challenge: &Challenge) -> Result<Self::Grant>;
+    async fn authorize(
+        &self,
+        registry: &Origin,
+        repository: Option<&str>,
+        challenge: &Challenge,
+        visit: Visit,
+    ) -> Result<Self::Grant>;
 
     // http
 
@@ -126,15 +134,6 @@ pub trait Grant {
     fn anonymous(&self) -> bool;
 }
 
-/// See `credentials.origin`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin {
-    /// Whether it is reached by TLS.
-    pub secure: bool,
-    /// As in `registry-1.docker.io` or `127.0.0.1:5000`.
-    pub authority: String,
-}
-
 /// See `credentials.challenge`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
@@ -149,6 +148,15 @@ pub enum Challenge {
         /// As in `repository:library/alpine:pull`.
         scopes: Vec<String>,
     },
+}
+
+/// See `credentials.visit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// With the login for the repository, or none if there is none.
+    WithLogin,
+    /// Without a login, although there may be one.
+    Anonymous,
 }
 
 /// The methods that wharf's requests use.
@@ -188,6 +196,19 @@ pub struct Response<S> {
     pub end: LocalBoxFuture<'static, std::result::Result<(), HttpError>>,
 }
 
+/// What kind of wrong there is about a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Whoever signed it is not trusted.
+    Authority,
+    /// It is not valid yet, or not any more.
+    Time,
+    /// It is for another host.
+    Name,
+    /// Something else.
+    Other,
+}
+
 /// Why no whole response came.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
@@ -197,7 +218,13 @@ pub enum HttpError {
     /// Nothing listens there, or no route leads there.
     #[error("no connection: {0}")]
     Connect(String),
-    /// The certificate or the handshake is not acceptable.
+    /// The server's certificate is not acceptable.
+    #[error("the certificate is not acceptable: {1}")]
+    Certificate(Flaw, String),
+    /// The server lets in no client that it does not know.
+    #[error("the server wants to know who the client is: {0}")]
+    Client(String),
+    /// The handshake failed for another reason.
     #[error("TLS failed: {0}")]
     Tls(String),
     /// The host's policy forbids the destination.

@@ -4,6 +4,7 @@
 //! - [`host`]: what the logic needs from outside, as one trait.
 //! - [`registry`]: the distribution protocol, over [`host::Host`].
 //! - [`verbs`]: one story a file, over [`host::Host`].
+//! - [`planted`]: defences that a test can take away.
 //! - `edge`: where the crate meets WebAssembly.
 //!
 //! Nouns know no trait, verbs know no WIT, and only `edge` is compiled for one
@@ -11,6 +12,7 @@
 
 pub mod host;
 pub mod nouns;
+pub mod planted;
 pub mod registry;
 pub mod verbs;
 

@@ -1,6 +1,7 @@
 //! The nouns: what wharf's documents and records mean. Synchronous, without
 //! I/O, clock or randomness. Each file states the grammar that it reads.
 
+pub mod access;
 pub mod chain;
 pub mod config;
 pub mod descriptor;

@@ -1,13 +1,14 @@
-//! The distribution protocol, spoken to one repository over [`Host`]. It does
-//! not read manifests, choose platforms, record names, or limit how many blobs
-//! are on their way: verbs do.
+//! The distribution protocol, spoken to one repository over [`Host`], at the
+//! registry and at its mirrors. It does not read manifests, choose platforms,
+//! record names, or limit how many blobs are on their way: verbs do.
 //!
 //! ```text
 //! manifest  blob  tags          what a verb asks for
 //!     └───────┼─────┘
-//!          retry                again, and when; one engine for all
-//!          request              headers, redirects, 401 → grant → again
-//!   endpoint  location  challenge  link  range     one grammar or rule each
+//!          rounds               whom to ask now: the next endpoint at once, then
+//!          retry  health        all of them again, and when; who needs a rest
+//!          server  request      one endpoint: headers, redirects, 401 → grant → again
+//!   endpoint  location  challenge  link  range  warning  limit   a grammar or rule each
 //!          refusal  failure     what an error response means, told to a person
 //! ```
 //!
@@ -15,65 +16,75 @@
 
 mod blob;
 pub mod challenge;
-mod endpoint;
+pub mod endpoint;
 mod failure;
+mod health;
+mod limit;
 pub mod link;
 pub mod location;
 mod manifest;
+mod ping;
 mod quoted;
 pub mod range;
 mod refusal;
 mod request;
 pub mod retry;
+mod rounds;
 #[cfg(test)]
 mod script;
+mod sent;
+mod server;
 mod tags;
+pub mod warning;
 
 pub use blob::{Phase, Watch};
-pub use endpoint::Access;
 pub use failure::Failure;
+pub use limit::Limit;
 pub use manifest::{Fetched, MANIFEST_BYTES_MAX};
+pub(crate) use ping::ping;
+pub use sent::Sent;
 
 use crate::{
-    host::{Host, Origin},
-    nouns::reference::Reference,
+    host::Host,
+    nouns::{access::Access, problem::ErrorCode, reference::Reference},
 };
 use endpoint::Endpoint;
-use futures_util::lock::Mutex;
-use std::{cell::RefCell, fmt, rc::Rc};
+use server::{Common, Server};
+use std::{fmt, rc::Rc};
 
-/// One repository: where its registry answers, and the right to read it.
+/// One repository: where it can be asked, and the rights to read it there.
 ///
-/// Calls may overlap. They share the grant, and when it has gone stale one of
-/// them renews it for all.
+/// Calls may overlap. They share what is known of each endpoint: the grant for
+/// it, and whether it needs a rest.
 pub struct Repository<'h, H: Host> {
-    host: &'h H,
-    endpoint: Endpoint,
-    /// As in `library/alpine`.
-    path: String,
-    grant: RefCell<Option<Rc<H::Grant>>>,
-    /// Held by the call that answers a challenge.
-    renewal: Mutex<()>,
-    /// Who has answered so far, as far as it is remembered: their names are
-    /// spelled right.
-    answered: RefCell<Vec<Origin>>,
-    /// Who is told what a person should know while a call goes on.
-    voice: Box<dyn Fn(String) + 'h>,
+    common: Rc<Common<'h, H>>,
+    /// In order of trial; never empty.
+    servers: Vec<Server<'h, H>>,
 }
 
 impl<'h, H: Host> Repository<'h, H> {
     /// Makes the repository that `reference` names. Nothing is sent: the first
-    /// request finds out whether the registry wants a login.
-    pub fn open(host: &'h H, reference: &Reference, access: &Access) -> Self {
-        Repository {
-            host,
-            endpoint: Endpoint::new(reference.domain(), reference.registry_host(), access),
-            path: reference.path().to_owned(),
-            grant: RefCell::new(None),
-            renewal: Mutex::new(()),
-            answered: RefCell::default(),
-            voice: Box::new(|_| {}),
-        }
+    /// request finds out whether a registry wants a login.
+    ///
+    /// Fails with [`ErrorCode::Denied`] if the configuration blocks it.
+    pub fn open(host: &'h H, reference: &Reference, access: &Access) -> Result<Self, Failure> {
+        let choice = endpoint::choose(reference, access);
+        let why = match choice.rule.map(|at| access.rules[at].prefix.as_str()) {
+            Some(prefix) if choice.blocked => {
+                format!("the configuration of this machine blocks `{}`", if prefix.is_empty() { "*" } else { prefix })
+            }
+            _ if choice.endpoints.is_empty() => {
+                format!("the configuration of this machine names nobody to ask for `{}`", reference.familiar())
+            }
+            _ => {
+                let name = format!("{}/{}", reference.domain(), reference.path());
+                let common = Rc::new(Common::new(host, name, access));
+                let servers = choice.endpoints.into_iter().map(|endpoint| Server::new(&common, endpoint)).collect();
+                return Ok(Repository { common, servers });
+            }
+        };
+        let fix = Some(format!("wharf explain {}", reference.familiar()));
+        Err(Failure { fix, ..Failure::new(ErrorCode::Denied, why) })
     }
 
     /// Has `voice` told, a sentence at a time, what a person should know while
@@ -81,12 +92,19 @@ impl<'h, H: Host> Repository<'h, H> {
     /// about a blob goes to its [`Watch`].
     #[must_use]
     pub fn with_voice(self, voice: impl Fn(String) + 'h) -> Self {
-        Repository { voice: Box::new(voice), ..self }
+        self.common.hear(voice);
+        self
+    }
+
+    /// Returns what the registry said last about how often it may be asked.
+    pub fn limit(&self) -> Option<Limit> {
+        self.common.limit()
     }
 }
 
 impl<H: Host> fmt::Debug for Repository<'_, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Repository").field("endpoint", &self.endpoint).field("path", &self.path).finish_non_exhaustive()
+        let endpoints: Vec<&Endpoint> = self.servers.iter().map(Server::endpoint).collect();
+        f.debug_struct("Repository").field("endpoints", &endpoints).finish_non_exhaustive()
     }
 }

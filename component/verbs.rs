@@ -11,12 +11,16 @@
 //! - [`pull`](mod@pull): a reference becomes an image on this machine, and the plan of that.
 //! - [`images`]: what is here. [`inspect`](mod@inspect): one image in docker's shape.
 //! - [`history`](mod@history): how an image was made.
+//! - [`explain`](mod@explain): what a pull would ask, in which order, and why.
+//! - [`check_login`](mod@check_login): whether a registry accepts the login that the host has for it.
 //!
 //! Verbs know no WIT and print nothing.
 //!
 //! [`Host`]: crate::host::Host
 
+pub mod check_login;
 pub mod contract;
+pub mod explain;
 pub mod history;
 pub mod images;
 pub mod inspect;
@@ -32,7 +36,10 @@ mod plan;
 mod remember;
 mod resolve;
 mod store;
+mod transfers;
 
+pub use check_login::check_login;
+pub use explain::explain;
 pub use history::history;
 pub use images::entries;
 pub use inspect::inspect;

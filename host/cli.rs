@@ -8,18 +8,24 @@
 //! The verbs' usage lines are written out: clap would put every option into
 //! them that a variable of the environment has set.
 
+mod access;
+mod explain;
 mod help;
+mod login;
 mod pages;
 mod surroundings;
 
+pub use access::{Access, Patience, RETRIES, RETRIES_MAX, TIMEOUT, TIMEOUTS};
+pub use explain::Explain;
+pub use login::{AuthFile, Login, Logout, Whoami};
 pub use pages::{Page, completion, manual};
 pub use surroundings::Surroundings;
 
 use crate::bindings::exports::wharf::images::images::{Caller, Machine, PullOptions, Wanted};
-use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What a process leaves behind.
 pub mod exit {
@@ -102,6 +108,14 @@ pub enum Verb {
     Inspect(Inspect),
     /// Show the steps that made an image, newest first
     History(History),
+    /// Show where a pull would ask, in which order, and why; sends nothing
+    Explain(Explain),
+    /// Log in to a registry, and have the login kept
+    Login(Login),
+    /// Forget the login for a registry
+    Logout(Logout),
+    /// Show as whom wharf is logged in, and where the logins are kept
+    Whoami(Whoami),
     /// Try wharf out: pulls from a small registry inside this process
     Demo,
     /// Print the completion script of a shell
@@ -148,11 +162,13 @@ pub struct Pull {
           value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENT_DOWNLOADS_MAX)))]
     pub max_concurrent_downloads: u32,
 
-    /// Speak to this registry without TLS; several by commas or by repeating it.
-    /// Loopback addresses need not be listed
-    #[arg(long, env = "WHARF_PLAIN_HTTP", hide_env_values = true, value_name = "HOST[:PORT]",
-          value_delimiter = ',', value_parser = authority)]
-    pub plain_http: Vec<String>,
+    /// How long a registry is waited for, and how fast it may send.
+    #[command(flatten)]
+    pub patience: Patience,
+
+    /// Which registries are spoken to how, and with whose login.
+    #[command(flatten)]
+    pub access: Access,
 
     /// Print the image's full name and nothing else, except warnings
     #[arg(short, long, conflicts_with_all = ["progress", "dry_run"])]
@@ -165,11 +181,6 @@ pub struct Pull {
     /// How to print the result on standard output
     #[arg(long, value_enum, default_value_t)]
     pub format: TextFormat,
-
-    /// Take logins from this file; an empty value is as if there were none
-    #[arg(long, env = "REGISTRY_AUTH_FILE", hide_env_values = true, value_name = "FILE",
-          value_hint = ValueHint::FilePath, value_parser = OsStringValueParser::new().map(PathBuf::from))]
-    auth_file: Option<PathBuf>,
 }
 
 /// The arguments of `wharf images`.
@@ -215,6 +226,10 @@ pub struct Inspect {
     /// Add the list of the platforms that the image offers, and which ones are here
     #[arg(long)]
     pub manifests: bool,
+
+    /// Add how each blob came here: who sent it, when, in how many requests
+    #[arg(long)]
+    pub provenance: bool,
 }
 
 /// The arguments of `wharf history`.
@@ -335,13 +350,8 @@ impl Pull {
             wanted,
             all_tags: self.all_tags,
             concurrent_downloads: self.max_concurrent_downloads,
-            plain_http: self.plain_http.iter().filter(|host| !host.is_empty()).cloned().collect(),
+            access: self.patience.apply(self.access.access()),
         }
-    }
-
-    /// Returns the file with logins that was named, if one was.
-    pub fn auth_file(&self) -> Option<&Path> {
-        self.auth_file.as_deref().filter(|path| !path.as_os_str().is_empty())
     }
 
     /// Returns whether a problem is told as JSON: programs that read the result

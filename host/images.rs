@@ -2,12 +2,14 @@
 //! Each call gets a store of its own. Nothing is decided here.
 
 mod named;
+mod trace;
 
 pub use crate::bindings::exports::wharf::images::images::{
-    Caller, Event, Image, Listing, Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, Pulled, Step,
-    Wanted,
+    Access, Allowance, AskedFor, Caller, Candidate, Capabilities, Endpoint, Event, Explanation, Image, Listing,
+    Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, Pulled, Rule, Step, Transfer, Wanted,
 };
-pub use crate::bindings::wharf::images::types::{Descriptor, ErrorCode};
+pub use crate::bindings::wharf::images::types::{Descriptor, ErrorCode, Origin};
+pub use named::{covers, host, registry, written};
 
 use crate::bindings::Manager;
 use crate::engine::state::State;
@@ -94,10 +96,14 @@ impl Wharf {
         reference: &str,
         platform: Option<&str>,
         manifests: bool,
+        provenance: bool,
     ) -> Result<String, Failure> {
         let (caller, reference, platform) = (caller.clone(), reference.to_owned(), platform.map(str::to_owned));
         self.call(&self.services, "inspect", async |accessor, manager| {
-            manager.wharf_images_images().call_inspect(accessor, caller, reference, platform, manifests).await
+            manager
+                .wharf_images_images()
+                .call_inspect(accessor, caller, reference, platform, manifests, provenance)
+                .await
         })
         .await
     }
@@ -123,7 +129,7 @@ impl Wharf {
         reference: &str,
         options: &PullOptions,
     ) -> Result<Vec<PullPlan>, Failure> {
-        let services = self.services_for(reference);
+        let services = self.services_for(reference, &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
         self.call(&services, "plan-pull", async |accessor, manager| {
             manager.wharf_images_images().call_plan_pull(accessor, caller, reference, options).await
@@ -141,7 +147,7 @@ impl Wharf {
         stop: &CancellationToken,
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Vec<Pulled>, Failure> {
-        let services = self.services_for(reference);
+        let services = self.services_for(reference, &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
         self.call(&services, "pull", async |accessor, manager| {
             let (events, outcome) =
@@ -157,12 +163,42 @@ impl Wharf {
                     // A closed stream is how the component learns that it should stop.
                     () = stop.cancelled() => break drop(event_receiver),
                     event = event_receiver.recv() => match event {
-                        Some(event) => tell(event),
+                        Some(event) => {
+                            trace::event(&event);
+                            tell(event);
+                        }
                         None => break,
                     },
                 }
             }
             receiver.await.map_err(|_| wasmtime::Error::msg("the component went away without a result"))
+        })
+        .await
+    }
+
+    /// See `images.explain`.
+    pub async fn explain(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        wanted: &Wanted,
+        access: &Access,
+    ) -> Result<Explanation, Failure> {
+        let (caller, reference, wanted) = (caller.clone(), reference.to_owned(), wanted.clone());
+        let access = access.clone();
+        self.call(&self.services, "explain", async |accessor, manager| {
+            manager.wharf_images_images().call_explain(accessor, caller, reference, wanted, access).await
+        })
+        .await
+    }
+
+    /// See `images.check-login`.
+    pub async fn check_login(&self, caller: &Caller, registry: &str, access: &Access) -> Result<bool, Failure> {
+        // A registry alone would be read as a path in the default one.
+        let services = self.services_for(&format!("{registry}/"), access);
+        let (caller, registry, access) = (caller.clone(), registry.to_owned(), access.clone());
+        self.call(&services, "check-login", async |accessor, manager| {
+            manager.wharf_images_images().call_check_login(accessor, caller, registry, access).await
         })
         .await
     }
@@ -186,11 +222,13 @@ impl Wharf {
     /// the registry that the person typed, also on this machine or in a private
     /// network, and logins are used for that registry alone. The component's
     /// word would not do: it has read what registries say.
-    fn services_for(&self, reference: &str) -> Services {
-        let registry = named::registry(reference);
-        // What is no authority allows nothing, and the component says what is wrong with it.
-        let _ = self.services.network.allow(registry);
-        let credentials = self.services.credentials.named(registry);
+    fn services_for(&self, reference: &str, access: &Access) -> Services {
+        let registries = named::registries(reference, access);
+        for registry in &registries {
+            // What is no authority allows nothing, and the component says what is wrong with it.
+            let _ = self.services.network.allow(registry);
+        }
+        let credentials = self.services.credentials.named(&registries);
         Services { credentials, ..self.services.clone() }
     }
 }
@@ -212,6 +250,11 @@ impl StreamConsumer<State> for Events {
     ) -> Poll<wasmtime::Result<StreamResult>> {
         // One at a time: each needs a place in the channel.
         match self.sender.poll_reserve(cx) {
+            // A place that was reserved before says nothing about who is there now, and the component asks by writing
+            // nothing.
+            Poll::Ready(Ok(())) if self.sender.get_ref().is_none_or(mpsc::Sender::is_closed) => {
+                Poll::Ready(Ok(StreamResult::Dropped))
+            }
             Poll::Ready(Ok(())) => {
                 let mut event = None;
                 source.read(&mut store, &mut event)?;

@@ -6,6 +6,8 @@
 //! - [`imports`]: one file an interface of `wit/`; ties it to a service.
 //! - Services, which know neither wasmtime nor WIT: [`content`] and [`hash`],
 //!   [`metadata`], [`network`], [`credentials`].
+//! - [`configuration`]: the files of containerd, docker and podman, as rules for
+//!   the component and settings for the network.
 //! - [`cli`] and [`render`]: arguments and text. `main.rs` puts them together,
 //!   and it alone takes ambient authority.
 //! - [`demo`]: an image and a registry without a network.
@@ -24,6 +26,7 @@
 
 pub mod bindings;
 pub mod cli;
+pub mod configuration;
 pub mod content;
 pub mod credentials;
 pub mod demo;

@@ -2,7 +2,8 @@
 //! display if there is one.
 //!
 //! What is logged at `warn` is meant for people, so it looks like every other
-//! warning; with a finer filter each line says when and where.
+//! warning; with a finer filter each line says when and where. Which targets and
+//! fields programs may count on is said in `host/images/trace.rs`.
 
 use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};

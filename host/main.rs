@@ -1,45 +1,40 @@
 //! The program `wharf`: arguments, one call of the library, text.
 //!
 //! It is the only place that takes ambient authority: it opens the store's
-//! directory by path, reads the environment and the files with logins, and hands
-//! on what it found. It decides nothing about images.
+//! directory by path, reads the environment and the files with logins and
+//! configuration (`ambient`), and hands on what it found. It decides nothing
+//! about images.
 
 #![allow(clippy::disallowed_methods, reason = "here, and only here, ambient authority is taken")]
 
+mod ambient;
 mod log;
+mod logins;
 
-use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use ambient::{Configured, configured, root, services, temporary_directory, variable};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::env;
-use std::ffi::OsString;
-use std::fs::DirBuilder;
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use wharf::cli::{self, Cli, Surroundings, TableFormat, TextFormat, Verb, exit};
-use wharf::credentials::{Credentials, Document};
-use wharf::engine::Services;
-use wharf::images::{Caller, ErrorCode, Event, Failure, Problem, Wharf};
-use wharf::network::{Network, Proxies};
+use wharf::cli::{self, Cli, TableFormat, TextFormat, Verb, exit};
+use wharf::credentials::Credentials;
+use wharf::images::{Caller, Candidate, ErrorCode, Event, Failure, Problem, Wharf};
+use wharf::network::Network;
 use wharf::render::palette::Palette;
 use wharf::render::progress::{End, Lines, Plain, Reporter, Silent, TICK, Terminal};
 use wharf::render::{self, images::ImagesStyle};
-use wharf::store::Store;
-use wharf::{credentials, demo, machine, network};
+use wharf::{demo, machine, network};
 
 /// After Ctrl-C, how long the component may take to stop by itself.
 const STOP_MAX: Duration = Duration::from_millis(600);
 /// How long the program may take to say goodbye after that: standard error may
 /// be a pipe that nobody reads.
 const FAREWELL_MAX: Duration = Duration::from_millis(250);
-/// No file with logins is larger.
-const DOCUMENT_BYTES_MAX: u64 = 1 << 20;
 
 fn main() -> ExitCode {
     let cli = match cli::parse(env::args_os()) {
@@ -118,12 +113,13 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
         Verb::Completion { shell } => print(&cli::completion(*shell)),
         Verb::Man { directory } => manual(directory.as_deref())?,
         Verb::Demo => {
-            let directory = temporary_directory().map_err(|error| problem("cannot run the demo", &error))?;
+            let directory = temporary_directory(&format!("wharf-demo-{}-{:x}", std::process::id(), now()))
+                .map_err(|error| problem("cannot run the demo", &error))?;
             let mut interrupts = Interrupts::listen().map_err(|error| problem("cannot run the demo", &error))?;
             let story = async {
                 let network = Network::new(network::Settings::default())
                     .map_err(|error| problem("cannot run the demo", &error))?;
-                let services = services(&directory, network, Vec::new())?;
+                let services = services(&directory, network, Default::default())?;
                 demo::story::run(services, &caller, now(), &mut |text| print(text)).await.map_err(Failed::from)
             };
             let outcome = tokio::select! {
@@ -155,9 +151,28 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             let mut objects = Vec::new();
             for reference in &inspect.references {
                 let platform = inspect.platform.as_deref();
-                objects.push(wharf.inspect(&caller, reference, platform, inspect.manifests).await?);
+                objects.push(wharf.inspect(&caller, reference, platform, inspect.manifests, inspect.provenance).await?);
             }
             print(&render::inspect::json(&objects));
+        }
+        Verb::Login(login) => return logins::log_in(&cli, login, &caller, palette).await,
+        Verb::Logout(logout) => return logins::log_out(logout, palette).await,
+        Verb::Whoami(whoami) => return logins::tell_logins(whoami, palette).await,
+        Verb::Explain(explain) => {
+            let Configured { access, sources, alias_sources, .. } =
+                configured(&explain.access, &explain.reference, explain.access.access())?;
+            let network =
+                Network::new(network::Settings::default()).map_err(|error| problem("cannot start", &error))?;
+            let services = services(&root(&cli)?, network, logins::settings(&explain.access)?)?;
+            let credentials = services.credentials.clone();
+            let wharf = Wharf::new(services)?;
+            let told = wharf.explain(&caller, &explain.reference, &explain.wanted(), &access).await?;
+            let logins: Vec<_> = told.endpoints.iter().map(|endpoint| login_source(&credentials, endpoint)).collect();
+            let sources = render::explain::Sources { rules: &sources, aliases: &alias_sources, logins: &logins };
+            print(&match explain.format {
+                TextFormat::Json => render::explain::json(&told, &sources),
+                TextFormat::Text => render::explain::text(&told, &sources),
+            });
         }
         Verb::History(history) => {
             let steps = open(&cli)?.history(&caller, &history.reference, history.platform.as_deref()).await?;
@@ -171,6 +186,16 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
     Ok(exit::DONE)
 }
 
+/// Says where the login for an endpoint is kept, if there is one, or why nobody can tell.
+fn login_source(credentials: &Credentials, endpoint: &Candidate) -> Option<String> {
+    // The component makes no endpoint that is no origin.
+    let origin = network::Origin::new(endpoint.origin.secure, &endpoint.origin.authority).ok()?;
+    match credentials.describe(&origin, Some(&endpoint.repository)) {
+        Ok(source) => source.map(|source| source.to_string()),
+        Err(error) => Some(format!("not to be read: {error}")),
+    }
+}
+
 /// `wharf pull`.
 async fn pull_images(
     cli: &Cli,
@@ -179,13 +204,15 @@ async fn pull_images(
     palette: Palette,
     screen: log::Screen,
 ) -> Result<u8, Failed> {
-    let settings =
-        network::Settings { proxies: proxies(), plain_http: pull.options().plain_http, ..Default::default() };
+    let mut options = pull.options();
+    let Configured { access, settings, .. } = configured(&pull.access, &pull.reference, options.access)?;
+    options.access = access;
+    let settings = network::Settings { bytes_per_second: pull.patience.bytes_per_second(), ..settings };
     let network = Network::new(settings).map_err(|error| problem("cannot use the network", &error))?;
     let root = root(cli)?;
-    let wharf = Wharf::new(services(&root, network, documents(pull.auth_file())?)?)?;
+    let wharf = Wharf::new(services(&root, network, logins::settings(&pull.access)?)?)?;
     if pull.dry_run {
-        let plans = wharf.plan_pull(caller, &pull.reference, &pull.options()).await?;
+        let plans = wharf.plan_pull(caller, &pull.reference, &options).await?;
         print(&match pull.format {
             TextFormat::Json => render::plan::json(&plans),
             TextFormat::Text => render::plan::table(&plans),
@@ -202,7 +229,6 @@ async fn pull_images(
         let _ = what(reporter.as_mut(), begin.elapsed());
     };
     let mut tell = |event: Event| report(&|reporter, now| reporter.event(&event, now));
-    let options = pull.options();
     let outcome = {
         let pulling = wharf.pull(caller, &pull.reference, &options, &stop, &mut tell);
         tokio::pin!(pulling);
@@ -298,82 +324,7 @@ fn reporter(pull: &cli::Pull, palette: Palette, screen: log::Screen) -> Box<dyn 
 /// Opens the store for a verb that does not use the network.
 fn open(cli: &Cli) -> Result<Wharf, Failed> {
     let network = Network::new(network::Settings::default()).map_err(|error| problem("cannot start", &error))?;
-    Ok(Wharf::new(services(&root(cli)?, network, Vec::new())?)?)
-}
-
-fn root(cli: &Cli) -> Result<PathBuf, Problem> {
-    let surroundings = Surroundings {
-        superuser: rustix::process::geteuid().is_root(),
-        home: variable("HOME").map(PathBuf::from),
-        data_home: variable("XDG_DATA_HOME").map(PathBuf::from),
-    };
-    surroundings.root(cli.global.root.as_deref())
-}
-
-/// Opens the store at `root` and makes the services of it.
-fn services(root: &Path, network: Network, documents: Vec<Document>) -> Result<Services, Problem> {
-    let what = || format!("cannot open the store `{}`", root.display());
-    let directory = DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(root)
-        .and_then(|()| Dir::open_ambient_dir(root, ambient_authority()))
-        .map_err(|error| problem(&what(), &error))?;
-    let Store { content, metadata } = Store::open(&directory, root).map_err(|error| problem(&what(), &error))?;
-    let settings = credentials::Settings { documents, ..Default::default() };
-    let credentials =
-        Credentials::new(settings, network.clone()).map_err(|error| problem("cannot use the logins", &error))?;
-    Ok(Services { content, metadata, credentials, network })
-}
-
-/// Reads the files with logins: the named one alone, or those of podman and
-/// docker, where they usually are.
-fn documents(named: Option<&Path>) -> Result<Vec<Document>, Problem> {
-    // An empty or relative variable is as if there were none: the current directory does not choose logins.
-    let directory = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let usual = [
-        directory("XDG_RUNTIME_DIR").map(|path| path.join("containers/auth.json")),
-        directory("HOME").map(|path| path.join(".config/containers/auth.json")),
-        directory("DOCKER_CONFIG")
-            .or_else(|| Some(directory("HOME")?.join(".docker")))
-            .map(|path| path.join("config.json")),
-    ];
-    let candidates: Vec<PathBuf> = match named {
-        Some(named) => vec![named.to_owned()],
-        None => usual.into_iter().flatten().collect(),
-    };
-    let mut documents = Vec::new();
-    for path in candidates {
-        let label = path.display().to_string();
-        let what = || format!("cannot read the logins in `{label}`");
-        match std::fs::metadata(&path) {
-            Ok(metadata) if metadata.len() > DOCUMENT_BYTES_MAX => {
-                return Err(problem(&what(), &format!("the file is larger than {DOCUMENT_BYTES_MAX} bytes")));
-            }
-            Ok(_) => {
-                let bytes = std::fs::read(&path).map_err(|error| problem(&what(), &error))?;
-                documents.push(Document { label, bytes });
-            }
-            Err(error) if named.is_none() && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            }
-            Err(error) => return Err(problem(&what(), &error)),
-        }
-    }
-    Ok(documents)
-}
-
-/// The conventional variables, the spelling in lower case first.
-fn proxies() -> Proxies {
-    let either = |name: &str| {
-        let value = variable(&name.to_lowercase()).or_else(|| variable(name))?;
-        value.into_string().ok().filter(|value| !value.is_empty())
-    };
-    Proxies {
-        http: either("HTTP_PROXY"),
-        https: either("HTTPS_PROXY"),
-        all: either("ALL_PROXY"),
-        except: either("NO_PROXY"),
-    }
+    Ok(Wharf::new(services(&root(cli)?, network, Default::default())?)?)
 }
 
 fn manual(directory: Option<&Path>) -> Result<(), Problem> {
@@ -391,14 +342,6 @@ fn manual(directory: Option<&Path>) -> Result<(), Problem> {
     Ok(())
 }
 
-fn temporary_directory() -> std::io::Result<PathBuf> {
-    let name = format!("wharf-demo-{}-{:x}", std::process::id(), now());
-    let path = env::temp_dir().join(name);
-    // It has to be new: in a shared directory somebody may have guessed the name.
-    DirBuilder::new().mode(0o700).create(&path)?;
-    Ok(path)
-}
-
 /// The description of the processors, where it tells which ARM this is.
 fn cpuinfo() -> String {
     if cfg!(any(target_arch = "arm", target_arch = "aarch64")) {
@@ -413,10 +356,6 @@ fn allow_many_files() {
     let limit = getrlimit(Resource::Nofile);
     // Where it is refused, the limit that there is has to do.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-}
-
-fn variable(name: &str) -> Option<OsString> {
-    env::var_os(name)
 }
 
 fn now() -> i64 {

@@ -1,13 +1,29 @@
-//! HTTP for the component and for token requests: one connection pool, one TLS configuration, one
-//! policy about where requests may go, and the place where a grant becomes an `authorization` header.
+//! HTTP for the component and for token requests: connections, TLS, one policy about where requests may
+//! go, and the place where a grant becomes an `authorization` header.
 //!
 //! It does not follow redirects, decompress, retry or keep cookies: those decisions are made by the
 //! caller. It knows neither the component's runtime nor what a registry is.
 //!
 //! ```text
 //! request ─► rules of headers ─► policy: scheme, name, literal address ─► pool ─► resolver ─► socket
-//!            wharf-grant ► authorization                                          └ policy: each address
+//!            wharf-grant ► authorization                                 │        └ policy: each address
+//!            site ► headers                                              └ of the site, or of everybody
 //! ```
+//!
+//! # Sites
+//!
+//! A [`Site`] is what configuration says about one origin: exactly that scheme, host and port. Its headers are sent
+//! there and nowhere else, wherever that origin redirects to; a grant comes before an `authorization` among them. Its
+//! authorities are trusted beside those of the system, its certificate is shown, and its certificate is not verified,
+//! there and nowhere else. A site of `http` may be spoken to without TLS. One thing is wider than the origin: its host
+//! counts as asked for. An origin that has no site is reached as ever.
+//!
+//! # Proxies
+//!
+//! `https` goes through an HTTP proxy by `CONNECT`, `http` is forwarded by it, and SOCKS carries both; `socks5h` and
+//! `socks4a` leave names to the proxy, `socks5` and `socks4` do not. The login in a proxy's URL is sent to that proxy
+//! alone. The policy judges literal addresses before a proxy is asked; a name that the proxy resolves can only be judged
+//! as a name. A client certificate may be shown to a proxy that is itself reached by TLS, if it asks for one.
 //!
 //! | module | what it holds |
 //! | --- | --- |
@@ -16,32 +32,49 @@
 //! | [`resolver`] | names to addresses, through the policy |
 //! | [`grants`] | the ledger of rights that requests may use |
 //! | `request` | which headers a request may carry |
-//! | `client` | the pool, TLS and proxies |
+//! | `sites` | what requests to configured origins carry |
+//! | `client` | the pools |
+//! | `tls` | whom they trust, and who they say they are |
+//! | `proxies` | which proxy is on the way |
 //! | `body` | bodies on their way, with deadlines |
+//! | `echo` | secrets that an answer repeats are taken out of it |
+//! | `rate` | the limit of bytes a second |
 //! | [`error`] | why no whole response came |
 
 mod body;
 mod client;
+#[cfg(test)]
+mod destinations;
+mod echo;
 pub mod error;
 pub mod grants;
 pub mod origin;
 mod policy;
+mod proxies;
+mod rate;
 mod request;
 pub mod resolver;
+mod sites;
+mod tls;
 
 pub use body::{Incoming, Outgoing, empty};
-pub use error::{Error, Stage};
+pub use error::{Error, Flaw, Stage};
 pub use grants::Grants;
 pub use origin::Origin;
 
 use body::{Arriving, Progress};
 use bytes::Bytes;
 use client::Clients;
+use echo::Echo;
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use http_body_util::BodyExt;
 use policy::Policy;
+use proxies::Gateways;
+use rate::Rate;
 use request::Prepared;
 use resolver::{Resolve, System};
+use sites::Sites;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -65,6 +98,72 @@ pub struct Settings {
     pub certificates: Vec<u8>,
     /// Who turns names into addresses; the system if none is given.
     pub resolver: Option<Arc<dyn Resolve>>,
+    /// What is special about single origins.
+    pub sites: Vec<Site>,
+    /// How many bytes of bodies arrive in a second, all responses together; none for as many as there are. They arrive
+    /// evenly, and waiting for them is not counted as silence of the server.
+    pub bytes_per_second: Option<NonZeroU64>,
+}
+
+/// What configuration says about one origin. Its host counts as asked for, as by [`Network::allow`].
+#[derive(Clone)]
+pub struct Site {
+    /// Which one. Nothing of this applies to another port or scheme.
+    pub origin: Origin,
+    /// Certificates in PEM of authorities that are trusted for it, beside those of the system. A self-signed
+    /// certificate that is listed here is trusted as the server's own as well.
+    pub authorities: Vec<u8>,
+    /// Who the client is, for servers that ask.
+    pub identity: Option<Identity>,
+    /// Whether any certificate will do. TLS is spoken all the same, and the server is told which name it is called by.
+    pub skip_verify: bool,
+    /// What every request to it carries, unless the request has a header of that name itself; `user-agent` is
+    /// replaced. The values may be secrets.
+    pub headers: HeaderMap,
+    /// How long a connection may take; none for [`CONNECT_TIMEOUT`].
+    pub connect_timeout: Option<Duration>,
+}
+
+/// A certificate chain and its private key, in PEM.
+#[derive(Clone)]
+pub struct Identity {
+    /// The certificate of the client first.
+    pub certificates: Vec<u8>,
+    /// The key of the first one.
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
+impl Site {
+    /// Returns a site about which nothing is special.
+    pub fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            authorities: Vec::new(),
+            identity: None,
+            skip_verify: false,
+            headers: HeaderMap::new(),
+            connect_timeout: None,
+        }
+    }
+}
+
+/// Headers and keys are secrets, so only their names are shown.
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site")
+            .field("origin", &self.origin)
+            .field("identity", &self.identity.is_some())
+            .field("skip_verify", &self.skip_verify)
+            // The iterator over the names shows the values as well.
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Proxies in the conventional spelling of the environment, as in `http://proxy.lan:3128`. A missing scheme means
@@ -96,7 +195,7 @@ impl std::fmt::Debug for Proxies {
 /// How long one request may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until there is a connection. More than [`CONNECT_TIMEOUT`] has no effect. The pool does not say when it has
+    /// Until there is a connection. More than [`CONNECT_TIMEOUT`], or than the site's own, has no effect. The pool does not say when it has
     /// connected, so that this and `first_byte` make one deadline.
     pub connect: Duration,
     /// From the connection, or from the last piece of the request's body, until the head of the response.
@@ -120,21 +219,26 @@ pub struct Network {
 #[derive(Debug)]
 struct Shared {
     policy: Arc<Policy>,
+    sites: Sites,
     clients: Clients,
     grants: Grants,
+    rate: Option<Arc<Rate>>,
 }
 
 impl Network {
-    /// Makes a network. Opens nothing and reads nothing: what TLS needs is loaded by the first request that needs it.
+    /// Makes a network. Opens nothing and reads nothing: what TLS needs is loaded by the first request that needs it,
+    /// and what is wrong with a site is told to the first request to it.
     ///
     /// Fails with [`Error::Settings`].
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let Settings { proxies, plain_http, certificates, resolver } = settings;
-        let proxies = client::proxies(&proxies)?;
-        let policy = Arc::new(Policy::new(&plain_http, proxies.hosts())?);
+        let Settings { proxies, plain_http, certificates, resolver, sites, bytes_per_second } = settings;
+        let gateways = Gateways::new(&proxies)?;
+        let policy = Arc::new(Policy::new(&plain_http, &sites, gateways.hosts())?);
         let resolver = resolver.unwrap_or_else(|| Arc::new(System));
-        let clients = Clients::new(proxies, certificates, policy.clone(), resolver);
-        Ok(Self { shared: Arc::new(Shared { policy, clients, grants: Grants::new() }) })
+        let clients = Clients::new(gateways, certificates, policy.clone(), resolver, &sites);
+        let rate = bytes_per_second.map(|rate| Arc::new(Rate::new(rate)));
+        let shared = Shared { policy, sites: Sites::new(&sites), clients, grants: Grants::new(), rate };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Notes that a person asked for the registry at `authority`, as in `registry.lan:5000`.
@@ -195,26 +299,30 @@ impl Network {
         &self,
         destination: reqwest::Url,
         method: http::Method,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         body: Option<request::Payload>,
         timeouts: Timeouts,
     ) -> Result<http::Response<Incoming>, Error> {
-        self.shared.policy.check(&destination)?;
+        let Shared { policy, sites, clients, rate, .. } = &*self.shared;
+        policy.check(&destination)?;
         let origin = Origin::of(&destination)?;
-        let client = self.shared.clients.for_origin(&origin).await?;
+        sites.complete(&origin, &mut headers)?;
+        let client = clients.for_origin(&origin).await?;
+        let proxy = clients.gateways().on_the_way_to(&origin);
         let progress = Progress::new();
+        let echo = Echo::of(&headers);
         let mut request = reqwest::Request::new(method, destination);
         *request.headers_mut() = headers;
         *request.body_mut() = body.map(|payload| payload.into_body(&progress));
 
-        let allowance = timeouts.connect.min(CONNECT_TIMEOUT).saturating_add(timeouts.first_byte);
+        let allowance = timeouts.connect.min(sites.connect_timeout(&origin)).saturating_add(timeouts.first_byte);
         let sending = client.execute(request);
         tokio::pin!(sending);
         let response = loop {
             // An upload may take as long as it likes, as long as it moves: the deadline follows its last piece.
             let moved = progress.last();
             tokio::select! {
-                response = &mut sending => break response.map_err(|error| error::of_request(&origin, error))?,
+                response = &mut sending => break response.map_err(|error| error::of_request(&origin, proxy, error))?,
                 () = tokio::time::sleep_until(later(moved, allowance)) => {
                     if progress.last() == moved {
                         return Err(Error::Timeout { authority: origin.authority(), stage: Stage::Head });
@@ -223,14 +331,20 @@ impl Network {
             }
         };
         tracing::debug!(%origin, status = response.status().as_u16(), "response");
-        Ok(arrived(response, origin, timeouts.between_bytes))
+        if response.status() == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            && let Some(proxy) = proxy
+        {
+            return Err(error::login_for_proxy(&origin, proxy));
+        }
+        let (parts, body) = http::Response::<reqwest::Body>::from(response).into_parts();
+        let response = arrived(parts, Arriving::new(body, origin, timeouts.between_bytes, rate.clone()));
+        Ok(echo.take_out_of(response))
     }
 }
 
 /// Returns the response as the component may see it: without cookies, which are neither kept nor sent back.
-fn arrived(response: reqwest::Response, origin: Origin, between_bytes: Duration) -> http::Response<Incoming> {
-    let (parts, body) = http::Response::<reqwest::Body>::from(response).into_parts();
-    let mut seen = http::Response::new(Arriving::new(body, origin, between_bytes).boxed_unsync());
+fn arrived(parts: http::response::Parts, body: Arriving) -> http::Response<Incoming> {
+    let mut seen = http::Response::new(body.boxed_unsync());
     *seen.status_mut() = parts.status;
     *seen.version_mut() = parts.version;
     *seen.headers_mut() = parts.headers;

@@ -5,7 +5,8 @@
 //!
 //! | module | what it makes |
 //! | --- | --- |
-//! | [`images`], [`history`], [`inspect`] | the answers of the verbs of the same name |
+//! | [`images`], [`history`], [`inspect`], [`explain`] | the answers of the verbs of the same name |
+//! | [`login`] | whose logins there are |
 //! | [`plan`], [`pulled`] | what a pull would do, and what it did |
 //! | [`progress`] | what is told while a pull runs |
 //! | [`problem`] | a failure |
@@ -17,10 +18,12 @@
 
 pub mod age;
 pub mod escape;
+pub mod explain;
 pub mod history;
 pub mod images;
 pub mod inspect;
 pub mod json;
+pub mod login;
 pub mod names;
 pub mod palette;
 pub mod plan;

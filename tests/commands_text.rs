@@ -4,6 +4,8 @@
 
 mod answers;
 mod arguments;
+mod explain;
+mod logins;
 mod pieces;
 mod problems;
 mod progress;

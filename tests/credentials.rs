@@ -1,8 +1,14 @@
 //! Logins, tokens and grants as their callers see them, against token servers on loopback: what is asked, how often, and
 //! where a secret goes and where it never goes.
 
+mod helpers;
+mod keeping;
 mod logins;
 mod realms;
+mod scopes;
+mod sources;
+mod tables;
+mod tokens;
 
 use crate::network::listener::{Listener, Request, answer};
 use crate::network::{certificate, fetch, get, network, network_with};
@@ -12,7 +18,7 @@ use http_body_util::BodyExt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use wharf::credentials::{Bearer, Challenge, Clock, Credentials, Document, Error, Grant, Settings};
+use wharf::credentials::{Bearer, Challenge, Clock, Credentials, Document, Error, Grant, Settings, Visit};
 use wharf::network::{self, Network, Origin, Timeouts, empty};
 
 /// The word that is in every secret of these tests and must be nowhere else.
@@ -29,7 +35,7 @@ fn auth(user: &str, password: &str) -> String {
 /// Returns credentials that know this login for `registry`, or none.
 fn credentials(network: &Network, registry: &Origin, entry: Option<&str>) -> Credentials {
     let documents = entry.map(|entry| document(&format!(r#"{{"auths":{{"{}":{entry}}}}}"#, registry.authority())));
-    with_documents(network, documents.into_iter().collect()).named(&registry.authority())
+    with_documents(network, documents.into_iter().collect()).named(&[registry.authority()])
 }
 
 /// Returns credentials of somebody who has named no registry yet.
@@ -75,14 +81,19 @@ fn with_grant(url: &str, grant: &Grant) -> http::Request<network::Outgoing> {
 async fn a_basic_challenge_is_answered_with_the_login() {
     let server = registry();
     let (network, origin) = (network(&server.authority()), server.origin());
-    let grant = credentials(&network, &origin, Some(&password("ann"))).authorize(&origin, &Challenge::Basic).await;
+    let grant = credentials(&network, &origin, Some(&password("ann")))
+        .authorize(&origin, None, &Challenge::Basic, Visit::WithLogin)
+        .await;
     let grant = grant.expect("a grant");
     assert!(!grant.anonymous());
     assert_eq!(presented(&network, &server, &grant).await, format!("Basic {}", auth("ann", CANARY)));
     assert_eq!(tokens(&server), []);
     assert_eq!(server.requests()[0].header("wharf-grant"), None);
 
-    let none = credentials(&network, &origin, None).authorize(&origin, &Challenge::Basic).await.map(|_| ());
+    let none = credentials(&network, &origin, None)
+        .authorize(&origin, None, &Challenge::Basic, Visit::WithLogin)
+        .await
+        .map(|_| ());
     assert_eq!(none, Err(Error::NotFound { registry: server.authority() }));
 }
 
@@ -91,7 +102,10 @@ async fn a_token_is_asked_for_without_a_login() {
     let server = registry();
     let (network, origin) = (network(&server.authority()), server.origin());
     let challenge = bearer(&server, &["repository:library/alpine:pull", "repository:a/b:pull"]);
-    let grant = credentials(&network, &origin, None).authorize(&origin, &challenge).await.expect("a grant");
+    let grant = credentials(&network, &origin, None)
+        .authorize(&origin, None, &challenge, Visit::WithLogin)
+        .await
+        .expect("a grant");
     assert!(grant.anonymous());
     assert_eq!(presented(&network, &server, &grant).await, "Bearer token-1");
     let asked = tokens(&server);
@@ -114,7 +128,7 @@ async fn a_token_is_asked_for_with_the_login() {
         service: None,
         scopes: Vec::new(),
     });
-    let grant = credentials.authorize(&origin, &challenge).await.expect("a grant");
+    let grant = credentials.authorize(&origin, None, &challenge, Visit::WithLogin).await.expect("a grant");
     assert!(!grant.anonymous());
     assert_eq!(presented(&network, &server, &grant).await, "Bearer token-1");
     assert_eq!(tokens(&server)[0].line, "GET /token?account=x HTTP/1.1");
@@ -127,7 +141,10 @@ async fn an_identity_token_is_sent_in_a_form() {
     let (network, origin) = (network(&server.authority()), server.origin());
     let entry = format!(r#"{{"auth":"{}","identitytoken":"{CANARY}+&="}}"#, auth("00000000", ""));
     let credentials = credentials(&network, &origin, Some(&entry));
-    let grant = credentials.authorize(&origin, &bearer(&server, &["b:y:pull", "a:x:pull"])).await.expect("a grant");
+    let grant = credentials
+        .authorize(&origin, None, &bearer(&server, &["b:y:pull", "a:x:pull"]), Visit::WithLogin)
+        .await
+        .expect("a grant");
     assert_eq!(presented(&network, &server, &grant).await, "Bearer token-1");
     let asked = &tokens(&server)[0];
     assert_eq!(asked.line, "POST /token HTTP/1.1");
@@ -145,7 +162,7 @@ async fn a_registry_token_takes_the_place_of_a_request() {
     let server = registry();
     let (network, origin) = (network(&server.authority()), server.origin());
     let credentials = credentials(&network, &origin, Some(r#"{"registrytoken":"ready-made"}"#));
-    let grant = credentials.authorize(&origin, &bearer(&server, &[])).await.expect("a grant");
+    let grant = credentials.authorize(&origin, None, &bearer(&server, &[]), Visit::WithLogin).await.expect("a grant");
     assert!(!grant.anonymous());
     assert_eq!(presented(&network, &server, &grant).await, "Bearer ready-made");
     assert_eq!(tokens(&server), []);
@@ -172,7 +189,7 @@ async fn a_token_is_used_until_it_expires() {
         let challenge = bearer(&server, &["repository:a:pull"]);
         for (now, requests) in [(0, 1), (1, 1), (good_until, 1), (good_until + 1, 2), (good_until + 2, 2)] {
             seconds.store(now, Ordering::SeqCst);
-            credentials.authorize(&origin, &challenge).await.expect("a grant");
+            credentials.authorize(&origin, None, &challenge, Visit::WithLogin).await.expect("a grant");
             assert_eq!(server.requests().len(), requests, "{said} after {now} s");
         }
     }
@@ -193,7 +210,7 @@ async fn equal_wishes_share_a_token_and_different_ones_do_not() {
         (&[], 4),
     ] {
         let (credentials, challenge) = asked(scopes);
-        credentials.authorize(&origin, &challenge).await.expect("a grant");
+        credentials.authorize(&origin, None, &challenge, Visit::WithLogin).await.expect("a grant");
         assert_eq!(tokens(&server).len(), requests, "{scopes:?}");
     }
 }
@@ -210,14 +227,14 @@ async fn equal_wishes_at_the_same_time_make_one_request() {
         let challenge = bearer(&server, &["repository:a:pull"]);
         let wishes = (0..10).map(|_| {
             let (credentials, origin, challenge) = (credentials.clone(), origin.clone(), challenge.clone());
-            tokio::spawn(async move { credentials.authorize(&origin, &challenge).await })
+            tokio::spawn(async move { credentials.authorize(&origin, None, &challenge, Visit::WithLogin).await })
         });
         let outcomes: Vec<_> =
             futures::future::join_all(wishes).await.into_iter().map(|joined| joined.expect("no panic")).collect();
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok() == (status == 200)).count(), 10);
         assert_eq!(server.requests().len(), 1, "{status}");
         // A failure is for those who waited for it, not for those who come later.
-        let _ = credentials.authorize(&origin, &challenge).await;
+        let _ = credentials.authorize(&origin, None, &challenge, Visit::WithLogin).await;
         assert_eq!(server.requests().len(), if status == 200 { 1 } else { 2 });
     }
 }
@@ -234,9 +251,13 @@ async fn who_gives_up_leaves_the_request_to_the_next() {
     let (network, origin) = (network(&server.authority()), server.origin());
     let credentials = credentials(&network, &origin, None);
     let challenge = bearer(&server, &[]);
-    let wish = tokio::time::timeout(Duration::from_millis(100), credentials.authorize(&origin, &challenge)).await;
+    let wish = tokio::time::timeout(
+        Duration::from_millis(100),
+        credentials.authorize(&origin, None, &challenge, Visit::WithLogin),
+    )
+    .await;
     assert!(wish.is_err());
-    assert!(credentials.authorize(&origin, &challenge).await.is_ok());
+    assert!(credentials.authorize(&origin, None, &challenge, Visit::WithLogin).await.is_ok());
 }
 
 /// A registry restarts with new keys, or a token is revoked: the cache is wrong long before the token expires.
@@ -251,12 +272,12 @@ async fn a_token_that_the_registry_refused_is_not_used_again() {
     let (network, origin) = (network(&server.authority()), server.origin());
     let credentials = credentials(&network, &origin, None);
     let challenge = bearer(&server, &["repository:a:pull"]);
-    let first = credentials.authorize(&origin, &challenge).await.expect("a grant");
-    let second = credentials.authorize(&origin, &challenge).await.expect("a grant");
+    let first = credentials.authorize(&origin, None, &challenge, Visit::WithLogin).await.expect("a grant");
+    let second = credentials.authorize(&origin, None, &challenge, Visit::WithLogin).await.expect("a grant");
     assert_ne!(first.id(), second.id());
     assert_eq!(tokens(&server).len(), 1);
     assert_eq!(presented(&network, &server, &second).await, "refused");
-    let third = credentials.authorize(&origin, &challenge).await.expect("a grant");
+    let third = credentials.authorize(&origin, None, &challenge, Visit::WithLogin).await.expect("a grant");
     assert_eq!(presented(&network, &server, &third).await, "Bearer token-2");
     assert_eq!(tokens(&server).len(), 2);
 }
@@ -271,7 +292,7 @@ async fn a_grant_goes_to_its_own_origin_and_nowhere_else() {
     network.allow("localhost").expect("a host");
     let origin = server.origin();
     let credentials = credentials(&network, &origin, Some(&password("ann")));
-    let grant = credentials.authorize(&origin, &Challenge::Basic).await.expect("a grant");
+    let grant = credentials.authorize(&origin, None, &Challenge::Basic, Visit::WithLogin).await.expect("a grant");
     let (here, there) = (server.port(), canary.port());
     for url in [
         format!("http://127.0.0.1:{there}/"),
@@ -301,7 +322,7 @@ async fn a_grant_ends_when_it_is_dropped() {
     let server = registry();
     let (network, origin) = (network(&server.authority()), server.origin());
     let credentials = credentials(&network, &origin, Some(&password("ann")));
-    let grant = credentials.authorize(&origin, &Challenge::Basic).await.expect("a grant");
+    let grant = credentials.authorize(&origin, None, &Challenge::Basic, Visit::WithLogin).await.expect("a grant");
     let request = with_grant(&format!("{origin}/"), &grant);
     drop(grant);
     let outcome = fetch(&network, request).await;
@@ -316,7 +337,7 @@ async fn a_redirect_takes_no_login_along() {
     let server = Listener::start(move |_| answer(307, &[("location", &location)], ""));
     let (network, origin) = (network(&server.authority()), server.origin());
     let credentials = credentials(&network, &origin, Some(&password("ann")));
-    let grant = credentials.authorize(&origin, &Challenge::Basic).await.expect("a grant");
+    let grant = credentials.authorize(&origin, None, &Challenge::Basic, Visit::WithLogin).await.expect("a grant");
     let response = network.send(with_grant(&format!("{origin}/"), &grant), Timeouts::default()).await.expect("a head");
     assert_eq!(response.status(), 307);
     assert_eq!(other.connections(), 0);
@@ -348,7 +369,7 @@ async fn a_token_server_that_fails_says_how() {
         let (network, origin) = (network(&server.authority()), server.origin());
         let entry = with_login.then(|| password("ann"));
         let credentials = credentials(&network, &origin, entry.as_deref());
-        let outcome = credentials.authorize(&origin, &bearer(&server, &[])).await.map(|_| ());
+        let outcome = credentials.authorize(&origin, None, &bearer(&server, &[]), Visit::WithLogin).await.map(|_| ());
         let (authority, registry) = (server.authority(), server.authority());
         let expected = match (expected, with_login) {
             (Some((status, why)), _) => Error::Unavailable { server: authority, status, why },
@@ -363,7 +384,10 @@ async fn a_token_server_that_fails_says_how() {
 async fn an_answer_that_is_cut_short_is_no_token() {
     let server = Listener::start(|_| b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"token\":\"a\"}".to_vec());
     let (network, origin) = (network(&server.authority()), server.origin());
-    let outcome = credentials(&network, &origin, None).authorize(&origin, &bearer(&server, &[])).await.map(|_| ());
+    let outcome = credentials(&network, &origin, None)
+        .authorize(&origin, None, &bearer(&server, &[]), Visit::WithLogin)
+        .await
+        .map(|_| ());
     let why = "its answer was cut short".to_owned();
     assert_eq!(outcome, Err(Error::Unavailable { server: server.authority(), status: Some(200), why }));
 }
@@ -373,7 +397,7 @@ async fn an_identity_token_that_is_refused_is_a_rejected_login() {
     let server = Listener::start(|_| answer(400, &[], r#"{"error":"invalid_grant"}"#));
     let (network, origin) = (network(&server.authority()), server.origin());
     let credentials = credentials(&network, &origin, Some(r#"{"identitytoken":"hunter2"}"#));
-    let outcome = credentials.authorize(&origin, &bearer(&server, &[])).await.map(|_| ());
+    let outcome = credentials.authorize(&origin, None, &bearer(&server, &[]), Visit::WithLogin).await.map(|_| ());
     let (authority, registry) = (server.authority(), server.authority());
     assert_eq!(outcome, Err(Error::Rejected { server: authority, registry, status: 400 }));
 }
@@ -397,7 +421,8 @@ async fn a_challenge_without_measure_is_refused() {
         ),
         (Bearer { realm: "not a URL".to_owned(), ..bearer }, "the realm is not a URL"),
     ] {
-        let outcome = credentials.authorize(&origin, &Challenge::Bearer(bearer)).await.map(|_| ());
+        let outcome =
+            credentials.authorize(&origin, None, &Challenge::Bearer(bearer), Visit::WithLogin).await.map(|_| ());
         let why = expected.to_owned();
         assert_eq!(outcome, Err(Error::Challenge { registry: server.authority(), why }));
     }
@@ -424,10 +449,10 @@ async fn no_text_contains_a_secret() {
         ] {
             let text = format!(r#"{{"auths":{{"{}":{entry}}}}}"#, server.authority());
             note(format!("{:?}", Settings { documents: vec![document(&text)], ..Settings::default() }));
-            let credentials = with_documents(&network, vec![document(&text)]).named(&server.authority());
+            let credentials = with_documents(&network, vec![document(&text)]).named(&[server.authority()]);
             note(format!("{credentials:?}"));
             for challenge in [Challenge::Basic, bearer(&server, &[])] {
-                match credentials.authorize(&origin, &challenge).await {
+                match credentials.authorize(&origin, None, &challenge, Visit::WithLogin).await {
                     Ok(grant) => note(format!("{grant:?} {} {network:?} {credentials:?}", grant.id())),
                     Err(error) => note(format!("{error} {error:?}")),
                 }

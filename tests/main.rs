@@ -3,8 +3,12 @@
 //! - `boundary`: what the component can reach, and what it cannot.
 //! - `tables`: the tables of other projects, natively and inside the sandbox.
 //! - `contracts`: what each host service promises, on real files.
+//! - `configuration`: the files that other tools have, in memory.
 //! - `network`, `credentials`: sockets and secrets, on loopback.
 //! - `verbs` over `memory`: the logic natively, on a host in memory.
+//! - `canaries`: where logins go when a registry tries to get them, and where they never are.
+//! - `faults`: registries that misbehave, and what becomes of a pull; `native` is the host on which defences are taken
+//!   away.
 //! - `commands_text`: arguments and what is printed.
 //! - `stories`: the program against real registries, as a person uses it.
 //! - `tidy`: the rules that the sources keep.
@@ -14,10 +18,14 @@
 #![allow(missing_docs, reason = "a test's name says what it is about")]
 
 mod boundary;
+mod canaries;
 mod commands_text;
+mod configuration;
 mod contracts;
 mod credentials;
+mod faults;
 mod memory;
+mod native;
 mod network;
 mod stories;
 mod support;

@@ -1,7 +1,17 @@
 //! The network as its callers see it: what goes over the wire, what does not, and how it says why.
 
+pub(crate) mod authority;
+mod failures;
+mod gateway;
+mod http2;
 pub(crate) mod listener;
 mod policy;
+mod proxies;
+mod rate;
+mod sites;
+mod tables;
+mod tls;
+mod told;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -70,6 +80,11 @@ impl Names {
     fn settings(rows: &[(&'static str, &[&str])], plain_http: &[&str]) -> Settings {
         let plain_http = plain_http.iter().map(|authority| (*authority).to_owned()).collect();
         Settings { resolver: Some(Self::new(rows)), plain_http, ..Settings::default() }
+    }
+
+    /// How often a name was asked for.
+    fn questions(&self) -> usize {
+        self.asked.lock().expect("no test panics while it holds the lock").values().sum()
     }
 }
 

@@ -1,9 +1,14 @@
 //! The program against real registries, as a person uses it.
 
 mod broken;
+mod configured;
+mod explain;
 mod logins;
+mod mirrors;
 mod pulls;
+mod restart;
 mod text;
+mod token_auth;
 
 use crate::support::docker_registry::{Access, DockerRegistry};
 use crate::support::wharf::Wharf;

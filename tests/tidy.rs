@@ -157,24 +157,28 @@ fn host_and_component_are_strangers(tree: &Tree) -> Vec<String> {
 }
 
 fn services_know_no_wasm(tree: &Tree) -> Vec<String> {
-    let services = ["content", "hash", "metadata", "credentials", "network"];
+    let services = ["content", "hash", "metadata", "credentials", "network", "configuration"];
     let files = services.into_iter().flat_map(|service| {
         let (file, inner) = (format!("host/{service}.rs"), format!("host/{service}/"));
         let ours = move |path: &str| path == file || path.starts_with(&inner);
-        tree.rust("host/").filter(move |(path, _)| ours(path))
+        tree.rust("host/").filter(move |(path, _)| ours(path)).map(move |(path, text)| (service, path, text))
     });
     files
-        .flat_map(|(path, text)| {
-            mentions(tree, path, text, &["wasmtime*", "bindings"], "services know neither wasm nor WIT")
+        .flat_map(|(service, path, text)| {
+            // Configuration is handed to the component as the types of a rule.
+            let front_door: &[_] = if service == "configuration" { &[] } else { &["crate::images"] };
+            let words = [&["wasmtime*", "bindings"], front_door].concat();
+            mentions(tree, path, text, &words, "services know neither wasm nor WIT")
         })
         .collect()
 }
 
 fn authority_is_taken_in_main(tree: &Tree) -> Vec<String> {
     let words = ["open_ambient_dir", "ambient_authority", "env::var*", "process::Command"];
-    let rust = tree
-        .rust("host/")
-        .filter(|(path, _)| !["host/main.rs", "host/build.rs", "host/build/target.rs"].contains(path));
+    let rust = tree.rust("host/").filter(|(path, _)| {
+        !["host/main.rs", "host/ambient.rs", "host/logins/programs.rs", "host/build.rs", "host/build/target.rs"]
+            .contains(path)
+    });
     let rust = rust.filter(|(path, _)| !path.ends_with("/tests.rs"));
     rust.flat_map(|(path, text)| {
         // Unit tests stand at the end of a file and may touch the machine.
@@ -358,6 +362,16 @@ fn each_rule_finds_what_is_planted() {
             &["host/network.rs:2 mentions `wasmtime_wasi_http`: services know neither wasm nor WIT"],
         ),
         (
+            "host/credentials/store.rs",
+            "//! A service.\nuse crate::images::Rule;\n",
+            &["host/credentials/store.rs:2 mentions `crate::images`: services know neither wasm nor WIT"],
+        ),
+        (
+            "host/configuration/hosts.rs",
+            "//! A format.\nuse crate::bindings::x;\n",
+            &["host/configuration/hosts.rs:2 mentions `bindings`: services know neither wasm nor WIT"],
+        ),
+        (
             "host/cli.rs",
             "//! Arguments.\nlet a = std::env::var_os(\"A\");\nlet b = tokio::process::Command::new(\"b\");\n",
             &[
@@ -404,6 +418,8 @@ fn what_is_allowed_is_not_found() {
             "host/cli.rs",
             "//! Arguments.\nlet url = \"https://a\"; // env::var\n#[cfg(test)]\nmod tests { env::var(\"A\"); }\n",
         ),
+        ("host/configuration/hosts.rs", "//! A format.\nuse crate::images::Rule;\n"),
+        ("host/ambient.rs", "//! A part of the program.\nstd::env::var(\"A\");\n"),
         ("host/contents.rs", "//! Not the service `content`.\nuse wasmtime::Store;\n"),
         ("tests/data/dockerfile.txt", concat!("# good enough for ", "now\n")),
         (

@@ -2,13 +2,16 @@
 //! afterwards. The documents are made from text here; no file is read.
 
 mod calls;
+mod check_login;
 mod choice;
 mod damage;
 mod history;
 mod images;
 mod inspect;
 mod limits;
+mod mirrors;
 mod plan;
+mod provenance;
 mod pull;
 mod rivals;
 mod tags;
@@ -26,7 +29,7 @@ use wharf_component::{
     registry::Phase,
     verbs::{
         self,
-        contract::{Caller, Event, PullOptions, PullPlan, Pulled, Wanted},
+        contract::{Access, Caller, Event, PullOptions, PullPlan, Pulled, Wanted},
         listen::Listener,
     },
 };
@@ -180,7 +183,7 @@ fn caller() -> Caller {
 }
 
 fn options() -> PullOptions {
-    PullOptions { wanted: Wanted::Machine, all_tags: false, concurrent_downloads: 3, plain_http: Vec::new() }
+    PullOptions { wanted: Wanted::Machine, all_tags: false, concurrent_downloads: 3, access: Access::default() }
 }
 
 fn platforms(wanted: &[&str]) -> PullOptions {

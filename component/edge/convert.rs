@@ -42,13 +42,18 @@ impl From<wit::Caller> for contract::Caller {
 }
 
 impl From<wit::PullOptions> for contract::PullOptions {
-    fn from(wit::PullOptions { wanted, all_tags, concurrent_downloads, plain_http }: wit::PullOptions) -> Self {
-        let wanted = match wanted {
-            wit::Wanted::Machine => contract::Wanted::Machine,
-            wit::Wanted::These(platforms) => contract::Wanted::These(platforms),
-            wit::Wanted::All => contract::Wanted::All,
-        };
-        Self { wanted, all_tags, concurrent_downloads, plain_http }
+    fn from(wit::PullOptions { wanted, all_tags, concurrent_downloads, access }: wit::PullOptions) -> Self {
+        Self { wanted: wanted.into(), all_tags, concurrent_downloads, access: access.into() }
+    }
+}
+
+impl From<wit::Wanted> for contract::Wanted {
+    fn from(wanted: wit::Wanted) -> Self {
+        match wanted {
+            wit::Wanted::Machine => Self::Machine,
+            wit::Wanted::These(platforms) => Self::These(platforms),
+            wit::Wanted::All => Self::All,
+        }
     }
 }
 
@@ -74,6 +79,8 @@ impl From<contract::Event> for wit::Event {
                 Self::Progress(wit::Progress { blob: blob.into(), phase: phase.into(), received })
             }
             contract::Event::Warning(text) => Self::Warning(text),
+            contract::Event::Note(text) => Self::Note(text),
+            contract::Event::Transferred(transfer) => Self::Transferred(transfer.into()),
         }
     }
 }
@@ -112,8 +119,23 @@ impl From<Listing> for wit::Listing {
 }
 
 impl From<contract::Pulled> for wit::Pulled {
-    fn from(contract::Pulled { image, fetched_bytes, up_to_date }: contract::Pulled) -> Self {
-        Self { image: image.into(), fetched_bytes, up_to_date }
+    fn from(pulled: contract::Pulled) -> Self {
+        let contract::Pulled { image, fetched_bytes, up_to_date, transfers, allowance } = pulled;
+        let (transfers, allowance) = (each(transfers), allowance.map(Into::into));
+        Self { image: image.into(), fetched_bytes, up_to_date, transfers, allowance }
+    }
+}
+
+impl From<contract::Transfer> for wit::Transfer {
+    fn from(transfer: contract::Transfer) -> Self {
+        let contract::Transfer { blob, endpoint, attempts, resumed_from, fetched_bytes, duration_ms } = transfer;
+        Self { blob: blob.into(), endpoint, attempts, resumed_from, fetched_bytes, duration_ms }
+    }
+}
+
+impl From<contract::Allowance> for wit::Allowance {
+    fn from(contract::Allowance { registry, limit, remaining, window_s }: contract::Allowance) -> Self {
+        Self { registry, limit, remaining, window_s }
     }
 }
 

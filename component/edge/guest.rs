@@ -86,8 +86,9 @@ impl wit::Guest for Component {
         reference: String,
         platform: Option<String>,
         manifests: bool,
+        provenance: bool,
     ) -> Result<String, wit::Problem> {
-        verbs::inspect::inspect(&Imports, &caller.into(), &reference, platform.as_deref(), manifests)
+        verbs::inspect::inspect(&Imports, &caller.into(), &reference, platform.as_deref(), manifests, provenance)
             .await
             .map_err(Into::into)
     }
@@ -101,5 +102,21 @@ impl wit::Guest for Component {
             .await
             .map(each)
             .map_err(Into::into)
+    }
+
+    async fn explain(
+        caller: wit::Caller,
+        reference: String,
+        wanted: wit::Wanted,
+        access: wit::Access,
+    ) -> Result<wit::Explanation, wit::Problem> {
+        verbs::explain::explain(&caller.into(), &reference, &wanted.into(), &access.into())
+            .map(Into::into)
+            .map_err(Into::into)
+    }
+
+    async fn check_login(caller: wit::Caller, registry: String, access: wit::Access) -> Result<bool, wit::Problem> {
+        let _: contract::Caller = caller.into();
+        verbs::check_login::check_login(&Imports, &registry, &access.into()).await.map_err(Into::into)
     }
 }

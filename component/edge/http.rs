@@ -1,6 +1,6 @@
 //! Requests over `wasi:http/client@0.3`.
 
-use crate::host::{HttpError, Method, Request, Response};
+use crate::host::{Flaw, HttpError, Method, Request, Response};
 use wasip3::http::types::{self, ErrorCode, Fields, Scheme};
 
 /// Sends `request` and returns the head of the response.
@@ -56,12 +56,24 @@ fn failure(code: ErrorCode) -> HttpError {
         | ErrorCode::DestinationIpUnroutable
         | ErrorCode::ConnectionRefused => HttpError::Connect("connection refused".to_owned()),
         ErrorCode::TlsProtocolError => HttpError::Tls("the handshake failed".to_owned()),
-        ErrorCode::TlsCertificateError => HttpError::Tls("the certificate is not acceptable".to_owned()),
+        ErrorCode::TlsCertificateError => HttpError::Certificate(Flaw::Other, "the host does not say why".to_owned()),
         ErrorCode::TlsAlertReceived(alert) => {
-            HttpError::Tls(alert.alert_message.unwrap_or_else(|| "the other end sent an alert".to_owned()))
+            let why = alert.alert_message.unwrap_or_else(|| "the other end sent an alert".to_owned());
+            // RFC 8446 section 6.2: what this host says of a server's certificate, and a server of the client's.
+            match alert.alert_id {
+                Some(42) => HttpError::Certificate(Flaw::Name, why),
+                Some(45) => HttpError::Certificate(Flaw::Time, why),
+                Some(46) => HttpError::Certificate(Flaw::Other, why),
+                Some(48) => HttpError::Certificate(Flaw::Authority, why),
+                Some(116) => HttpError::Client(why),
+                _ => HttpError::Tls(why),
+            }
         }
         ErrorCode::DestinationIpProhibited | ErrorCode::HttpRequestDenied => {
             HttpError::Denied("the address or the request is against the host's policy".to_owned())
+        }
+        ErrorCode::ConfigurationError => {
+            HttpError::Denied("what is configured for it cannot be used; the log says why".to_owned())
         }
         ErrorCode::DnsTimeout
         | ErrorCode::ConnectionTimeout

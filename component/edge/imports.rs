@@ -4,7 +4,9 @@
 use super::guest::wharf::images::{content, credentials, metadata, types};
 use super::guest::wit_stream;
 use super::http;
-use crate::host::{Blob, Challenge, Grant, Host, HttpError, Ingest, Origin, Request, Response, Result, Transaction};
+use crate::host::{
+    Blob, Challenge, Grant, Host, HttpError, Ingest, Origin, Request, Response, Result, Transaction, Visit,
+};
 use crate::nouns::digest::Digest;
 use crate::nouns::problem::ErrorCode;
 use wit_bindgen::StreamReader;
@@ -111,8 +113,14 @@ impl Host for Imports {
         Ok(metadata::begin().await?)
     }
 
-    async fn authorize(&self, registry: &Origin, challenge: &Challenge) -> Result<Self::Grant> {
-        let origin = credentials::Origin { secure: registry.secure, authority: registry.authority.clone() };
+    async fn authorize(
+        &self,
+        registry: &Origin,
+        repository: Option<&str>,
+        challenge: &Challenge,
+        visit: Visit,
+    ) -> Result<Self::Grant> {
+        let origin = types::Origin { secure: registry.secure, authority: registry.authority.clone() };
         let challenge = match challenge {
             Challenge::Basic => credentials::Challenge::Basic,
             Challenge::Bearer { realm, service, scopes } => credentials::Challenge::Bearer(credentials::Bearer {
@@ -121,7 +129,11 @@ impl Host for Imports {
                 scopes: scopes.clone(),
             }),
         };
-        Ok(credentials::authorize(origin, challenge).await?)
+        let visit = match visit {
+            Visit::WithLogin => credentials::Visit::WithLogin,
+            Visit::Anonymous => credentials::Visit::Anonymous,
+        };
+        Ok(credentials::authorize(origin, repository.map(str::to_owned), challenge, visit).await?)
     }
 
     async fn send(&self, request: Request) -> std::result::Result<Response<Self::Stream>, HttpError> {

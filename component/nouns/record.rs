@@ -7,6 +7,7 @@
 //! ```text
 //! schema                                  1
 //! image/docker.io/library/alpine:3.20     the fields of [`View`] in this order, in postcard's format
+//! provenance/…                            see `provenance`
 //! ```
 //!
 //! Postcard (<https://postcard.jamesmunns.com/wire-format>) writes fields without names, numbers as varints and
@@ -17,6 +18,10 @@
 //! version. Version 2 gets a view of its own beside this one. Where `schema` says
 //! 1, it reads with this one, and its first commit that writes also writes every
 //! record of the namespace anew and says 2: a namespace is never mixed.
+
+mod provenance;
+
+pub use provenance::{Arrival, PROVENANCE_PREFIX, Provenance};
 
 use super::{
     descriptor::Descriptor,

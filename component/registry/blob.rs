@@ -16,14 +16,17 @@
 use super::{
     Failure, Repository,
     failure::Fault,
-    range::{self, number},
+    range,
     refusal::Subject,
     request::{Answer, within},
-    retry::{ATTEMPTS_MAX, Again, Retry},
+    rounds::{Need, Rounds},
+    sent::Sent,
+    server::Server,
 };
 use crate::{
     host::{Blob, Host, HttpError, Ingest, Method},
     nouns::{descriptor::Descriptor, problem::ErrorCode},
+    planted::{Bug, has},
 };
 use futures_util::future::{Either, select};
 use std::pin::pin;
@@ -32,12 +35,10 @@ use std::pin::pin;
 const HELD_MS: u64 = 2_000;
 /// How often progress is looked at.
 const TICK_MS: u64 = 100;
-/// A response from which nothing arrives for this long is dropped.
-const SILENCE_MS_MAX: u64 = 60_000;
-/// Over this time a response has to bring [`PACE_BYTES_MIN`], or it is dropped.
-const PACE_MS: u64 = 60_000;
-/// 1 KiB a second: nobody waits for less, but an attacker makes others wait.
-const PACE_BYTES_MIN: u64 = 60 * 1024;
+/// So many bytes a response has to bring in a second on average over the time
+/// that it may be silent, or it is dropped: nobody waits for less, but an
+/// attacker makes others wait.
+const PACE_BYTES_PER_S: u64 = 1024;
 
 /// Where one blob stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,51 +66,56 @@ pub trait Watch {
 }
 
 impl<H: Host> Repository<'_, H> {
-    /// Brings a blob into the content store. Returns it, and how many bytes
-    /// came over the network for it.
+    /// Brings a blob into the content store. Returns it, and how it came.
     ///
     /// After a failure what has arrived is kept, and the next call goes on
     /// there, unless it was refused.
-    pub async fn blob(&self, what: &Descriptor, watch: &dyn Watch) -> Result<(H::Blob, u64), Failure> {
+    pub async fn blob(&self, what: &Descriptor, watch: &dyn Watch) -> Result<(H::Blob, Sent), Failure> {
         if let Kept::Whole(blob) = self.kept(what).await? {
             watch.progress(Phase::Present, what.size);
-            return Ok((blob, 0));
+            return Ok((blob, Sent::default()));
         }
         watch.progress(Phase::Waiting, 0);
-        let mut arrived = 0;
+        let mut sent = Sent::default();
+        let mut rounds = Rounds::new(self, Need::Pull, self.common.attempts_max)?;
         let mut is_repetition = false;
         loop {
             let ingest = match self.hold(what, watch).await? {
                 Held::Ingest(ingest) => ingest,
-                Held::Blob(blob) => return Ok((blob, arrived)),
+                Held::Blob(blob) => return Ok((blob, sent)),
             };
             if ingest.offset() > 0 {
                 watch.progress(Phase::Waiting, ingest.offset().min(what.size));
             }
-            let mut download = Download::new(self, what, &ingest, watch);
-            let filled = download.fill().await;
-            arrived += download.arrived;
-            filled?;
+            if sent.attempts == 0 {
+                sent.resumed_from = Some(ingest.offset()).filter(|&offset| offset <= what.size).unwrap_or(0);
+            }
+            let mut download = Download::new(self, what, &ingest, watch, &mut rounds, &mut sent);
+            download.fill().await?;
+            let senders = download.senders;
             watch.progress(Phase::Verifying, what.size);
             match ingest.commit(&what.digest, what.size).await {
                 Ok(blob) => {
+                    rounds.succeeded();
                     watch.progress(Phase::Complete, what.size);
-                    return Ok((blob, arrived));
+                    return Ok((blob, sent));
                 }
-                // An earlier run, a line or a cache on the way may have spoiled the bytes once.
-                Err(ErrorCode::DigestMismatch(found)) if !is_repetition => {
+                // An earlier run, a line or a cache on the way may have spoiled the bytes once, and a mirror may
+                // have others. Each endpoint has one chance, and a single one has two.
+                Err(ErrorCode::DigestMismatch(found)) => {
+                    let from = rounds.server().endpoint().registry.clone();
+                    let has_others = rounds.distrust(&senders);
+                    if (is_repetition && !has_others) || has(Bug::MismatchIsFinal) {
+                        let why =
+                            format!("the bytes from `{from}` hash to `{found}`, and `{}` was asked for", what.digest);
+                        return Err(Failure::new(ErrorCode::DigestMismatch(found), why));
+                    }
                     watch.warning(format!(
                         "the bytes of `{}` hash to `{found}`; downloading the blob again from the start",
                         what.digest
                     ));
                     is_repetition = true;
-                }
-                Err(ErrorCode::DigestMismatch(found)) => {
-                    let why = format!(
-                        "the bytes from `{}` hash to `{found}`, and `{}` was asked for",
-                        self.endpoint.registry, what.digest
-                    );
-                    return Err(Failure::new(ErrorCode::DigestMismatch(found), why));
+                    sent.resumed_from = 0;
                 }
                 Err(other) => return Err(other.into()),
             }
@@ -119,7 +125,7 @@ impl<H: Host> Repository<'_, H> {
     /// Asks the content store for a blob. One of another size is not held: a
     /// commit could not replace it then.
     async fn kept(&self, what: &Descriptor) -> Result<Kept<H::Blob>, Failure> {
-        match self.host.open(&what.digest).await {
+        match self.common.host.open(&what.digest).await {
             Ok(blob) if blob.size() != what.size => Ok(Kept::Damaged(blob.size())),
             Ok(blob) => Ok(Kept::Whole(blob)),
             Err(ErrorCode::NotFound) => Ok(Kept::Absent),
@@ -130,7 +136,8 @@ impl<H: Host> Repository<'_, H> {
     /// Holds the ingest of a blob as soon as nobody else does, or the blob if
     /// whoever held the ingest has finished it.
     async fn hold(&self, what: &Descriptor, watch: &dyn Watch) -> Result<Held<H>, Failure> {
-        let ingest = match select(pin!(self.host.ingest(what.digest.as_str())), pin!(self.host.sleep(HELD_MS))).await {
+        let host = self.common.host;
+        let ingest = match select(pin!(host.ingest(what.digest.as_str())), pin!(host.sleep(HELD_MS))).await {
             Either::Left((ingest, _)) => ingest?,
             Either::Right(((), ingest)) => {
                 watch.warning(format!("another wharf is downloading `{}`; waiting for it", what.digest));
@@ -169,28 +176,32 @@ enum Held<H: Host> {
 }
 
 /// A blob on its way into an ingest.
-struct Download<'a, 'h, H: Host> {
-    repository: &'a Repository<'h, H>,
+struct Download<'a, 'r, 'h, H: Host> {
+    host: &'h H,
+    silence_ms: u64,
     what: &'a Descriptor,
     ingest: &'a H::Ingest,
     watch: &'a dyn Watch,
-    retry: Retry,
+    rounds: &'a mut Rounds<'r, 'h, H>,
     /// The most bytes that were here at any time: what counts as progress.
     reached: u64,
-    /// Bytes over the network.
-    arrived: u64,
+    /// Whose bytes the ingest has, those of earlier runs aside.
+    senders: Vec<usize>,
+    sent: &'a mut Sent,
 }
 
-impl<'a, 'h, H: Host> Download<'a, 'h, H> {
+impl<'a, 'r, 'h, H: Host> Download<'a, 'r, 'h, H> {
     fn new(
-        repository: &'a Repository<'h, H>,
+        repository: &Repository<'h, H>,
         what: &'a Descriptor,
         ingest: &'a H::Ingest,
         watch: &'a dyn Watch,
+        rounds: &'a mut Rounds<'r, 'h, H>,
+        sent: &'a mut Sent,
     ) -> Self {
-        let retry = Retry::new(repository.host, ATTEMPTS_MAX);
         let reached = Some(ingest.offset()).filter(|&offset| offset <= what.size).unwrap_or(0);
-        Download { repository, what, ingest, watch, retry, reached, arrived: 0 }
+        let (host, silence_ms) = (repository.common.host, repository.common.silence_ms);
+        Download { host, silence_ms, what, ingest, watch, rounds, reached, senders: Vec::new(), sent }
     }
 
     /// Requests the blob, as often as it takes, until all its bytes are here.
@@ -203,114 +214,151 @@ impl<'a, 'h, H: Host> Download<'a, 'h, H> {
             // An earlier run was stopped between noticing that a body is too long and dropping it, or the last
             // bytes of such a body landed late.
             if offset > self.what.size {
-                self.ingest.restart().await?;
+                self.restart().await?;
                 continue;
             }
-            if let Err(fault) = self.part(offset).await {
-                if fault.again != Again::Never {
+            let server: &'r Server<'h, H> = self.rounds.server();
+            self.sent.attempts += 1;
+            self.sent.endpoint = Some(server.url());
+            if let Err(fault) = self.part(server, offset).await {
+                if self.rounds.goes_on(&fault) {
                     self.watch.progress(Phase::Retrying, self.ingest.offset().min(self.what.size));
                 }
                 let watch = self.watch;
-                self.retry.wait(self.repository.host, &|text| watch.warning(text), fault).await?;
+                self.rounds.failed(&|text| watch.warning(text), fault).await?;
             }
         }
     }
 
+    /// Drops what is here.
+    async fn restart(&mut self) -> Result<(), ErrorCode> {
+        self.senders.clear();
+        self.sent.resumed_from = 0;
+        self.ingest.restart().await
+    }
+
     /// Requests what is missing from `offset` on once, and appends what comes.
-    async fn part(&mut self, offset: u64) -> Result<(), Fault> {
+    async fn part(&mut self, server: &Server<'h, H>, offset: u64) -> Result<(), Fault> {
         let mut headers = vec![("accept", "*/*".to_owned())];
         if offset > 0 {
             headers.push(("range", format!("bytes={offset}-")));
         }
-        let ask = self.repository.ask(Method::Get, &format!("blobs/{}", self.what.digest), headers);
-        let answer = self.repository.exchange(&ask).await?;
+        let ask = server.ask(Method::Get, &format!("blobs/{}", self.what.digest), headers);
+        let answer = server.exchange(&ask).await?;
         let start = match answer.response.status {
             200 => {
                 self.begins(&answer, offset).await?;
-                0
+                if has(Bug::WholeAppended) { offset } else { 0 }
             }
             206 if offset > 0 => {
-                self.continues(&answer, offset).await?;
+                self.continues(server, &answer, offset).await?;
                 offset
             }
             416 if offset > 0 => {
-                self.ingest.restart().await?;
                 let total = answer.header("content-range").and_then(range::unsatisfied_total).unwrap_or(offset);
-                return Err(Fault::passing(ErrorCode::SizeMismatch(total), self.promise(&answer, total)));
+                let why = self.promise(&answer, total);
+                return Err(self.lacks_part(server, ErrorCode::SizeMismatch(total), why).await);
             }
             206 => {
                 let why = format!("`{}` sent a part of the blob, and all of it was asked for", authority(&answer));
                 return Err(Fault::last(ErrorCode::Invalid, why));
             }
-            _ => return Err(self.repository.refusal(answer, Subject::Blob(&self.what.digest)).await),
+            _ => return Err(server.refusal(answer, Subject::Blob(&self.what.digest)).await),
         };
-        self.take(answer, start).await
+        self.take(server, answer, start).await
     }
 
     /// Accepts a 200: the blob from its start, whatever was asked for.
     async fn begins(&mut self, answer: &Answer<H::Stream>, offset: u64) -> Result<(), Fault> {
-        let length = answer.header("content-length").and_then(number);
+        let length = answer.length()?;
         // Stores label compressed layers so without compressing them again; their length is right then.
         if answer.is_encoded() && length != Some(self.what.size) {
             let why = format!("`{}` compressed the blob, although that was not asked for", authority(answer));
             return Err(Fault::last(ErrorCode::Invalid, why));
         }
-        if let Some(length) = length.filter(|&length| length != self.what.size) {
+        if let Some(length) = length.filter(|&length| length != self.what.size && !has(Bug::DeclaredLengthIgnored)) {
             return Err(Fault::last(ErrorCode::SizeMismatch(length), self.promise(answer, length)));
         }
-        if offset > 0 {
+        if offset > 0 && !has(Bug::WholeAppended) {
             let from = authority(answer);
             self.watch.warning(format!("`{from}` cannot resume; downloading `{}` from the start", self.what.digest));
-            self.ingest.restart().await?;
+            self.restart().await?;
         }
         Ok(())
     }
 
     /// Accepts a 206 that continues exactly at `offset`.
-    async fn continues(&mut self, answer: &Answer<H::Stream>, offset: u64) -> Result<(), Fault> {
+    async fn continues(
+        &mut self,
+        server: &Server<'h, H>,
+        answer: &Answer<H::Stream>,
+        offset: u64,
+    ) -> Result<(), Fault> {
         let size = self.what.size;
         let range = answer.header("content-range").and_then(range::parse);
+        if has(Bug::ContentRangeUnchecked) {
+            return Ok(());
+        }
         if range.is_some_and(|range| {
             range.first == offset && range.last < size && range.total.is_none_or(|total| total == size)
         }) {
             return Ok(());
         }
-        self.ingest.restart().await?;
         let why = format!("`{}` sent another part of the blob than bytes {offset} to {}", authority(answer), size - 1);
-        Err(Fault::passing(ErrorCode::Invalid, why))
+        Err(self.lacks_part(server, ErrorCode::Invalid, why).await)
+    }
+
+    /// Makes the fault of an endpoint that has not the part that was asked for.
+    /// The registry itself is asked for all of it again; what a mirror lacks does
+    /// not cost what is here.
+    async fn lacks_part(&mut self, server: &Server<'h, H>, code: ErrorCode, why: String) -> Fault {
+        if server.endpoint().mirror && self.rounds.has_next() {
+            return Fault::last(code, why);
+        }
+        match self.restart().await {
+            Ok(()) => Fault::passing(code, why),
+            Err(code) => code.into(),
+        }
     }
 
     /// Appends a body whose first byte belongs at `start`, and finds out
     /// whether it arrived whole.
-    async fn take(&mut self, answer: Answer<H::Stream>, start: u64) -> Result<(), Fault> {
+    async fn take(&mut self, server: &Server<'h, H>, answer: Answer<H::Stream>, start: u64) -> Result<(), Fault> {
         let from = answer.target.origin.clone();
         let offset = self.ingest.offset();
         let missing = self.what.size.checked_sub(start).filter(|_| offset == start);
         let Some(missing) = missing else {
             // The last bytes of an append that was dropped have landed since the request was made.
-            self.arrived += offset.saturating_sub(start);
+            self.sent.fetched_bytes += offset.saturating_sub(start);
             self.advance();
             let why = format!("bytes of an earlier response of `{}` arrived late", from.authority);
             return Err(Fault::passing(ErrorCode::Unavailable, why));
         };
         // One byte more than is missing, so that a longer body is noticed.
-        let appended = self.append(answer.response.body, missing.saturating_add(1)).await;
+        let limit = if has(Bug::ExcessTaken) { missing } else { missing.saturating_add(1) };
+        let appended = self.append(answer.response.body, limit).await;
         let offset = self.ingest.offset();
-        self.arrived += offset.saturating_sub(start);
+        self.sent.fetched_bytes += offset.saturating_sub(start);
+        if offset > start && self.senders.last() != Some(&self.rounds.at()) {
+            self.senders.push(self.rounds.at());
+        }
         let Some((_, rest)) = appended? else {
             let why = format!("`{}` stopped sending, or sends less than 1 KiB a second", from.authority);
             return Err(Fault::passing(ErrorCode::Unavailable, why));
         };
-        if rest.is_some() || offset > self.what.size {
+        if !has(Bug::ExcessTaken) && (rest.is_some() || offset > self.what.size) {
             drop(rest);
-            self.ingest.restart().await?;
+            self.restart().await?;
             let why = format!("`{}` sent more than the {} bytes that were promised", from.authority, self.what.size);
             let code = ErrorCode::SizeMismatch(offset);
             return Err(if start == 0 { Fault::last(code, why) } else { Fault::passing(code, why) });
         }
         self.advance();
-        let ended = within(self.repository.host, SILENCE_MS_MAX, answer.response.end).await;
-        ended.unwrap_or(Err(HttpError::Timeout)).map_err(|error| self.repository.fault(&error, &from))?;
+        if has(Bug::EndUnawaited) {
+            return Ok(());
+        }
+        let ended = within(self.host, self.silence_ms, answer.response.end).await;
+        ended.unwrap_or(Err(HttpError::Timeout)).map_err(|error| server.fault(&error, &from))?;
         if offset < self.what.size {
             let why = format!("`{}` sent {offset} of {} bytes", from.authority, self.what.size);
             return Err(Fault::passing(ErrorCode::SizeMismatch(offset), why));
@@ -321,7 +369,7 @@ impl<'a, 'h, H: Host> Download<'a, 'h, H> {
     /// Appends a body and tells how far it is. None if it was dropped because
     /// too little came.
     async fn append(&mut self, body: H::Stream, limit: u64) -> Result<Option<(u64, Option<H::Stream>)>, Fault> {
-        let (host, ingest) = (self.repository.host, self.ingest);
+        let (host, ingest) = (self.host, self.ingest);
         let mut last = (host.uptime_ms(), ingest.offset());
         let mut window = last;
         self.watch.progress(Phase::Downloading, last.1);
@@ -339,14 +387,16 @@ impl<'a, 'h, H: Host> Download<'a, 'h, H> {
                         self.watch.progress(Phase::Downloading, now.1.min(self.what.size));
                         last = now;
                     }
-                    if now.0 - window.0 >= PACE_MS {
-                        if now.1.saturating_sub(window.1) < PACE_BYTES_MIN {
+                    if now.0 - window.0 >= self.silence_ms {
+                        let came = now.1.saturating_sub(window.1);
+                        let missing = if came == 0 { Bug::SilenceUnbounded } else { Bug::PaceUnbounded };
+                        if came < self.pace_bytes() && !has(missing) {
                             return Ok(None);
                         }
                         self.advance();
                         window = now;
                     }
-                    if now.0 - last.0 >= SILENCE_MS_MAX {
+                    if now.0 - last.0 >= self.silence_ms && !has(Bug::SilenceUnbounded) {
                         return Ok(None);
                     }
                 }
@@ -359,8 +409,13 @@ impl<'a, 'h, H: Host> Download<'a, 'h, H> {
         let offset = self.ingest.offset();
         if offset > self.reached && offset <= self.what.size {
             self.reached = offset;
-            self.retry.progress(self.repository.host);
+            self.rounds.progress();
         }
+    }
+
+    /// How many bytes a response has to bring in the time that it may be silent.
+    fn pace_bytes(&self) -> u64 {
+        self.silence_ms.saturating_mul(PACE_BYTES_PER_S) / 1_000
     }
 
     /// Says that the blob has another size than was promised.

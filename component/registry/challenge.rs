@@ -70,6 +70,25 @@ pub fn choose<'a>(headers: impl IntoIterator<Item = &'a str>, path: &str) -> Res
     }
 }
 
+/// Returns what to answer so that a grant is good for more than the one for
+/// `known`, when a response says that its scope is not enough. None if it says
+/// something else, or names no scope that was not asked for. RFC 6750 section 3.1.
+pub fn wider<'a>(headers: impl IntoIterator<Item = &'a str>, known: &Challenge) -> Option<Challenge> {
+    let Challenge::Bearer { realm, service, scopes } = known else { return None };
+    let offers = headers.into_iter().flat_map(parse).take(OFFERS_MAX);
+    let missing = offers
+        .filter(|offer| offer.scheme == "bearer" && offer.value("error") == Some("insufficient_scope"))
+        .find_map(|offer| offer.value("scope").map(str::to_owned))?;
+    let mut wider = scopes.clone();
+    for scope in missing.split_ascii_whitespace() {
+        if wider.len() < SCOPES_MAX && !wider.iter().any(|known| known == scope) {
+            wider.push(scope.to_owned());
+        }
+    }
+    let (realm, service) = (realm.clone(), service.clone());
+    (wider.len() > scopes.len()).then_some(Challenge::Bearer { realm, service, scopes: wider })
+}
+
 /// Reads one header. Never fails: a header that makes no sense offers nothing.
 pub fn parse(header: &str) -> Vec<Offer> {
     let mut offers: Vec<Offer> = Vec::new();
@@ -229,6 +248,31 @@ mod tests {
             let some = Offer { scheme: "some".to_owned(), parameters };
             prop_assert_eq!(&parse(&header)[1..], &[some, offer("basic", &[])][..]);
         }
+    }
+
+    #[test]
+    fn a_scope_that_is_missing_is_added() {
+        let bearer = |scopes: &[&str]| Challenge::Bearer {
+            realm: "https://h/t".to_owned(),
+            service: None,
+            scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+        };
+        let known = bearer(&["repository:a/b:pull"]);
+        for (headers, expected) in [
+            (
+                &["Basic", r#"BEARER error="insufficient_scope",scope="repository:a/b:pull repository:c/d:pull""#][..],
+                Some(bearer(&["repository:a/b:pull", "repository:c/d:pull"])),
+            ),
+            // It was asked for already: another grant would be no wider.
+            (&[r#"Bearer error="insufficient_scope",scope="repository:a/b:pull""#], None),
+            (&[r#"Bearer error="insufficient_scope""#], None),
+            (&[r#"Bearer error="invalid_token",scope="repository:c/d:pull""#], None),
+            (&[r#"Bearer scope="repository:c/d:pull""#], None),
+            (&[], None),
+        ] {
+            assert_eq!(wider(headers.iter().copied(), &known), expected, "{headers:?}");
+        }
+        assert_eq!(wider([r#"Bearer error="insufficient_scope",scope="x""#], &Challenge::Basic), None);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 
 use super::{endpoint::Endpoint, retry::Again};
 use crate::{
-    host::{HttpError, Origin},
+    host::{Flaw, HttpError, Origin},
     nouns::problem::{ErrorCode, Problem},
+    planted::{Bug, has},
 };
 
 /// No more of a text that the registry wrote is shown.
@@ -46,22 +47,36 @@ impl From<ErrorCode> for Failure {
     }
 }
 
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// It answers, but not with what was asked for.
+    Nobody,
+    /// It does not do its work: it does not answer, or answers that it cannot.
+    Server,
+    /// It cannot be reached by TLS, for other reasons than its certificate.
+    Tls,
+    /// Something on this machine. No other server would do better.
+    Here,
+}
+
 /// A failure of one attempt, and whether there may be another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) failure: Failure,
     pub(super) again: Again,
+    pub(super) blame: Blame,
 }
 
 impl Fault {
     /// A failure that would only repeat itself.
     pub(super) fn last(code: ErrorCode, why: impl Into<String>) -> Self {
-        Fault { failure: Failure::new(code, why), again: Again::Never }
+        Fault { failure: Failure::new(code, why), again: Again::Never, blame: Blame::Nobody }
     }
 
     /// A failure that may pass.
     pub(super) fn passing(code: ErrorCode, why: impl Into<String>) -> Self {
-        Fault { failure: Failure::new(code, why), again: Again::Soon }
+        Fault { failure: Failure::new(code, why), again: Again::Soon, blame: Blame::Server }
     }
 
     /// What it means that no whole response came from `origin`, which has
@@ -91,11 +106,27 @@ impl Fault {
                 format!("cannot connect to `{authority}`: {}", shown(text)),
                 Some(format!("check that a registry listens at `{authority}`, and that a proxy lets it through")),
             ),
-            HttpError::Tls(text) if text.to_ascii_lowercase().contains("certificate") => (
+            HttpError::Certificate(flaw, text) => (
                 ErrorCode::Unavailable,
                 Again::Never,
                 format!("the certificate of `{authority}` is not acceptable: {}", shown(text)),
-                Some(format!("make the machine trust the authority that signed the certificate of `{authority}`")),
+                Some(match flaw {
+                    Flaw::Authority => format!(
+                        "add the authority that signed it to `ca` in the `hosts.toml` of `{authority}`, or to the \
+                         certificates of the system"
+                    ),
+                    Flaw::Time => "have the certificate renewed, and check the clock of this machine".to_owned(),
+                    Flaw::Name => {
+                        format!("use a name that the certificate is for, or have it made for `{authority}` as well")
+                    }
+                    Flaw::Other => "have the certificate replaced".to_owned(),
+                }),
+            ),
+            HttpError::Client(text) => (
+                ErrorCode::Unavailable,
+                Again::Never,
+                format!("`{authority}` wants to know who the client is: {}", shown(text)),
+                Some(format!("name a certificate and its key as `client` in the `hosts.toml` of `{authority}`")),
             ),
             HttpError::Tls(text) => (
                 ErrorCode::Unavailable,
@@ -119,19 +150,24 @@ impl Fault {
                 None,
             ),
         };
-        Fault { failure: Failure { code, why: vec![why], fix }, again }
+        let blame = match error {
+            HttpError::Connect(_) | HttpError::Tls(_) if origin.secure && typed => Blame::Tls,
+            _ => Blame::Server,
+        };
+        Fault { failure: Failure { code, why: vec![why], fix }, again, blame }
     }
 }
 
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
-        Fault { failure, again: Again::Never }
+        Fault { failure, again: Again::Never, blame: Blame::Nobody }
     }
 }
 
+/// A failure of this machine.
 impl From<ErrorCode> for Fault {
     fn from(code: ErrorCode) -> Self {
-        Failure::from(code).into()
+        Fault { failure: code.into(), again: Again::Never, blame: Blame::Here }
     }
 }
 
@@ -139,6 +175,14 @@ impl From<ErrorCode> for Fault {
 /// cannot steer a terminal: without escape sequences, control characters and
 /// marks that change the direction of writing.
 pub(super) fn shown(text: &str) -> String {
+    shown_within(text, SHOWN_BYTES_MAX)
+}
+
+/// The same, with at most `bytes_max`.
+pub(super) fn shown_within(text: &str, bytes_max: usize) -> String {
+    if has(Bug::TextShownRaw) {
+        return text.to_owned();
+    }
     let mut shown = String::new();
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
@@ -160,7 +204,7 @@ pub(super) fn shown(text: &str) -> String {
             }
             '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {}
             _ if character.is_control() => {}
-            _ if shown.len() + character.len_utf8() > SHOWN_BYTES_MAX - '…'.len_utf8() => {
+            _ if shown.len() + character.len_utf8() + '…'.len_utf8() > bytes_max => {
                 shown.push('…');
                 break;
             }
@@ -174,6 +218,7 @@ pub(super) fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{nouns::access::Access, registry::endpoint};
 
     #[test]
     fn text_of_the_other_end_cannot_steer_a_terminal() {
@@ -203,10 +248,8 @@ mod tests {
 
     #[test]
     fn failures_to_connect_are_told_apart() {
-        let endpoint = Endpoint {
-            registry: "registry.lan:5000".to_owned(),
-            origin: Origin { secure: true, authority: "registry.lan:5000".to_owned() },
-        };
+        let name = "registry.lan:5000/app".parse().expect("a reference");
+        let endpoint = endpoint::choose(&name, &Access::default()).endpoints.remove(0);
         let plain = "if `registry.lan:5000` speaks plain HTTP, allow that with `--plain-http registry.lan:5000`";
         let listens = "check that a registry listens at `registry.lan:5000`, and that a proxy lets it through";
         for (error, code, again, why, fix) in [
@@ -232,11 +275,35 @@ mod tests {
                 Some(plain),
             ),
             (
-                HttpError::Tls("invalid peer certificate: Expired".to_owned()),
+                HttpError::Certificate(Flaw::Time, "it expired at 2001-01-01T00:00:00Z".to_owned()),
                 ErrorCode::Unavailable,
                 Again::Never,
-                "the certificate of `registry.lan:5000` is not acceptable: invalid peer certificate: Expired",
-                Some("make the machine trust the authority that signed the certificate of `registry.lan:5000`"),
+                "the certificate of `registry.lan:5000` is not acceptable: it expired at 2001-01-01T00:00:00Z",
+                Some("have the certificate renewed, and check the clock of this machine"),
+            ),
+            (
+                HttpError::Certificate(Flaw::Authority, "it is self-signed".to_owned()),
+                ErrorCode::Unavailable,
+                Again::Never,
+                "the certificate of `registry.lan:5000` is not acceptable: it is self-signed",
+                Some(
+                    "add the authority that signed it to `ca` in the `hosts.toml` of `registry.lan:5000`, or to the \
+                     certificates of the system",
+                ),
+            ),
+            (
+                HttpError::Certificate(Flaw::Name, "it is for `other.lan`".to_owned()),
+                ErrorCode::Unavailable,
+                Again::Never,
+                "the certificate of `registry.lan:5000` is not acceptable: it is for `other.lan`",
+                Some("use a name that the certificate is for, or have it made for `registry.lan:5000` as well"),
+            ),
+            (
+                HttpError::Client("it demands a certificate of the client".to_owned()),
+                ErrorCode::Unavailable,
+                Again::Never,
+                "`registry.lan:5000` wants to know who the client is: it demands a certificate of the client",
+                Some("name a certificate and its key as `client` in the `hosts.toml` of `registry.lan:5000`"),
             ),
             (
                 HttpError::Denied("a link-local address".to_owned()),
@@ -261,7 +328,8 @@ mod tests {
             ),
         ] {
             let failure = Failure { code, why: vec![why.to_owned()], fix: fix.map(str::to_owned) };
-            assert_eq!(Fault::of_http(&error, &endpoint.origin, &endpoint, false), Fault { failure, again });
+            let fault = Fault::of_http(&error, &endpoint.origin, &endpoint, false);
+            assert_eq!((fault.failure, fault.again), (failure, again));
         }
         let elsewhere = Origin { secure: true, authority: "cdn.example".to_owned() };
         let fault = Fault::of_http(&HttpError::Tls("closed".to_owned()), &elsewhere, &endpoint, false);

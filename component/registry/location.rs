@@ -4,7 +4,11 @@
 //! The rule: `http` and `https` only, never from TLS to plain HTTP, no user
 //! name in the URL, a host that is a plain name or an address.
 
-use crate::host::Origin;
+use super::failure::shown;
+use crate::{
+    host::Origin,
+    planted::{Bug, has},
+};
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
 use std::{fmt, fmt::Write};
 
@@ -62,7 +66,7 @@ pub fn resolve(base: &Target, reference: &str) -> Result<Target, LocationError> 
         Some(scheme) if scheme.eq_ignore_ascii_case("http") => false,
         _ => return Err(LocationError::Scheme),
     };
-    if base.origin.secure && !secure {
+    if base.origin.secure && !secure && !has(Bug::RedirectDowngrades) {
         return Err(LocationError::Downgrade);
     }
     let authority = resolved.authority_str().ok_or(LocationError::Host)?;
@@ -157,6 +161,20 @@ fn escape(reference: &str) -> Option<String> {
     Some(escaped)
 }
 
+/// Returns a URL that the other end wrote as it may be shown: fit for a
+/// terminal, without the query and the fragment, which may hold a signature
+/// that is as good as a password, and without a password.
+pub fn without_secrets(url: &str) -> String {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let shown = shown(&url[..end]);
+    let Some(begin) = shown.find("//").map(|at| at + 2) else { return shown };
+    let host_end = shown[begin..].find('/').map_or(shown.len(), |at| begin + at);
+    let Some(user_end) = shown[begin..host_end].rfind('@').map(|at| begin + at) else { return shown };
+    // A name that stands alone is usually a token.
+    let name = shown[begin..user_end].split_once(':').map_or(String::new(), |(name, _)| format!("{name}:"));
+    format!("{}{name}xxxxx{}", &shown[..begin], &shown[user_end..])
+}
+
 fn scheme(origin: &Origin) -> &'static str {
     if origin.secure { "https" } else { "http" }
 }
@@ -245,6 +263,22 @@ mod tests {
                 prop_assert!(host_and_port(&found.origin.authority).is_some());
                 prop_assert_eq!(resolve(&base, &found.to_string()), Ok(found));
             }
+        }
+    }
+
+    #[test]
+    fn a_url_is_shown_without_its_secrets() {
+        for (url, expected) in [
+            ("https://cdn.example/a?sig=secret#part", "https://cdn.example/a"),
+            ("/v2/a#secret", "/v2/a"),
+            ("https://ann:secret@cdn.example:8443/a@b", "https://ann:xxxxx@cdn.example:8443/a@b"),
+            ("//ann:se:cr@et@cdn.example", "//ann:xxxxx@cdn.example"),
+            ("https://secret@cdn.example/", "https://xxxxx@cdn.example/"),
+            ("https://cdn.example/\u{1b}[31mred", "https://cdn.example/red"),
+            ("ann:b@c", "ann:b@c"),
+            ("", ""),
+        ] {
+            assert_eq!(without_secrets(url), expected, "{url}");
         }
     }
 

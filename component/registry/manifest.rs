@@ -3,12 +3,7 @@
 //! platform, and stores nothing.
 
 use super::{
-    Failure, Repository,
-    failure::Fault,
-    range::number,
-    refusal::Subject,
-    request::{Answer, Ask},
-    retry::ATTEMPTS_MAX,
+    Failure, Repository, failure::Fault, refusal::Subject, request::Answer, rounds::Need, sent::Sent, server::Server,
 };
 use crate::{
     host::{Host, Method},
@@ -21,6 +16,7 @@ use crate::{
         problem::ErrorCode,
         reference,
     },
+    planted::{Bug, has},
 };
 
 /// The size of the largest manifest or index, in bytes.
@@ -40,28 +36,37 @@ pub struct Fetched {
     pub document: Document,
     /// What the registry declared, parameters included.
     pub content_type: Option<String>,
+    /// How it came.
+    pub sent: Sent,
 }
 
 impl<H: Host> Repository<'_, H> {
     /// Asks what a tag or a digest points to, without the document.
     ///
-    /// Returns none when the registry does not answer that usefully, or at all:
-    /// ask for the [`manifest`](Self::manifest) then, which finds out why, and
-    /// has the patience. Fails if that would only do harm: when the registry
-    /// wants fewer requests, or the host refuses one or has no accepted login.
+    /// Returns none when no endpoint answers that usefully, or at all: ask for
+    /// the [`manifest`](Self::manifest) then, which finds out why, and has the
+    /// patience. Fails if that would only do harm: when the registry wants fewer
+    /// requests, or the host refuses one or has no accepted login.
     pub async fn head(&self, which: &str) -> Result<Option<Descriptor>, Failure> {
-        let ask = self.ask_manifest(Method::Head, which)?;
-        let wanted: Option<Digest> = which.parse().ok();
-        self.persist(HEAD_ATTEMPTS_MAX, async || {
-            let answer = match self.exchange(&ask).await {
+        let wanted = meant(which)?;
+        let attempts_max = self.common.attempts_max.min(HEAD_ATTEMPTS_MAX);
+        self.persist(Need::of(which), attempts_max, async |server| {
+            let ask = server.ask(Method::Head, &path(which), vec![accept()]);
+            let answer = match server.exchange(&ask).await {
                 Ok(answer) => answer,
                 // The next request would only have the same login rejected a second time.
-                Err(fault) if fault.failure.code == ErrorCode::Denied => return Err(fault),
+                Err(fault) if fault.failure.code == ErrorCode::Denied || server.endpoint().mirror => return Err(fault),
+                Err(fault) if has(Bug::HeadIsFinal) => return Err(fault),
                 Err(_) => return Ok(None),
             };
             match answer.response.status {
-                200 => Ok(described(&answer, wanted.as_ref())),
-                429 => Err(self.refusal(answer, Subject::Manifest(which)).await),
+                405 if has(Bug::HeadIsFinal) => Err(server.refusal(answer, Subject::Manifest(which)).await),
+                200 => {
+                    server.note_limit(&answer.response.headers);
+                    Ok(described(&answer, wanted.as_ref()))
+                }
+                429 => Err(server.refusal(answer, Subject::Manifest(which)).await),
+                _ if server.endpoint().mirror => Err(server.refusal(answer, Subject::Manifest(which)).await),
                 _ => Ok(None),
             }
         })
@@ -70,25 +75,63 @@ impl<H: Host> Repository<'_, H> {
 
     /// Fetches the manifest or index that a tag or a digest points to.
     pub async fn manifest(&self, which: &str) -> Result<Fetched, Failure> {
-        let ask = self.ask_manifest(Method::Get, which)?;
-        let wanted: Option<Digest> = which.parse().ok();
-        self.persist(ATTEMPTS_MAX, async || {
-            let answer = self.exchange(&ask).await?;
-            if answer.response.status != 200 {
-                return Err(self.refusal(answer, Subject::Manifest(which)).await);
+        let fetched = self.manifest_unless(which, None).await?;
+        Ok(fetched.expect("nothing was known, so that nothing could be the same"))
+    }
+
+    /// Fetches the manifest or index that a tag points to, unless it is the one
+    /// that is `known`: then there is none. RFC 9110 section 13.1.2.
+    pub async fn manifest_unless(&self, which: &str, known: Option<&Digest>) -> Result<Option<Fetched>, Failure> {
+        let wanted = meant(which)?;
+        let mut attempts = 0;
+        // Who takes another document for this one is not asked so again.
+        let mut condition = known;
+        self.persist(Need::of(which), self.common.attempts_max, async |server| {
+            attempts += 1;
+            let mut headers = vec![accept()];
+            headers.extend(condition.map(|known| ("if-none-match", format!("\"{known}\""))));
+            let ask = server.ask(Method::Get, &path(which), headers);
+            let answer = server.exchange(&ask).await?;
+            if let (304, Some(known)) = (answer.response.status, condition) {
+                server.note_limit(&answer.response.headers);
+                if announced_digest(&answer)?.is_none_or(|announced| announced == *known) {
+                    return Ok(None);
+                }
+                condition = None;
+                let from = &answer.target.origin.authority;
+                let why = format!("`{from}` says that nothing has changed, and announces another digest");
+                return Err(Fault::passing(ErrorCode::Invalid, why));
             }
-            self.fetched(answer, wanted.as_ref()).await
+            if answer.response.status != 200 {
+                return Err(server.refusal(answer, Subject::Manifest(which)).await);
+            }
+            server.note_limit(&answer.response.headers);
+            let mut fetched = server.fetched(answer, wanted.as_ref()).await?;
+            fetched.sent.attempts = attempts;
+            Ok(Some(fetched))
         })
         .await
     }
+}
 
-    fn ask_manifest(&self, method: Method, which: &str) -> Result<Ask, Failure> {
-        if which.parse::<Digest>().is_err() && !reference::is_tag(which) {
-            return Err(Failure::new(ErrorCode::Invalid, format!("`{which}` is neither a tag nor a digest")));
-        }
-        Ok(self.ask(method, &format!("manifests/{which}"), vec![("accept", media_type::ACCEPT.join(", "))]))
+/// Returns the digest that `which` is, or none if it is a tag.
+fn meant(which: &str) -> Result<Option<Digest>, Failure> {
+    match which.parse() {
+        Ok(digest) => Ok(Some(digest)),
+        Err(_) if reference::is_tag(which) => Ok(None),
+        Err(_) => Err(Failure::new(ErrorCode::Invalid, format!("`{which}` is neither a tag nor a digest"))),
     }
+}
 
+fn path(which: &str) -> String {
+    format!("manifests/{which}")
+}
+
+fn accept() -> (&'static str, String) {
+    ("accept", media_type::ACCEPT.join(", "))
+}
+
+impl<H: Host> Server<'_, H> {
     async fn fetched(&self, answer: Answer<H::Stream>, wanted: Option<&Digest>) -> Result<Fetched, Fault> {
         let content_type = answer.header("content-type").map(str::to_owned);
         let encoded = answer.is_encoded();
@@ -100,7 +143,7 @@ impl<H: Host> Repository<'_, H> {
         let digest = match expected {
             Some(expected) => {
                 let found = Digest::of(expected.algorithm(), &bytes);
-                if found != *expected {
+                if found != *expected && !(wanted.is_some() && has(Bug::WantedDigestIgnored)) {
                     let asked = if wanted.is_some() { "was asked for" } else { "is what the registry announced" };
                     let why = format!("the manifest from `{from}` hashes to `{found}`, and `{expected}` {asked}");
                     return Err(Fault::last(ErrorCode::DigestMismatch(found), why));
@@ -108,7 +151,7 @@ impl<H: Host> Repository<'_, H> {
                 found
             }
             // Compressed on the way, the bytes would get a digest that nobody else knows.
-            None if encoded => {
+            None if encoded && !has(Bug::EncodingIgnored) => {
                 let why = format!("`{from}` compressed the manifest, although that was not asked for");
                 return Err(Fault::last(ErrorCode::Invalid, why));
             }
@@ -121,14 +164,16 @@ impl<H: Host> Repository<'_, H> {
         let document = Document::parse(&bytes, content_type.as_deref())
             .map_err(|error| Fault::last(ErrorCode::Invalid, error.to_string()))?;
         let descriptor = Descriptor::new(document.media_type(), digest, bytes.len() as u64);
-        Ok(Fetched { descriptor, bytes, document, content_type })
+        let sent = Sent { endpoint: Some(self.url()), attempts: 1, resumed_from: 0, fetched_bytes: bytes.len() as u64 };
+        Ok(Fetched { descriptor, bytes, document, content_type, sent })
     }
 }
 
 /// Returns the digest that the registry announced. Many registries do not; one
 /// that announces something else than a digest is not believed at all.
 fn announced_digest<S>(answer: &Answer<S>) -> Result<Option<Digest>, Fault> {
-    let Some(announced) = answer.header("docker-content-digest").filter(|announced| !announced.is_empty()) else {
+    let header = answer.header("docker-content-digest").filter(|_| !has(Bug::AnnouncedDigestIgnored));
+    let Some(announced) = header.filter(|announced| !announced.is_empty()) else {
         return Ok(None);
     };
     announced.parse().map(Some).map_err(|error| {
@@ -147,7 +192,7 @@ fn described<S>(answer: &Answer<S>, wanted: Option<&Digest>) -> Option<Descripto
         (Some(wanted), _) => wanted.clone(),
         (None, announced) => announced?,
     };
-    let size = number(answer.header("content-length")?).filter(|size| (1..=MANIFEST_BYTES_MAX).contains(size))?;
+    let size = answer.length().ok()?.filter(|size| (1..=MANIFEST_BYTES_MAX).contains(size))?;
     let media_type = media_type::essence(answer.header("content-type")?);
     matches!(media_type::kind(media_type), Kind::Index | Kind::Manifest)
         .then(|| Descriptor::new(media_type, digest, size))
@@ -184,6 +229,12 @@ mod tests {
             bytes: MANIFEST.as_bytes().to_vec(),
             document: Document::parse(MANIFEST.as_bytes(), None).expect("the test's manifest is one"),
             content_type: Some(media_type::OCI_MANIFEST.to_owned()),
+            sent: Sent {
+                endpoint: Some("https://registry.example".to_owned()),
+                attempts: 1,
+                resumed_from: 0,
+                fetched_bytes: MANIFEST.len() as u64,
+            },
         };
         assert_eq!(fetch(good(), "v1"), Ok(expected.clone()));
         assert_eq!(fetch(good().header("docker-content-digest", digest().as_str()), "v1"), Ok(expected.clone()));

@@ -10,10 +10,11 @@
 //! is shown only; the status decides.
 
 use super::{
-    Repository,
-    failure::{Failure, Fault, shown},
+    failure::{Blame, Failure, Fault, SHOWN_BYTES_MAX, shown_within},
+    limit,
     request::Answer,
     retry::{self, Again},
+    server::Server,
 };
 use crate::{
     host::{Grant, Host},
@@ -22,6 +23,8 @@ use crate::{
 
 /// A larger error document is not read.
 const ERROR_BYTES_MAX: u64 = 64 * 1024;
+/// No more of a header is shown.
+const LIMIT_BYTES_MAX: usize = 128;
 /// Further entries of an error document are not shown.
 const ERRORS_MAX: usize = 4;
 
@@ -41,12 +44,13 @@ struct Complaint {
     message: String,
 }
 
-impl<H: Host> Repository<'_, H> {
+impl<H: Host> Server<'_, H> {
     /// Reads a response that is no success, and says what it means.
     pub(super) async fn refusal(&self, answer: Answer<H::Stream>, subject: Subject<'_>) -> Fault {
         let status = answer.response.status;
         let at_home = answer.target.origin == self.endpoint.origin;
-        let again = match answer.header("retry-after").and_then(|after| retry::retry_after_ms(after, self.host.now())) {
+        let again = match answer.header("retry-after").and_then(|after| retry::retry_after_ms(after, self.host().now()))
+        {
             // The address that the registry redirected to may have expired; the registry signs a new one.
             _ if status == 403 && !at_home => Again::Once,
             _ if !retry::is_transient(status) => Again::Never,
@@ -58,6 +62,7 @@ impl<H: Host> Repository<'_, H> {
             None => Again::Soon,
         };
         let limits = limits(&answer);
+        let reset = limit::reset_s(&answer.response.headers, self.host().now()).map(limit::span);
         let said = format!("`{}` answered {} to `{}`", answer.target.origin.authority, named(status), answer.line());
         let body = self.document(answer, ERROR_BYTES_MAX).await.unwrap_or_default();
         let complaints = complaints(&body);
@@ -76,8 +81,10 @@ impl<H: Host> Repository<'_, H> {
             429 => {
                 why.push(format!("`{}` limits how often it may be asked", self.endpoint.registry));
                 why.extend(limits);
-                let fix = self.is_anonymous().then(|| format!("a login may raise the limit: {}", self.login()));
-                (ErrorCode::Unavailable, fix)
+                let later = reset.map(|reset| format!("try again in {reset}"));
+                let more = self.is_anonymous().then(|| format!("a login may raise the limit: {}", self.login()));
+                let fix: Vec<String> = later.into_iter().chain(more).collect();
+                (ErrorCode::Unavailable, (!fix.is_empty()).then(|| fix.join("; ")))
             }
             401 | 403 | 451 => (ErrorCode::Denied, None),
             _ if status >= 500 || retry::is_transient(status) => (ErrorCode::Unavailable, None),
@@ -87,13 +94,15 @@ impl<H: Host> Repository<'_, H> {
             why.push(said);
         }
         why.extend(complaints.into_iter().map(Complaint::told));
-        Fault { failure: Failure { code, why, fix }, again }
+        // A server that is asked too much, or that fails, does not do its work for anything else either.
+        let blame = if retry::is_transient(status) { Blame::Server } else { Blame::Nobody };
+        Fault { failure: Failure { code, why, fix }, again, blame }
     }
 
     /// Says why the registry may have refused, and what a person can do.
     pub(super) fn denial(&self) -> (String, Option<String>) {
-        let name = format!("{}/{}", self.endpoint.registry, self.path);
-        if self.is_anonymous() {
+        let name = format!("{}/{}", self.endpoint.registry, self.endpoint.path);
+        if self.is_anonymous() && !self.is_anonymous.get() {
             (format!("`{name}` does not exist, or it takes a login to read it"), Some(self.login()))
         } else {
             (format!("the login was rejected, or it may not read `{name}`, or that does not exist"), Some(self.login()))
@@ -103,10 +112,7 @@ impl<H: Host> Repository<'_, H> {
     /// Says how to log in.
     pub(super) fn login(&self) -> String {
         let registry = &self.endpoint.registry;
-        format!(
-            "log in with `docker login {registry}` or `podman login {registry}`; \
-             wharf reads docker's `config.json` and podman's `auth.json`"
-        )
+        format!("log in with `wharf login {registry}`; logins that docker and podman have stored are used as well")
     }
 
     fn is_anonymous(&self) -> bool {
@@ -114,7 +120,7 @@ impl<H: Host> Repository<'_, H> {
     }
 
     fn absence(&self, subject: Subject<'_>, complaints: &[Complaint]) -> String {
-        let name = format!("{}/{}", self.endpoint.registry, self.path);
+        let name = format!("{}/{}", self.endpoint.registry, self.endpoint.path);
         match subject {
             _ if complaints.iter().any(|complaint| complaint.code == "NAME_UNKNOWN") => {
                 format!("there is no repository `{name}`")
@@ -142,6 +148,8 @@ impl Complaint {
 /// for a page of HTML, which says nothing to a person.
 fn complaints(body: &[u8]) -> Vec<Complaint> {
     let text = String::from_utf8_lossy(body);
+    // All of them together are bounded.
+    let shown = |text: &str| shown_within(text, SHOWN_BYTES_MAX / ERRORS_MAX / 2);
     let field = |entry: &serde_json::Value, name: &str| entry[name].as_str().map(shown).unwrap_or_default();
     let read = |entry: &serde_json::Value| Complaint { code: field(entry, "code"), message: field(entry, "message") };
     let found = match serde_json::from_str::<serde_json::Value>(&text) {
@@ -160,7 +168,7 @@ fn complaints(body: &[u8]) -> Vec<Complaint> {
 fn limits<S>(answer: &Answer<S>) -> Vec<String> {
     ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "docker-ratelimit-source", "retry-after"]
         .iter()
-        .filter_map(|&name| Some(format!("`{name}` is `{}`", shown(answer.header(name)?))))
+        .filter_map(|&name| Some(format!("`{name}` is `{}`", shown_within(answer.header(name)?, LIMIT_BYTES_MAX))))
         .collect()
 }
 
@@ -276,8 +284,7 @@ mod tests {
         assert_eq!(
             failure.fix.as_deref(),
             Some(
-                "log in with `docker login registry.example` or `podman login registry.example`; \
-                 wharf reads docker's `config.json` and podman's `auth.json`"
+                "log in with `wharf login registry.example`; logins that docker and podman have stored are used as well"
             )
         );
     }

@@ -7,12 +7,13 @@
 //! the count anew, so that a large blob survives a bad line, and a line on
 //! which nothing arrives is given up.
 
-use super::{Failure, Repository, failure::Fault, range::number};
-use crate::host::Host;
+use super::{Failure, failure::Fault, range::number};
+use crate::{
+    host::Host,
+    planted::{Bug, has},
+};
 use jiff::{civil::DateTime, fmt::rfc2822, fmt::strtime, tz::TimeZone};
 
-/// How often a request is sent without progress.
-pub(super) const ATTEMPTS_MAX: u32 = 5;
 /// The wait after the first failure is at most this long.
 const WAIT_FIRST_MS: u64 = 1_000;
 /// No wait of our own choice is longer.
@@ -59,12 +60,16 @@ pub fn is_transient(status: u16) -> bool {
 /// makes no sense or names no time to come.
 pub fn retry_after_ms(header: &str, now: i64) -> Option<u64> {
     let header = header.trim();
+    if has(Bug::RetryAfterIgnored) {
+        return None;
+    }
     let seconds = if header.bytes().all(|byte| byte.is_ascii_digit()) && !header.is_empty() {
         number(header).unwrap_or(u64::MAX)
     } else {
         u64::try_from(http_date(header)?.checked_sub(now)?).ok()?
     };
-    (seconds > 0).then_some(seconds.saturating_mul(1_000).min(RETRY_AFTER_MS_MAX))
+    let ms_max = if has(Bug::RetryAfterUnbounded) { u64::MAX } else { RETRY_AFTER_MS_MAX };
+    (seconds > 0).then_some(seconds.saturating_mul(1_000).min(ms_max))
 }
 
 /// Reads a date in one of the three forms of RFC 9110 section 5.6.7, in seconds
@@ -117,14 +122,17 @@ impl Retry {
     /// Waits until the request may be sent again, or fails with what `fault`
     /// says when it may not. A wait that a person would notice is told to `voice`.
     pub(super) async fn wait(&mut self, host: &impl Host, voice: &dyn Fn(String), fault: Fault) -> Result<(), Failure> {
-        let Fault { mut failure, again } = fault;
+        let Fault { mut failure, again, .. } = fault;
         self.failures += 1;
         self.breaks += 1;
         let own_ms = back_off_ms(self.failures, host.random());
         let wait_ms = match &again {
-            Again::Never => return Err(failure),
-            Again::Once | Again::Soon => own_ms,
+            Again::Never if !has(Bug::FinalIsTransient) => return Err(failure),
+            _ if has(Bug::TransientIsFinal) => return Err(failure),
+            _ if has(Bug::NoBackOff) => 0,
+            Again::Never | Again::Once | Again::Soon => own_ms,
             Again::Slower => own_ms.max(WAIT_FIRST_MS),
+            Again::After { ms, .. } if has(Bug::RetryAfterUnbounded) => *ms,
             Again::After { ms, .. } => (*ms).min(RETRY_AFTER_MS_MAX),
         };
         let had_its_chance = again == Again::Once && std::mem::replace(&mut self.is_last_chance, true);
@@ -152,29 +160,16 @@ impl Retry {
     }
 }
 
-impl<H: Host> Repository<'_, H> {
-    /// Acts until it succeeds or patience ends, which it does after
-    /// `attempts_max` attempts at the latest.
-    pub(super) async fn persist<T>(
-        &self,
-        attempts_max: u32,
-        mut act: impl AsyncFnMut() -> Result<T, Fault>,
-    ) -> Result<T, Failure> {
-        let mut retry = Retry::new(self.host, attempts_max);
-        loop {
-            match act().await {
-                Ok(done) => return Ok(done),
-                Err(fault) => retry.wait(self.host, &self.voice, fault).await?,
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{nouns::problem::ErrorCode, registry::script::Script};
+    use crate::{
+        nouns::problem::ErrorCode,
+        registry::{failure::Blame, rounds::Need, script::Script},
+    };
     use std::cell::RefCell;
+
+    const ATTEMPTS_MAX: u32 = 5;
 
     #[test]
     fn only_statuses_that_pass_are_transient() {
@@ -227,7 +222,8 @@ mod tests {
     }
 
     fn fault(again: Again) -> Fault {
-        Fault { failure: Failure { code: ErrorCode::Unavailable, why: vec!["it broke".to_owned()], fix: None }, again }
+        let failure = Failure { code: ErrorCode::Unavailable, why: vec!["it broke".to_owned()], fix: None };
+        Fault { failure, again, blame: Blame::Server }
     }
 
     fn after(ms: u64) -> Again {
@@ -245,7 +241,7 @@ mod tests {
         let mut faults = faults.into_iter();
         let mut sent = 0;
         let repository = host.repository("docker.io/a/b").with_voice(|text| told.borrow_mut().push(text));
-        let failure = host.run(repository.persist(attempts_max, async || {
+        let failure = host.run(repository.persist(Need::Pull, attempts_max, async |_| {
             sent += 1;
             Err::<(), _>(fault(faults.next().expect("patience ends before the test does")))
         }));

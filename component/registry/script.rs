@@ -5,10 +5,11 @@ mod clock;
 mod store;
 mod stream;
 
-use super::{Access, Phase, Repository, Watch};
+use super::{Phase, Repository, Watch};
 use crate::{
-    host::{Challenge, Grant, Host, HttpError, Origin, Request, Response, Result},
+    host::{Challenge, Grant, Host, HttpError, Origin, Request, Response, Result, Visit},
     nouns::{
+        access::Access,
         descriptor::Descriptor,
         digest::{Algorithm, Digest},
         problem::ErrorCode,
@@ -100,7 +101,9 @@ pub(crate) struct Script {
     replies: RefCell<VecDeque<Reply>>,
     requests: RefCell<Vec<Request>>,
     challenges: RefCell<Vec<(Origin, Challenge)>>,
+    visits: RefCell<Vec<Visit>>,
     login_error: RefCell<Option<ErrorCode>>,
+    is_logged_in: Cell<bool>,
     slept: RefCell<Vec<u64>>,
     late: RefCell<Option<(usize, String, Vec<u8>)>>,
     dice: Cell<u64>,
@@ -114,7 +117,9 @@ impl Script {
             replies: RefCell::new(replies.into_iter().collect()),
             requests: RefCell::default(),
             challenges: RefCell::default(),
+            visits: RefCell::default(),
             login_error: RefCell::default(),
+            is_logged_in: Cell::default(),
             slept: RefCell::default(),
             late: RefCell::default(),
             dice: Cell::new(0x9e37_79b9_7f4a_7c15),
@@ -145,13 +150,32 @@ impl Script {
     }
 
     pub(crate) fn repository(&self, name: &str) -> Repository<'_, Self> {
+        self.by(name, &Access::default())
+    }
+
+    /// The same, spoken to in another way.
+    pub(crate) fn by(&self, name: &str, access: &Access) -> Repository<'_, Self> {
         let reference = Reference::parse(name).expect("the test names a repository");
-        Repository::open(self, &reference, &Access::default())
+        Repository::open(self, &reference, access).expect("nothing blocks it")
     }
 
     /// Makes every call of `authorize` fail.
     pub(crate) fn deny_logins(&self, code: ErrorCode) {
         self.login_error.replace(Some(code));
+    }
+
+    /// Has a login, which anonymous visits do without.
+    pub(crate) fn log_in(&self) {
+        self.is_logged_in.set(true);
+    }
+
+    pub(crate) fn visits(&self) -> Vec<Visit> {
+        self.visits.borrow().clone()
+    }
+
+    /// Leaves no space in the store.
+    pub(crate) fn fill_disk(&self) {
+        self.store.is_full.set(true);
     }
 
     /// Puts a verified blob into the store.
@@ -290,12 +314,20 @@ impl Host for Script {
         Err(ErrorCode::Unsupported)
     }
 
-    async fn authorize(&self, registry: &Origin, challenge: &Challenge) -> Result<ScriptGrant> {
+    async fn authorize(
+        &self,
+        registry: &Origin,
+        _repository: Option<&str>,
+        challenge: &Challenge,
+        visit: Visit,
+    ) -> Result<ScriptGrant> {
         self.step().await;
         self.challenges.borrow_mut().push((registry.clone(), challenge.clone()));
+        self.visits.borrow_mut().push(visit);
+        let is_logged_in = self.is_logged_in.get() && visit == Visit::WithLogin;
         match self.login_error.borrow().clone() {
-            Some(code) => Err(code),
-            None => Ok(ScriptGrant(format!("grant-{}", self.challenges.borrow().len()))),
+            Some(code) if visit == Visit::WithLogin || !self.is_logged_in.get() => Err(code),
+            _ => Ok(ScriptGrant { id: format!("grant-{}", self.challenges.borrow().len()), anonymous: !is_logged_in }),
         }
     }
 
@@ -346,17 +378,20 @@ impl Host for Script {
     }
 }
 
-/// A grant without a login.
+/// A grant, with a login or without.
 #[derive(Debug)]
-pub(crate) struct ScriptGrant(String);
+pub(crate) struct ScriptGrant {
+    id: String,
+    anonymous: bool,
+}
 
 impl Grant for ScriptGrant {
     fn id(&self) -> String {
-        self.0.clone()
+        self.id.clone()
     }
 
     fn anonymous(&self) -> bool {
-        true
+        self.anonymous
     }
 }
 

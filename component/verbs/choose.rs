@@ -124,6 +124,18 @@ impl Wishes {
         Ok(Self { mode, wishes, machine: machine.clone() })
     }
 
+    /// Returns the platforms that are taken, the best of each wish first, none
+    /// twice. None are listed if all is wanted.
+    pub(super) fn accepted(&self) -> Vec<String> {
+        let mut accepted = Vec::new();
+        for platform in self.wishes.iter().flat_map(|wish| wish.matcher.accepted()).map(Platform::format_all) {
+            if !accepted.contains(&platform) {
+                accepted.push(platform);
+            }
+        }
+        accepted
+    }
+
     /// Returns what an image runs on by its config. The configs of very old
     /// images do not name the system; it is the machine's then.
     pub(super) fn platform(&self, config: &Config) -> Platform {

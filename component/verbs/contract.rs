@@ -1,8 +1,13 @@
 //! The nouns of `wit/images.wit` in Rust, one for one; the doc comments there
 //! are the specification. Nothing here acts.
 
-use crate::nouns::{descriptor::Descriptor, digest::Digest};
+use crate::nouns::{
+    access::{AskedFor, Capabilities, Origin},
+    descriptor::Descriptor,
+    digest::Digest,
+};
 
+pub use crate::nouns::access::Access;
 pub use crate::registry::Phase;
 
 /// See `images.caller`.
@@ -34,8 +39,8 @@ pub struct PullOptions {
     pub all_tags: bool,
     /// How many blobs are on their way at once, at least 1.
     pub concurrent_downloads: u32,
-    /// As in `registry.lan:5000`.
-    pub plain_http: Vec<String>,
+    /// How registries are spoken to.
+    pub access: Access,
 }
 
 /// See `images.progress`.
@@ -60,6 +65,40 @@ pub enum Event {
     Progress(Progress),
     /// A sentence for a person.
     Warning(String),
+    /// A sentence for a person about nothing that is wrong.
+    Note(String),
+    /// A blob is here.
+    Transferred(Transfer),
+}
+
+/// See `images.transfer`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Type, digest and size; nothing else is set.
+    pub blob: Descriptor,
+    /// Who sent the last byte, as in `https://mirror.lan`.
+    pub endpoint: Option<String>,
+    /// How many requests for it were sent.
+    pub attempts: u32,
+    /// Bytes that an earlier call had left.
+    pub resumed_from: u64,
+    /// Bytes that came over the network now.
+    pub fetched_bytes: u64,
+    /// From the first request to the verified blob, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// See `images.allowance`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// As in `docker.io`.
+    pub registry: String,
+    /// How many pulls there are in all.
+    pub limit: u64,
+    /// How many are left.
+    pub remaining: u64,
+    /// The time for which the limit is, in seconds.
+    pub window_s: Option<u64>,
 }
 
 /// See `images.planned-blob`.
@@ -133,6 +172,46 @@ pub struct Pulled {
     pub fetched_bytes: u64,
     /// Whether nothing had to change.
     pub up_to_date: bool,
+    /// The blobs that it needed, in the order in which they were there.
+    pub transfers: Vec<Transfer>,
+    /// What the registry said last about its limit.
+    pub allowance: Option<Allowance>,
+}
+
+/// See `images.explanation`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Fully qualified.
+    pub name: String,
+    /// Which alias was used.
+    pub alias: Option<usize>,
+    /// Which rule decided.
+    pub rule: Option<usize>,
+    /// Whether that rule forbids it.
+    pub blocked: bool,
+    /// In order of trial.
+    pub endpoints: Vec<Candidate>,
+    /// The platforms that are accepted of an index, the best first.
+    pub platforms: Vec<String>,
+}
+
+/// See `images.candidate`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Where it answers.
+    pub origin: Origin,
+    /// What the requests begin with, as in `/v2/library/alpine`.
+    pub path: String,
+    /// The repository there, as in `library/alpine`.
+    pub repository: String,
+    /// What it is used for.
+    pub capabilities: Capabilities,
+    /// Which references it is asked for.
+    pub asked_for: AskedFor,
+    /// Whether it is not the registry itself.
+    pub mirror: bool,
+    /// Why it is not asked for this reference, if it is not.
+    pub skipped: Option<String>,
 }
 
 /// See `images.step`.

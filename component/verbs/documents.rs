@@ -7,8 +7,10 @@
 //! as absent for a pull, which brings it again; see [`is_damage`] and [`clear`].
 
 use super::{
+    contract::Transfer,
     failing::{because, fail, invalid},
     listen::Board,
+    transfers,
 };
 use crate::{
     host::{Blob, Host},
@@ -24,7 +26,7 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
@@ -52,19 +54,19 @@ pub(super) struct Documents<'r, 'h, H: Host> {
     repository: &'r Repository<'h, H>,
     board: &'r Board,
     weight: Cell<u64>,
-    fetched: Cell<u64>,
+    transfers: RefCell<BTreeMap<Digest, Transfer>>,
     damaged: RefCell<BTreeSet<Digest>>,
 }
 
 impl<'r, 'h, H: Host> Documents<'r, 'h, H> {
     pub(super) fn new(host: &'h H, repository: &'r Repository<'h, H>, board: &'r Board) -> Self {
-        let (weight, fetched, damaged) = (Cell::new(0), Cell::new(0), RefCell::default());
-        Self { host, repository, board, weight, fetched, damaged }
+        let (weight, transfers, damaged) = (Cell::new(0), RefCell::default(), RefCell::default());
+        Self { host, repository, board, weight, transfers, damaged }
     }
 
-    /// How many bytes came over the network.
-    pub(super) fn fetched(&self) -> u64 {
-        self.fetched.get()
+    /// How the documents came that came over the network.
+    pub(super) fn transfers(&self) -> BTreeMap<Digest, Transfer> {
+        self.transfers.borrow().clone()
     }
 
     /// Whether what the content store has under this digest is damaged.
@@ -78,12 +80,19 @@ impl<'r, 'h, H: Host> Documents<'r, 'h, H> {
         self.hold(descriptor, document, bytes).await
     }
 
+    /// The same, unless it is what is `known`: then there is none.
+    pub(super) async fn ask_unless(&self, which: &str, known: &Digest) -> Result<Option<Rc<Held<H::Blob>>>, Failure> {
+        let Some(fetched) = self.fetch_unless(which, Some(known)).await? else { return Ok(None) };
+        let Fetched { descriptor, document, bytes, .. } = fetched;
+        self.hold(descriptor, document, bytes).await.map(Some)
+    }
+
     /// Returns what an entry of an index points to.
     pub(super) async fn get(&self, what: &Descriptor) -> Result<Rc<Held<H::Blob>>, Failure> {
         if let Some(held) = self.local(what, INDEX).await? {
             return Ok(held);
         }
-        let Fetched { descriptor, document, bytes, content_type } = self.fetch(what.digest.as_str()).await?;
+        let Fetched { descriptor, document, bytes, content_type, .. } = self.fetch(what.digest.as_str()).await?;
         if descriptor.size != what.size {
             let (found, promised) = (descriptor.size, what.size);
             let why = format!("`{}` has {found} bytes, and {promised} were promised", what.digest);
@@ -113,10 +122,18 @@ impl<'r, 'h, H: Host> Documents<'r, 'h, H> {
     }
 
     async fn fetch(&self, which: &str) -> Result<Fetched, Failure> {
-        let fetched = self.repository.manifest(which).await?;
-        self.fetched.set(self.fetched.get() + fetched.bytes.len() as u64);
+        let fetched = self.fetch_unless(which, None).await?;
+        Ok(fetched.expect("nothing was known, so that nothing could be the same"))
+    }
+
+    async fn fetch_unless(&self, which: &str, known: Option<&Digest>) -> Result<Option<Fetched>, Failure> {
+        let begun_ms = self.host.uptime_ms();
+        let Some(fetched) = self.repository.manifest_unless(which, known).await? else { return Ok(None) };
+        let duration_ms = self.host.uptime_ms() - begun_ms;
+        let transfer = transfers::transfer(&fetched.descriptor, fetched.sent.clone(), duration_ms);
+        self.transfers.borrow_mut().insert(fetched.descriptor.digest.clone(), transfer);
         self.weigh(fetched.bytes.len())?;
-        Ok(fetched)
+        Ok(Some(fetched))
     }
 
     /// Keeps what was fetched, with a handle if the content store has the same.

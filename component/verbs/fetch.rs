@@ -1,13 +1,15 @@
-//! Carries a plan out: brings what is not here into the content store. It
-//! records nothing; until that is done the blobs are held by the plan, so that
-//! no collection can take them.
+//! Carries a plan out: brings what is not here into the content store, and tells
+//! of each blob how it came. It records nothing; until that is done the blobs
+//! are held by the plan, so that no collection can take them.
 
 use super::{
     choose::Wishes,
+    contract::{Event, Transfer},
     documents,
     failing::because,
     listen::Board,
     plan::{Part, Plan},
+    transfers,
 };
 use crate::{
     host::{Blob, Host, Ingest},
@@ -18,7 +20,8 @@ use futures_util::stream::{self, StreamExt};
 use std::rc::Rc;
 
 /// Brings everything that the plan lacks, with at most `at_once` blobs on
-/// their way. Returns how many bytes came over the network for it.
+/// their way. Returns how each blob of the plan came, in the order in which they
+/// were there.
 ///
 /// Configs begin first and are read as soon as they are here: a wrong one ends
 /// the pull while its layers are still arriving.
@@ -29,30 +32,31 @@ pub(super) async fn fetch<'h, H: Host>(
     wishes: &Wishes,
     at_once: usize,
     board: &Board,
-) -> Result<u64, Failure> {
+) -> Result<Vec<Transfer>, Failure> {
     for part in &plan.parts {
         match part.blob {
             Some(_) => board.about(&part.descriptor).announce(Phase::Present, part.descriptor.size),
             None => board.about(&part.descriptor).announce(Phase::Waiting, 0),
         }
     }
-    let mut arrived = 0;
+    let mut transfers = Vec::new();
     let parts = std::mem::take(&mut plan.parts);
     let (configs, rest): (Vec<_>, Vec<_>) =
         parts.into_iter().partition(|part| is_config(plan, &part.descriptor.digest));
     let mut on_their_way = stream::iter(configs.into_iter().chain(rest))
         .map(async |part| match part.blob {
-            Some(_) => Ok((part, 0)),
+            Some(_) => Ok((part.transfer(), part)),
             None => bring(host, repository, part, board).await,
         })
         .buffer_unordered(at_once);
     while let Some(outcome) = on_their_way.next().await {
-        let (part, bytes) = outcome?;
-        arrived += bytes;
+        let (transfer, part) = outcome?;
+        board.tell(Event::Transferred(transfer.clone()));
+        transfers.push(transfer);
         settle(plan, &part, wishes, board).await?;
         plan.parts.push(part);
     }
-    Ok(arrived)
+    Ok(transfers)
 }
 
 fn is_config<H: Host>(plan: &Plan<H>, digest: &Digest) -> bool {
@@ -76,32 +80,36 @@ async fn settle<H: Host>(
     Ok(())
 }
 
-/// Brings one part. Returns it with its blob, and how many bytes came over the
-/// network.
+/// Brings one part. Returns it with its blob, and how it came.
 async fn bring<'h, H: Host>(
     host: &'h H,
     repository: &Repository<'h, H>,
     mut part: Part<H::Blob>,
     board: &Board,
-) -> Result<(Part<H::Blob>, u64), Failure> {
+) -> Result<(Transfer, Part<H::Blob>), Failure> {
     let watch = board.about(&part.descriptor);
     if part.is_damaged
         && let Some(blob) = documents::clear(host, &part.descriptor).await?
     {
         watch.progress(Phase::Present, part.descriptor.size);
         part.blob = Some(Rc::new(blob));
-        return Ok((part, 0));
+        return Ok((part.transfer(), part));
     }
-    let (blob, bytes) = match &part.held {
+    let (blob, transfer) = match &part.held {
         Some(held) => {
             let blob = write(host, &part.descriptor.digest, &held.bytes).await?;
             watch.progress(Phase::Complete, part.descriptor.size);
-            (blob, 0)
+            (blob, part.transfer())
         }
-        None => repository.blob(&part.descriptor, &watch).await.map_err(|failure| explain(&part, failure))?,
+        None => {
+            let begun_ms = host.uptime_ms();
+            let brought = repository.blob(&part.descriptor, &watch).await;
+            let (blob, sent) = brought.map_err(|failure| explain(&part, failure))?;
+            (blob, transfers::transfer(&part.descriptor, sent, host.uptime_ms() - begun_ms))
+        }
     };
     part.blob = Some(Rc::new(blob));
-    Ok((part, bytes))
+    Ok((transfer, part))
 }
 
 /// Writes a document that is in memory.

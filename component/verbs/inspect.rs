@@ -13,6 +13,7 @@
 //! | `Descriptor` | of the target; `platform` is the one that is shown |
 //! | `Platforms` | what is here |
 //! | `Manifests` | on request: what the target offers, in its order: `ID`, `Descriptor`, `Kind` (`image`, `attestation` or `unknown`), and whether all of it is `Available` here |
+//! | `Provenance` | on request: how each blob came here, in the order of arrival; `endpoint` is null for one that was here |
 //! | `Manifest`, `OCIConfig` | both documents, as they are in the registry but for the order of keys |
 //!
 //! An artifact has no `Config` and no `RootFS`, and an `OCIConfig` only if that
@@ -22,15 +23,24 @@ use super::{
     choose,
     contract::Caller,
     documents::{self, INDEX},
-    failing::{invalid, problem, try_this},
+    failing::{because, invalid, problem, try_this},
     history::{self, Opened},
     library::{Entry, Library},
+    store::Records,
 };
 use crate::{
     host::Host,
     nouns::{
-        config::Config, descriptor::Descriptor, digest::Digest, manifest::Document, media_type::Kind,
-        platform::Platform, problem::Problem, record::Present, time,
+        config::Config,
+        descriptor::Descriptor,
+        digest::Digest,
+        manifest::Document,
+        media_type::Kind,
+        platform::Platform,
+        problem::Problem,
+        record::{Arrival, Present},
+        reference::Reference,
+        time,
     },
     registry::Failure,
 };
@@ -69,6 +79,8 @@ struct Inspection<'i> {
     platforms: Vec<&'i str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     manifests: Option<Vec<Offer>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provenance: Option<Vec<Source>>,
     manifest: Value,
     #[serde(rename = "OCIConfig", skip_serializing_if = "Option::is_none")]
     oci_config: Option<Value>,
@@ -98,6 +110,28 @@ struct Offer {
     kind: &'static str,
 }
 
+/// How one blob came here.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Source {
+    digest: Digest,
+    size: u64,
+    endpoint: Option<String>,
+    attempts: u32,
+    resumed_from: u64,
+    fetched_bytes: u64,
+    duration_ms: u64,
+    pulled_at: String,
+}
+
+impl From<Arrival> for Source {
+    fn from(arrival: Arrival) -> Self {
+        let Arrival { digest, size, endpoint, attempts, resumed_from, fetched_bytes, duration_ms, pulled } = arrival;
+        let pulled_at = time::format(pulled);
+        Self { digest, size, endpoint, attempts, resumed_from, fetched_bytes, duration_ms, pulled_at }
+    }
+}
+
 /// Returns one image as JSON. See `images.inspect`.
 pub async fn inspect<H: Host>(
     host: &H,
@@ -105,6 +139,7 @@ pub async fn inspect<H: Host>(
     reference: &str,
     platform: Option<&str>,
     manifests: bool,
+    provenance: bool,
 ) -> Result<String, Problem> {
     let inspection = async {
         let library = Library::load(host, caller).await?;
@@ -117,7 +152,8 @@ pub async fn inspect<H: Host>(
             false => failure,
         };
         let offers = if manifests { Some(offers(host, &entry.record.target).await.map_err(again)?) } else { None };
-        write(&library, entry, present, &opened, offers)
+        let sources = if provenance { Some(sources(host, caller, &entry.name).await?) } else { None };
+        write(&library, entry, present, &opened, (offers, sources))
     };
     inspection.await.map_err(problem(format!("cannot inspect `{}`", reference.escape_debug())))
 }
@@ -127,7 +163,7 @@ fn write<B>(
     entry: &Entry,
     present: &Present,
     opened: &Opened<B>,
-    manifests: Option<Vec<Offer>>,
+    (manifests, provenance): (Option<Vec<Offer>>, Option<Vec<Source>>),
 ) -> Result<String, Failure> {
     let config = opened.config.as_ref();
     let target = &entry.record.target;
@@ -154,10 +190,21 @@ fn write<B>(
         descriptor: Descriptor { platform: shown, ..target.clone() },
         platforms: entry.record.platforms.iter().filter_map(|present| present.platform.as_deref()).collect(),
         manifests,
+        provenance,
         manifest: serde_json::from_slice(&opened.held.bytes).map_err(invalid)?,
         oci_config: oci_config.take(),
     };
     serde_json::to_string(&inspection).map_err(invalid)
+}
+
+/// Reads how the blobs of a name came here. There is no record of what was
+/// pulled before there were such records.
+async fn sources<H: Host>(host: &H, caller: &Caller, name: &Reference) -> Result<Vec<Source>, Failure> {
+    match Records::begin(host, caller).await?.provenance(name).await? {
+        Some(Ok(provenance)) => Ok(provenance.arrivals.into_iter().map(Source::from).collect()),
+        Some(Err(error)) => Err(because("how the blobs came here cannot be read")(invalid(error))),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Lists what the target offers, and looks which of it is here. An index that

@@ -48,6 +48,7 @@ struct News {
     told: VecDeque<Event>,
     progress: BTreeMap<Digest, Progress>,
     warnings: BTreeSet<String>,
+    notes: BTreeSet<String>,
     is_over: bool,
     waker: Option<Waker>,
 }
@@ -81,6 +82,13 @@ impl Board {
                 news.told.push_back(Event::Warning(text));
             }
             news.wake();
+        }
+    }
+
+    /// Tells a sentence about nothing that is wrong, unless it was told before.
+    pub(super) fn note(&self, text: String) {
+        if !self.is_deaf && self.news.borrow_mut().notes.insert(text.clone()) {
+            self.tell(Event::Note(text));
         }
     }
 

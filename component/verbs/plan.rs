@@ -4,11 +4,11 @@
 
 use super::{
     choose::{self, Selected, Wishes},
-    contract::{Event, PlannedBlob, PullPlan},
+    contract::{Event, PlannedBlob, PullPlan, Transfer},
     documents::{self, Documents, Held},
     failing::{because, fail, invalid},
     listen::Board,
-    resolve,
+    resolve, transfers,
 };
 use crate::{
     host::{Host, Ingest},
@@ -82,6 +82,15 @@ pub(super) struct Part<B> {
     pub(super) is_damaged: bool,
     /// Set if the part is a document: its bytes are in memory.
     pub(super) held: Option<Rc<Held<B>>>,
+    /// How it came, if the network sent it while the plan was made.
+    pub(super) sent: Option<Transfer>,
+}
+
+impl<B> Part<B> {
+    /// How it came, of a part that the making of the plan found or brought.
+    pub(super) fn transfer(&self) -> Transfer {
+        self.sent.clone().unwrap_or_else(|| transfers::present(&self.descriptor))
+    }
 }
 
 impl<B> Chosen<B> {
@@ -175,7 +184,7 @@ pub(super) async fn make<'h, H: Host>(
         offered: choice.indexes.iter().flat_map(|held| held.document.parts()).map(|part| part.digest.clone()).collect(),
         choices: Vec::new(),
         parts: Vec::new(),
-        fetched: documents.fetched(),
+        fetched: documents.transfers().values().map(|transfer| transfer.fetched_bytes).sum(),
     };
     let mut parts = Parts { sizes: BTreeMap::new(), in_order: Vec::new() };
     for held in choice.indexes.iter().chain(choice.selected.iter().map(|selected| &selected.held)) {
@@ -240,11 +249,13 @@ async fn look<H: Host>(
     host: &H,
     parts: Vec<Needed<H::Blob>>,
 ) -> Result<Vec<Part<H::Blob>>, Failure> {
+    let sent = &documents.transfers();
     stream::iter(parts)
         .map(async |(descriptor, held)| {
+            let sent = sent.get(&descriptor.digest).cloned();
             if let Some(held) = held {
                 let (blob, is_damaged) = (held.blob.clone(), documents.is_damaged(&descriptor.digest));
-                return Ok(Part { descriptor, blob, is_damaged, held: Some(held) });
+                return Ok(Part { descriptor, blob, is_damaged, held: Some(held), sent });
             }
             let blob = match documents::find(host, &descriptor).await {
                 Ok(found) => found.map(Rc::new),
@@ -252,7 +263,7 @@ async fn look<H: Host>(
                 Err(failure) if documents::is_damage(&failure) => None,
                 Err(other) => return Err(other),
             };
-            Ok(Part { descriptor, blob, is_damaged: false, held })
+            Ok(Part { descriptor, blob, is_damaged: false, held, sent })
         })
         .buffered(LOOKS_AT_ONCE)
         .try_collect()

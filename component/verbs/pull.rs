@@ -11,14 +11,15 @@
 
 use super::{
     choose::{self, Wishes},
-    contract::{Caller, PullOptions, PullPlan, Pulled},
+    contract::{Allowance, Caller, Event, PullOptions, PullPlan, Pulled},
     failing::{because, fail, invalid, problem, try_this},
     fetch,
     library::picture,
     listen::{Board, Listener, accompany},
-    plan::{self, Plan},
+    plan::{self, Part, Plan},
     remember, resolve,
     store::Records,
+    transfers,
 };
 use crate::{
     host::Host,
@@ -27,7 +28,7 @@ use crate::{
         problem::{ErrorCode, Problem},
         reference::Reference,
     },
-    registry::{Access, Failure, Repository},
+    registry::{Failure, Limit, Repository},
 };
 
 /// More blobs than this are never on their way at once, whatever is asked for.
@@ -53,9 +54,16 @@ pub async fn pull<H: Host>(
     listener: &impl Listener,
 ) -> Result<Vec<Pulled>, Problem> {
     let board = Board::default();
+    let (reference, alias) = resolve::expand(reference, &options.access.aliases);
+    let reference = &*reference;
+    if let Some((short, long)) = alias.map(|at| &options.access.aliases[at]) {
+        board.note(format!("`{short}` stands for `{long}` by an alias of this machine"));
+    }
     let work = async {
         let call = Call::new(host, caller, reference, options, &board)?;
-        if options.all_tags { call.pull_tags().await } else { Ok(vec![call.pull(call.name.clone()).await?]) }
+        let pulled = if options.all_tags { call.pull_tags().await? } else { vec![call.pull(call.name.clone()).await?] };
+        call.allowance().iter().for_each(|allowance| board.note(transfers::sentence(allowance)));
+        Ok(pulled)
     };
     let stopped = || {
         let failure = fail(ErrorCode::Cancelled, "the caller stopped the pull; what has arrived is kept");
@@ -73,6 +81,8 @@ pub async fn plan_pull<H: Host>(
     options: &PullOptions,
 ) -> Result<Vec<PullPlan>, Problem> {
     let board = Board::deaf();
+    let (reference, _) = resolve::expand(reference, &options.access.aliases);
+    let reference = &*reference;
     let plan = async {
         let call = Call::new(host, caller, reference, options, &board)?;
         let names = if options.all_tags { call.tags().await? } else { vec![call.name.clone()] };
@@ -128,14 +138,13 @@ impl<'h, H: Host> Call<'h, H> {
             return Err(invalid("at least 1 blob has to be on its way at once"));
         }
         let name = if options.all_tags { resolve::repository(reference)? } else { resolve::name(reference, board)? };
-        let access = Access { plain_http: options.plain_http.clone() };
         Ok(Self {
             host,
             caller,
             wishes: Wishes::parse(&options.wanted, &machine)?,
             machine,
             at_once: options.concurrent_downloads.min(CONCURRENT_DOWNLOADS_MAX) as usize,
-            repository: Repository::open(host, &name, &access).with_voice(|text| board.warn(text)),
+            repository: Repository::open(host, &name, &options.access)?.with_voice(|text| board.warn(text)),
             name,
             board,
         })
@@ -148,14 +157,29 @@ impl<'h, H: Host> Call<'h, H> {
             && let Some(record) = &plan.record
             && let Some(image) = picture(&plan.name, &record.into(), &self.machine)
         {
-            return Ok(Pulled { image, fetched_bytes: plan.fetched, up_to_date: true });
+            let transfers: Vec<_> = plan.parts.iter().map(Part::transfer).collect();
+            transfers.iter().for_each(|transfer| self.board.tell(Event::Transferred(transfer.clone())));
+            return Ok(Pulled {
+                image,
+                fetched_bytes: plan.fetched,
+                up_to_date: true,
+                transfers,
+                allowance: self.allowance(),
+            });
         }
         let (host, wishes, board) = (self.host, &self.wishes, self.board);
-        let arrived = fetch::fetch(host, &self.repository, &mut plan, wishes, self.at_once, board).await?;
-        let record = remember::remember(host, &self.repository, self.caller, &plan, board).await?;
+        let transfers = fetch::fetch(host, &self.repository, &mut plan, wishes, self.at_once, board).await?;
+        let record = remember::remember(host, &self.repository, self.caller, &plan, &transfers, board).await?;
         let image =
             picture(&plan.name, &(&record).into(), &self.machine).expect("`choose` chose at least one manifest");
-        Ok(Pulled { image, fetched_bytes: plan.fetched + arrived, up_to_date: false })
+        let fetched_bytes = transfers.iter().map(|transfer| transfer.fetched_bytes).sum();
+        Ok(Pulled { image, fetched_bytes, up_to_date: false, transfers, allowance: self.allowance() })
+    }
+
+    /// Returns what the registry said last about its limit.
+    fn allowance(&self) -> Option<Allowance> {
+        let Limit { registry, limit, remaining, window_s } = self.repository.limit()?;
+        Some(Allowance { registry, limit, remaining, window_s })
     }
 
     async fn plan(&self, name: Reference) -> Result<Plan<H>, Failure> {

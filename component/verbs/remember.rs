@@ -2,13 +2,14 @@
 //! here now. Nothing half-done is visible before, and nothing is lost after.
 
 use super::{
-    contract::Caller,
+    contract::{Caller, Transfer},
     documents::{self, RECORD},
     failing::{fail, try_this},
     listen::Board,
     plan::{BLOBS_MAX, Plan, weight},
     resolve,
     store::Records,
+    transfers,
 };
 use crate::{
     host::{Blob, Host},
@@ -25,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How often a transaction is begun again because another one was faster.
 const CONFLICTS_MAX: usize = 16;
 
-/// Records what the plan brought, and returns the record.
+/// Records what the plan brought and how, and returns the record of the image.
 ///
 /// Platforms that were here before stay if the name's target still offers them
 /// and all their blobs are here. Fails with [`ErrorCode::Conflict`] if somebody
@@ -35,6 +36,7 @@ pub(super) async fn remember<H: Host>(
     repository: &Repository<'_, H>,
     caller: &Caller,
     plan: &Plan<H>,
+    transfers: &[Transfer],
     board: &Board,
 ) -> Result<ImageRecord, Failure> {
     let mut kept = Kept::beside(plan);
@@ -63,8 +65,11 @@ pub(super) async fn remember<H: Host>(
             resolve::confirm(repository, &plan.name, &plan.target.digest).await?;
             known = Some(theirs.clone());
         }
-        let record = merge(host, plan, before, &mut kept, board).await?;
+        let (record, blobs) = merge(host, plan, before, &mut kept, board).await?;
         records.put(&plan.name, &record)?;
+        // One that cannot be read says nothing about the image, and is begun anew.
+        let arrivals = records.provenance(&plan.name).await?.and_then(Result::ok);
+        records.put_provenance(&plan.name, &transfers::provenance(arrivals, transfers, &blobs, host.now()))?;
         if kept.manifests.len() > durable {
             host.sync().await?;
             durable = kept.manifests.len();
@@ -78,14 +83,15 @@ pub(super) async fn remember<H: Host>(
     Err(fail(ErrorCode::Conflict, format!("the records changed {CONFLICTS_MAX} times while this one was written")))
 }
 
-/// Makes the new record of what was pulled and what was there before.
+/// Makes the new record of what was pulled and what was there before. Returns
+/// it with all blobs of the image that are here.
 async fn merge<H: Host>(
     host: &H,
     plan: &Plan<H>,
     before: Option<ImageRecord>,
     kept: &mut Kept<H::Blob>,
     board: &Board,
-) -> Result<ImageRecord, Failure> {
+) -> Result<(ImageRecord, Vec<Descriptor>), Failure> {
     let mut platforms: Vec<Present> = plan
         .choices
         .iter()
@@ -119,7 +125,7 @@ async fn merge<H: Host>(
             record.updated = now;
         }
     }
-    Ok(record)
+    Ok((record, blobs))
 }
 
 /// Returns the platforms of a record that a plan does not bring and that its

@@ -19,7 +19,30 @@ use crate::{
     },
     registry::{Failure, Repository},
 };
-use std::rc::Rc;
+use std::{borrow::Cow, rc::Rc};
+
+/// Puts what an alias stands for in the place of a short name, and says which
+/// one. A short name names no registry, as in `fedora` or `foo/bar:1`; an alias
+/// is its whole name, and its tag and digest stay. containers-registries.conf(5),
+/// “short-name aliasing”.
+pub(super) fn expand<'t>(text: &'t str, aliases: &[(String, String)]) -> (Cow<'t, str>, Option<usize>) {
+    let name = without_version(text);
+    let first = name.split_once('/').map_or("", |(first, _)| first);
+    let is_short = !first.contains(['.', ':']) && first != "localhost";
+    match aliases.iter().position(|(short, _)| is_short && short == name) {
+        Some(at) => (Cow::Owned([&aliases[at].1, &text[name.len()..]].concat()), Some(at)),
+        None => (Cow::Borrowed(text), None),
+    }
+}
+
+/// Cuts off `:tag` and `@digest`.
+fn without_version(text: &str) -> &str {
+    let name = text.split_once('@').map_or(text, |(name, _)| name);
+    match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => name,
+    }
+}
 
 /// Reads the name of one image. Without a tag it is `latest`; with a tag and a
 /// digest the digest alone counts, as in docker, which is worth a warning.
@@ -63,15 +86,25 @@ pub(super) async fn target<H: Host>(
         Some(digest) => digest.as_str(),
         None => tag(name),
     };
-    if let Some(record) = record
-        && let Some(head) = repository.head(which).await?
-        && head.digest == record.target.digest
-    {
-        match documents.local(&record.target, RECORD).await {
-            Ok(Some(held)) => return Ok(held),
-            // A record that is wrong about its target is made anew from what the registry sends.
-            Ok(None) | Err(Failure { code: ErrorCode::Invalid, .. }) => {}
-            Err(other) => return Err(other),
+    let Some(record) = record else { return documents.ask(which).await };
+    let known = &record.target.digest;
+    let same = async || match documents.local(&record.target, RECORD).await {
+        // A record that is wrong about its target is made anew from what the registry sends.
+        Err(Failure { code: ErrorCode::Invalid, .. }) => Ok(None),
+        other => other,
+    };
+    match repository.head(which).await? {
+        Some(head) if head.digest == *known => {
+            if let Some(held) = same().await? {
+                return Ok(held);
+            }
+        }
+        Some(_) => {}
+        // Who does not answer HEAD may still say in a few bytes that nothing has changed.
+        None => {
+            if let Some(held) = same().await? {
+                return Ok(documents.ask_unless(which, known).await?.unwrap_or(held));
+            }
         }
     }
     documents.ask(which).await
@@ -98,4 +131,39 @@ pub(super) async fn confirm<H: Host>(
 
 fn tag(name: &Reference) -> &str {
     name.tag().unwrap_or(reference::DEFAULT_TAG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_stands_for_the_whole_of_a_short_name() {
+        let aliases =
+            [("fedora", "registry.fedoraproject.org/fedora"), ("foo/bar", "quay.io/foo/baz"), ("a.b/c", "x.y/z")];
+        let aliases = aliases.map(|(short, long)| (short.to_owned(), long.to_owned()));
+        for (typed, expected, alias) in [
+            ("fedora", "registry.fedoraproject.org/fedora", Some(0)),
+            ("fedora:40", "registry.fedoraproject.org/fedora:40", Some(0)),
+            ("fedora:40@sha256:00", "registry.fedoraproject.org/fedora:40@sha256:00", Some(0)),
+            ("fedora@sha256:00", "registry.fedoraproject.org/fedora@sha256:00", Some(0)),
+            ("foo/bar:1", "quay.io/foo/baz:1", Some(1)),
+            ("foo", "foo", None),
+            ("foo/bar/app", "foo/bar/app", None),
+            ("fedora/app", "fedora/app", None),
+            ("docker.io/library/fedora", "docker.io/library/fedora", None),
+            ("localhost/fedora", "localhost/fedora", None),
+            ("lan:5000/fedora", "lan:5000/fedora", None),
+            ("a.b/c", "a.b/c", None),
+            ("", "", None),
+        ] {
+            assert_eq!(expand(typed, &aliases), (Cow::Borrowed(expected), alias), "{typed}");
+        }
+    }
+
+    #[test]
+    fn the_first_of_two_aliases_counts() {
+        let aliases = [("app".to_owned(), "one.lan/app".to_owned()), ("app".to_owned(), "two.lan/app".to_owned())];
+        assert_eq!(expand("app", &aliases), (Cow::Borrowed("one.lan/app"), Some(0)));
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
     host::{Host, Transaction},
     nouns::{
         problem::ErrorCode,
-        record::{self, IMAGE_PREFIX, ImageRecord, SCHEMA_KEY, Schema, View},
+        record::{self, IMAGE_PREFIX, ImageRecord, PROVENANCE_PREFIX, Provenance, SCHEMA_KEY, Schema, View},
         reference::Reference,
     },
     registry::Failure,
@@ -98,6 +98,24 @@ impl<'c, T: Transaction> Records<'c, T> {
         Ok(())
     }
 
+    /// Returns how the blobs of a name came here, if that was recorded.
+    pub(super) async fn provenance(
+        &self,
+        name: &Reference,
+    ) -> Result<Option<Result<Provenance, record::Error>>, Failure> {
+        let Some(key) = provenance_key(name) else { return Ok(None) };
+        let value = self.transaction.get(self.namespace, &key).await?;
+        Ok(value.map(|value| Provenance::decode(&value)))
+    }
+
+    /// Writes how the blobs of a name came here.
+    pub(super) fn put_provenance(&self, name: &Reference, provenance: &Provenance) -> Result<(), Failure> {
+        if let Some(key) = provenance_key(name) {
+            self.transaction.put(self.namespace, &key, provenance.encode().map_err(invalid)?);
+        }
+        Ok(())
+    }
+
     /// Makes the writes durable. See `metadata.transaction.commit`.
     pub(super) async fn commit(self) -> Result<(), ErrorCode> {
         self.transaction.commit().await
@@ -111,6 +129,12 @@ fn key(name: &Reference) -> Result<String, Failure> {
     } else {
         Ok(key)
     }
+}
+
+/// None for the few names that are long enough for an image's key alone: their
+/// images do without.
+fn provenance_key(name: &Reference) -> Option<String> {
+    Some(format!("{PROVENANCE_PREFIX}{name}")).filter(|key| key.len() <= KEY_BYTES_MAX)
 }
 
 /// Letters and digits, with single `.`, `_` and `-` between them.

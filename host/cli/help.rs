@@ -9,6 +9,8 @@ Examples:
   wharf pull --dry-run postgres              what that would cost
   wharf images                               what is here
   wharf history alpine:3.20                  how it was made
+  wharf explain alpine:3.20                  where a pull would ask, and why
+  wharf login ghcr.io                        for what is not public
   wharf inspect alpine:3.20 | jq '.[0].Config'
 
 Output:
@@ -27,6 +29,7 @@ Examples:
   wharf pull alpine:3.20
   wharf pull --platform linux/arm64,linux/amd64 ghcr.io/org/app
   wharf pull --dry-run postgres:17
+  wharf pull --limit-rate 2M --timeout 2m registry.lan:5000/app
   image=$(wharf pull -q alpine)"
     };
 }
@@ -44,14 +47,17 @@ Interrupting:
 Output:
   The full name of the image, a line for each tag. With --format json an array of objects:
   name, familiar, repository, tag, id, target {media_type, digest, size}, created, updated,
-  platforms, size, fetched_bytes, up_to_date. With --dry-run the plan: name, target,
+  platforms, size, fetched_bytes, up_to_date, transfers [{media_type, digest, size, endpoint,
+  attempts, resumed_from, fetched_bytes, duration_ms, cached}], rate_limit {registry, limit,
+  remaining, window_s}; endpoint is null for a blob that was here, rate_limit where the registry
+  tells none. With --dry-run the plan: name, target,
   manifests [{platform, manifest}], blobs [{media_type, digest, size, received, state}],
   fetch_bytes, up_to_date; a state is here, partial or missing. Sizes are in bytes, times as
   in 2026-01-31T12:00:00Z.
 
 Progress as JSON:
-  Each line on standard error is an object whose type is resolved, selected, progress, warning,
-  summary or problem."
+  Each line on standard error is an object whose type is resolved, selected, progress,
+  transferred, note, warning, summary or problem."
 );
 
 macro_rules! images_examples {
@@ -94,9 +100,88 @@ Examples:
   wharf inspect alpine:3.20
   wharf inspect --manifests alpine:3.20
   wharf inspect --platform linux/arm64 alpine:3.20 | jq '.[0].Config.Env'
+  wharf inspect --provenance alpine:3.20 | jq '.[0].Provenance'
 
 Output:
   A JSON array with one object for each REF, in that order.";
+
+macro_rules! explain_examples {
+    () => {
+        "\
+Examples:
+  wharf explain alpine
+  wharf explain --platform linux/arm64 ghcr.io/org/app:1.2
+  wharf explain --format json alpine | jq -r '.endpoints[].url'"
+    };
+}
+
+/// `wharf explain -h`.
+pub(super) const EXPLAIN: &str = explain_examples!();
+
+/// `wharf explain --help`.
+pub(super) const EXPLAIN_LONG: &str = concat!(
+    explain_examples!(),
+    "\n
+What is shown:
+  The full name, and the alias that it came from, with its file. The file whose rule decides about
+  the name. Each place that a pull would ask, in order: its URL, whether by TLS, whether it is a
+  mirror, what it is used for, why it is asked or not, and where its login comes from, never the
+  login. The platforms that are accepted of an image for several, the best first.
+  Nothing is sent, so that nobody knows whether anybody would answer.
+
+JSON:
+  An object: name, alias, rule (the files, or null), blocked, endpoints [{url, secure, mirror,
+  repository, capabilities, asked_for, source, login, skipped}], platforms. login and skipped are
+  null where there is none."
+);
+
+/// `wharf login --help`.
+pub(super) const LOGIN: &str = "\
+Examples:
+  wharf login
+  wharf login ghcr.io -u ann
+  pass show ghcr | wharf login ghcr.io -u ann --password-stdin
+
+Where logins are kept:
+  By the program that `credHelpers` or `credsStore` in the file names, or else in the file itself,
+  unencrypted. The file is the one of --auth-file, or else docker's config.json. A login is stored
+  when the registry has accepted it.";
+
+/// `wharf logout --help`.
+pub(super) const LOGOUT: &str = "\
+Examples:
+  wharf logout
+  wharf logout ghcr.io
+  wharf logout --all
+  wharf logout --auth-file ~/.config/containers/auth.json quay.io
+
+Whoever was not logged in is told so, and that is no failure.";
+
+macro_rules! whoami_examples {
+    () => {
+        "\
+Examples:
+  wharf whoami
+  wharf whoami ghcr.io
+  wharf whoami --format json | jq -r '.[].registry'"
+    };
+}
+
+/// `wharf whoami -h`.
+pub(super) const WHOAMI: &str = whoami_examples!();
+
+/// `wharf whoami --help`.
+pub(super) const WHOAMI_LONG: &str = concat!(
+    whoami_examples!(),
+    "\n
+Exit codes:
+  1    not logged in to REGISTRY, or a file or a program with logins could not be asked
+
+JSON:
+  An array of objects: registry, user, kind, program, file, key. The kind is password,
+  identity-token, registry-token or helper; user and program are null where there is none, or none
+  is known. The password is never shown."
+);
 
 macro_rules! history_examples {
     () => {

@@ -3,7 +3,7 @@
 //! It lives in memory only, and does not know how a token is asked for.
 
 use super::token::Fresh;
-use super::{Clock, Error};
+use super::{Clock, Error, Place};
 use crate::network::Origin;
 use http::HeaderValue;
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ pub(super) struct Key {
     /// Sorted, no duplicates.
     pub(super) scopes: Vec<String>,
     /// Whose token it is.
-    pub(super) login: Option<(usize, usize)>,
+    pub(super) login: Option<Place>,
 }
 
 /// A token that is kept.
@@ -92,7 +92,7 @@ impl Cache {
             return Err(failure.clone());
         }
         match asking.await {
-            Ok(Fresh { authorization, lifetime }) => {
+            Ok(Fresh { authorization, lifetime, .. }) => {
                 // Counted from before the request: the server may have started its clock at once.
                 let token = Token { authorization, refused: Arc::default(), expires: now + lifetime };
                 *state = State { token: Some(token.clone()), failure: None };

@@ -7,7 +7,7 @@
 //! | `https://index.docker.io/v1/`, `docker.io` | Docker Hub |
 //! | `registry.lan/team/app` | this repository or namespace and what is below it: podman's spelling |
 //!
-//! It runs no credential helpers and resolves nothing.
+//! It runs no credential helpers, resolves nothing, and changes nothing: that is [`edit`](super::edit).
 
 use super::secret::Secret;
 use crate::network::Origin;
@@ -16,13 +16,15 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// The largest document that is read, in bytes.
-const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// Docker writes padding, other tools leave it out.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
@@ -30,29 +32,44 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// The hosts of Docker Hub, for which one login is kept.
 const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
+/// The key under which docker keeps the login for Docker Hub, in documents and in helpers.
+const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+
 /// What a document says about logins.
 #[derive(Debug)]
 pub(super) struct Logins {
     /// In the order of their keys.
     pub(super) entries: Vec<Entry>,
-    /// Programs that keep the logins of single registries.
-    pub(super) helpers: Vec<(Scope, String)>,
-    /// The program that keeps the logins of all entries that are empty.
+    /// Programs that keep the logins of single registries, in the order of their keys.
+    pub(super) helpers: Vec<Keeper>,
+    /// The program that keeps the logins of all other registries.
     pub(super) store: Option<String>,
+}
+
+/// One entry of `credHelpers`.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    pub(super) scope: Scope,
+    /// As it is written: the program knows the login by this name.
+    pub(super) key: String,
+    /// As in `desktop` of `docker-credential-desktop`.
+    pub(super) helper: String,
 }
 
 /// One entry of `auths`.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) scope: Scope,
+    /// As it is written.
+    pub(super) key: String,
     /// `None` says that a login exists and is kept elsewhere. A broken entry says what is wrong with it; that is an
     /// error when, and only when, the entry is needed.
-    pub(super) login: Result<Option<Login>, String>,
+    pub(super) login: Result<Option<Arc<Secrets>>, String>,
 }
 
-/// A login. At least one of the three is there.
+/// What a login consists of. At least one of the three is there.
 #[derive(Debug)]
-pub(super) struct Login {
+pub(super) struct Secrets {
     /// For Basic, and for token requests.
     pub(super) password: Option<Password>,
     /// For token requests by OAuth 2.0: a refresh token.
@@ -107,14 +124,11 @@ impl Logins {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self { entries: Vec::new(), helpers: Vec::new(), store: None });
         }
-        let json: Json = serde_json::from_slice(bytes).map_err(|error| {
-            let what = if error.is_data() { "an unexpected value" } else { "a syntax error" };
-            format!("{what} at line {}, column {}", error.line(), error.column())
-        })?;
+        let json: Json = serde_json::from_slice(bytes).map_err(|error| place_of(&error))?;
         let entries = json.auths.unwrap_or_default().into_iter().filter_map(|(key, entry)| {
             let scope = Scope::read(&key)?;
-            let login = entry.map_or(Ok(None), Login::read).map_err(|why| format!("the entry `{key}`: {why}"));
-            Some(Entry { scope, login })
+            let login = entry.map_or(Ok(None), Secrets::read).map_err(|why| format!("the entry `{key}`: {why}"));
+            Some(Entry { scope, key, login: login.map(|login| login.map(Arc::new)) })
         });
         let helpers = json.helpers.unwrap_or_default().into_iter();
         Ok(Self {
@@ -122,14 +136,20 @@ impl Logins {
             // An empty name switches the helper off.
             helpers: helpers
                 .filter(|(_, helper)| !helper.is_empty())
-                .filter_map(|(key, helper)| Some((Scope::read(&key)?, helper)))
+                .filter_map(|(key, helper)| Some(Keeper { scope: Scope::read(&key)?, key, helper }))
                 .collect(),
             store: json.store.filter(|store| !store.is_empty()),
         })
     }
 }
 
-impl Login {
+/// Says where a document breaks, without repeating what is there.
+pub(super) fn place_of(error: &serde_json::Error) -> String {
+    let what = if error.is_data() { "an unexpected value" } else { "a syntax error" };
+    format!("{what} at line {}, column {}", error.line(), error.column())
+}
+
+impl Secrets {
     fn read(entry: JsonEntry) -> Result<Option<Self>, String> {
         let given = |secret: Option<Secret>| secret.filter(|secret| !secret.is_empty());
         let password = match (given(entry.auth), given(entry.username), given(entry.password)) {
@@ -171,6 +191,33 @@ impl Scope {
         Some(Self { host: canonical(secure.host()).to_owned(), port, namespace })
     }
 
+    /// Returns the scope of a whole registry.
+    pub(super) fn of(registry: &Origin) -> Self {
+        let own = if registry.is_secure() { 443 } else { 80 };
+        let port = (registry.port() != own).then(|| registry.port());
+        Self { host: canonical(registry.host()).to_owned(), port, namespace: String::new() }
+    }
+
+    /// Returns the key under which docker keeps the login, as in `registry.lan:5000`.
+    pub(super) fn key(&self) -> String {
+        if self.is_docker_hub() && self.namespace.is_empty() { DOCKER_HUB_KEY.to_owned() } else { self.to_string() }
+    }
+
+    /// Returns whether both are for the same registry and the same part of it.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.is_at(other) && self.namespace == other.namespace
+    }
+
+    /// Returns whether both are for the same registry.
+    pub(super) fn is_at(&self, other: &Self) -> bool {
+        let port = |scope: &Self| scope.port.unwrap_or(443);
+        self.host == other.host && port(self) == port(other)
+    }
+
+    fn is_docker_hub(&self) -> bool {
+        self.host == DOCKER_HUB[0] && matches!(self.port, None | Some(443))
+    }
+
     /// Returns how well it fits a repository of `registry`: the length of the namespace, or `None` if it does not.
     pub(super) fn fits(&self, registry: &Origin, repository: Option<&str>) -> Option<usize> {
         let port = self.port.unwrap_or(if registry.is_secure() { 443 } else { 80 });
@@ -182,6 +229,17 @@ impl Scope {
         }
         let below = repository?.strip_prefix(self.namespace.as_str())?;
         (below.is_empty() || below.starts_with('/')).then_some(self.namespace.len())
+    }
+}
+
+/// As in `docker.io` or `registry.lan:5000/team/app`.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        if let Some(port) = self.port.filter(|_| !self.is_docker_hub()) {
+            write!(f, ":{port}")?;
+        }
+        if self.namespace.is_empty() { Ok(()) } else { write!(f, "/{}", self.namespace) }
     }
 }
 

@@ -67,9 +67,10 @@ impl Realms {
             _ if !server.is_secure() => Some("which is not reached by TLS".to_owned()),
             Visitor::Anonymous => None,
             Visitor::LoggedIn => Some(format!(
-                "on another host, where the login for `{0}` is not sent; what is public can be pulled after \
-                 `docker logout {0}` or `podman logout {0}`",
-                registry.authority()
+                "on another host, where the login for `{0}` is not sent; if the one belongs to the other, say so with \
+                 `--token-server {0}={1}`; what is public can be pulled after `wharf logout {0}`",
+                registry.authority(),
+                server.authority()
             )),
         };
         if let Some(why) = why {
@@ -171,5 +172,45 @@ mod tests {
             let outcome = realms.check(&origin(registry), realm, Visitor::Anonymous);
             assert_eq!(outcome.ok().as_ref().map(Url::as_str), expected, "{registry} {realm}");
         }
+    }
+
+    /// The name of a row of another project's table, and why it is not run.
+    const EXCLUDED: [(&str, &str); 1] = [(
+        "same loopback host but different port still blocked",
+        "a registry without TLS may have its token server on another port: whoever trusts the wire to a host trusts it \
+         for both",
+    )];
+
+    #[test]
+    fn the_tables_of_other_projects_about_realms_hold() {
+        let text = include_str!("../../tests/data/vectors/registry_client.json");
+        let document: serde_json::Value = serde_json::from_str(text).expect("the tables are JSON");
+        let table = |name: &str| document["vectors"][name].as_array().expect("the table is there").clone();
+        let realms = Realms::new(&[]).expect("hosts");
+        let text = |row: &serde_json::Value, field: &str| row[field].as_str().expect("a row has it").to_owned();
+        let (mut run, mut left) = (0, 0);
+        for row in table("realm_url_same_host") {
+            let name = text(&row, "name");
+            if EXCLUDED.iter().any(|(excluded, _)| name == *excluded) {
+                left += 1;
+                continue;
+            }
+            let registry = Origin::new(row["insecure"] != true, &text(&row, "registryHost")).expect("an authority");
+            let outcome = realms.check(&registry, &text(&row, "realm"), Visitor::LoggedIn);
+            assert_eq!(outcome.is_err(), row["wantErr"] == true, "{name}: {outcome:?}");
+            run += 1;
+        }
+        assert_eq!((run, left), (6, EXCLUDED.len()));
+
+        // The rows are about any registry. With a login it goes to none of them; without, the addresses are the
+        // network's question, which `tests/credentials/realms.rs` asks.
+        let registry = Origin::new(true, "registry.lan").expect("an authority");
+        let rows = table("realm_url_unspecified_addr");
+        for row in &rows {
+            let realm = text(row, "realm");
+            assert!(realms.check(&registry, &realm, Visitor::LoggedIn).is_err(), "{realm}");
+            assert!(realms.check(&registry, &realm, Visitor::Anonymous).is_ok(), "{realm}");
+        }
+        assert_eq!(rows.len(), 8);
     }
 }

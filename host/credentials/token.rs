@@ -1,20 +1,22 @@
 //! The token request and its answer. Distribution's token authentication, and its OAuth 2.0 form for identity tokens.
 //!
 //! The answer is the one document of the wire that the host reads: at most 64 KiB, and of it only the token and how long
-//! it lives. It follows no redirects and does not try again.
+//! it lives. It follows no redirects, and asks again only where the server says when.
 
-use super::Error;
-use super::document::{Login, Password};
+use super::document::{Password, Secrets};
 use super::secret::Secret;
+use super::{Error, Place};
 use crate::network::{self, Network, Origin, Timeouts, sensitive};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use reqwest::Url;
 use serde::Deserialize;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -33,6 +35,16 @@ const LIFETIME_MAX: Duration = Duration::from_secs(60 * 60);
 /// The name by which token servers may know this program.
 const CLIENT: &str = "wharf";
 
+/// How long the host itself waits, because a token server says so, before it asks once more. Whoever has to wait longer
+/// is told.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+
+/// How often one wish is asked for because a token server says that it is to be asked later.
+const TRIES_MAX: u32 = 3;
+
+/// How many refresh tokens are kept.
+const REFRESHES_MAX: usize = 64;
+
 /// What is wished for, from whom.
 pub(super) struct Wish<'a> {
     pub(super) registry: &'a Origin,
@@ -41,7 +53,8 @@ pub(super) struct Wish<'a> {
     pub(super) service: Option<&'a str>,
     /// Sorted, no duplicates.
     pub(super) scopes: &'a [String],
-    pub(super) login: Option<&'a Login>,
+    /// Whose wish it is.
+    pub(super) login: Option<(&'a Place, &'a Secrets)>,
 }
 
 /// A token that has just arrived.
@@ -49,6 +62,53 @@ pub(super) struct Wish<'a> {
 pub(super) struct Fresh {
     pub(super) authorization: HeaderValue,
     pub(super) lifetime: Duration,
+    /// What will bring the next one.
+    refresh: Option<Arc<Secret>>,
+}
+
+/// How a token is asked for.
+#[derive(Clone, Copy)]
+enum Manner<'a> {
+    /// Distribution's token authentication: GET, with the login as in a basic challenge.
+    Get(Option<&'a Password>),
+    /// The OAuth 2.0 form with a password. RFC 6749 section 4.3.
+    Password(&'a Password),
+    /// The OAuth 2.0 form with a refresh token. RFC 6749 section 6.
+    Refresh(&'a Secret),
+}
+
+/// What token servers gave for the next time: for the realm that gave it and for the login that it was given for.
+#[derive(Default)]
+pub(super) struct Refreshes {
+    known: Mutex<HashMap<RefreshKey, Arc<Secret>>>,
+}
+
+type RefreshKey = (String, Option<String>, Place);
+
+impl Refreshes {
+    fn get(&self, key: &RefreshKey) -> Option<Arc<Secret>> {
+        self.known.lock().expect("nothing panics while it holds the lock").get(key).cloned()
+    }
+
+    fn keep(&self, key: RefreshKey, fresh: &Fresh) {
+        let Some(refresh) = &fresh.refresh else { return };
+        let mut known = self.known.lock().expect("nothing panics while it holds the lock");
+        // The realm is the registry's word, so that there may be many. The login makes up for what goes.
+        if known.len() >= REFRESHES_MAX && !known.contains_key(&key) {
+            known.clear();
+        }
+        known.insert(key, refresh.clone());
+    }
+
+    fn forget(&self, key: &RefreshKey) {
+        self.known.lock().expect("nothing panics while it holds the lock").remove(key);
+    }
+}
+
+impl std::fmt::Debug for Refreshes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Refreshes")
+    }
 }
 
 /// Times are measured here, from the arrival: `issued_at` is the server's wall clock, which may be wrong in either
@@ -57,20 +117,67 @@ pub(super) struct Fresh {
 struct Answer {
     token: Option<Secret>,
     access_token: Option<Secret>,
+    refresh_token: Option<Secret>,
     expires_in: Option<serde_json::Value>,
 }
 
-/// Asks for a token.
-pub(super) async fn request(network: &Network, wish: Wish<'_>) -> Result<Fresh, Error> {
+/// Asks for a token: with what the server gave for the next time, or else with the login; by GET, which every server
+/// knows, and by the form with the password only where the server has no GET.
+pub(super) async fn request(network: &Network, refreshes: &Refreshes, wish: Wish<'_>) -> Result<Fresh, Error> {
+    let Some((place, secrets)) = wish.login else {
+        return ask(network, &wish, Manner::Get(None)).await;
+    };
+    let key = (wish.realm.to_string(), wish.service.map(str::to_owned), place.clone());
+    if let Some(refresh) = refreshes.get(&key) {
+        match ask(network, &wish, Manner::Refresh(&refresh)).await {
+            // It has ended, or the server has no form after all; the login is still good.
+            Err(Error::Rejected { .. } | Error::Unavailable { status: Some(404 | 405), .. }) => refreshes.forget(&key),
+            outcome => return outcome.inspect(|fresh| refreshes.keep(key, fresh)),
+        }
+    }
+    let outcome = match (&secrets.identity, &secrets.password) {
+        (Some(identity), _) => ask(network, &wish, Manner::Refresh(identity)).await,
+        (None, Some(password)) => match ask(network, &wish, Manner::Get(Some(password))).await {
+            Err(Error::Unavailable { status: Some(404 | 405), .. }) => {
+                ask(network, &wish, Manner::Password(password)).await
+            }
+            outcome => outcome,
+        },
+        (None, None) => ask(network, &wish, Manner::Get(None)).await,
+    };
+    outcome.inspect(|fresh| refreshes.keep(key, fresh))
+}
+
+/// Asks once, and again after as long as the server says, if that is not long.
+async fn ask(network: &Network, wish: &Wish<'_>, manner: Manner<'_>) -> Result<Fresh, Error> {
     let server = server(&wish.realm);
-    let unavailable = |status, why: &str| Error::Unavailable { server: server.clone(), status, why: why.to_owned() };
+    for _ in 1..TRIES_MAX {
+        match exchange(network, &server, wish, manner).await? {
+            Ok(fresh) => return Ok(fresh),
+            Err((_, Some(wait))) if wait <= RETRY_AFTER_MAX => tokio::time::sleep(wait).await,
+            Err((status, wait)) => return Err(refusal(wish, manner, &server, status, wait)),
+        }
+    }
+    exchange(network, &server, wish, manner)
+        .await?
+        .map_err(|(status, wait)| refusal(wish, manner, &server, status, wait))
+}
+
+/// Sends one request. The inner error is an answer other than 200, and how long it wants to be left alone.
+async fn exchange(
+    network: &Network,
+    server: &str,
+    wish: &Wish<'_>,
+    manner: Manner<'_>,
+) -> Result<Result<Fresh, (StatusCode, Option<Duration>)>, Error> {
+    let unavailable = |status, why: &str| Error::Unavailable { server: server.to_owned(), status, why: why.to_owned() };
     let asking = async {
-        let request = compose(&wish).ok_or_else(|| unavailable(None, "the realm makes no valid request"))?;
+        let request = compose(wish, manner).ok_or_else(|| unavailable(None, "the realm makes no valid request"))?;
         let response =
-            network.exchange(request, Timeouts::default()).await.map_err(|error| of_network(&server, error))?;
+            network.exchange(request, Timeouts::default()).await.map_err(|error| of_network(server, error))?;
         let status = response.status();
         if status != StatusCode::OK {
-            return Err(refusal(&wish, &server, status));
+            return Ok(Err((status, retry_after(response.headers(), status))));
         }
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
@@ -79,12 +186,20 @@ pub(super) async fn request(network: &Network, wish: Wish<'_>) -> Result<Fresh, 
                 unavailable(Some(200), "its answer was cut short")
             }
         })?;
-        read(&body.to_bytes()).map_err(|why| unavailable(Some(200), why))
+        read(&body.to_bytes()).map(Ok).map_err(|why| unavailable(Some(200), why))
     };
     match tokio::time::timeout(REQUEST_TIMEOUT, asking).await {
         Ok(outcome) => outcome,
         Err(_) => Err(unavailable(None, "it did not answer in time")),
     }
+}
+
+/// Reads how long a server wants to be left alone. RFC 9110 section 10.2.3; a date is left to whoever tries again.
+fn retry_after(headers: &HeaderMap, status: StatusCode) -> Option<Duration> {
+    let asked = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    let text = headers.get(RETRY_AFTER).filter(|_| asked)?.to_str().ok()?.trim();
+    text.bytes().all(|byte| byte.is_ascii_digit()).then_some(())?;
+    Some(Duration::from_secs(text.parse().ok()?))
 }
 
 /// Returns the value of `authorization` for a user name and a password. RFC 7617.
@@ -105,52 +220,61 @@ fn server(realm: &Url) -> String {
     Origin::of(realm).map(|origin| origin.authority()).unwrap_or_default()
 }
 
-fn compose(wish: &Wish<'_>) -> Option<Request<Bytes>> {
+fn compose(wish: &Wish<'_>, manner: Manner<'_>) -> Option<Request<Bytes>> {
     let request = Request::builder()
         .header(ACCEPT, "application/json")
         .header(USER_AGENT, concat!("wharf/", env!("CARGO_PKG_VERSION")));
-    if let Some(identity) = wish.login.and_then(|login| login.identity.as_ref()) {
-        let mut form = Url::parse("form:").expect("a constant URL");
-        form.query_pairs_mut()
-            .append_pair("grant_type", "refresh_token")
-            .append_pair("client_id", CLIENT)
-            .append_pair("refresh_token", identity.expose())
-            .extend_pairs(wish.service.map(|service| ("service", service)))
-            .extend_pairs((!wish.scopes.is_empty()).then(|| ("scope", wish.scopes.join(" "))));
-        let body = Bytes::copy_from_slice(form.query()?.as_bytes());
-        String::from(form).zeroize();
-        return request
-            .method(Method::POST)
-            .uri(wish.realm.as_str())
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(body)
-            .ok();
-    }
-    let mut url = wish.realm.clone();
-    if wish.service.is_some() || !wish.scopes.is_empty() {
-        url.query_pairs_mut()
-            .extend_pairs(wish.service.map(|service| ("service", service)))
-            .extend_pairs(wish.scopes.iter().map(|scope| ("scope", scope)));
-    }
-    let mut request = request.method(Method::GET).uri(url.as_str());
-    if let Some(password) = wish.login.and_then(|login| login.password.as_ref()) {
-        request = request.header(AUTHORIZATION, basic(password)?);
-    }
-    request.body(Bytes::new()).ok()
+    let grant: &[(&str, &str)] = match manner {
+        Manner::Get(password) => {
+            let mut url = wish.realm.clone();
+            if wish.service.is_some() || !wish.scopes.is_empty() {
+                url.query_pairs_mut()
+                    .extend_pairs(wish.service.map(|service| ("service", service)))
+                    .extend_pairs(wish.scopes.iter().map(|scope| ("scope", scope)));
+            }
+            let mut request = request.method(Method::GET).uri(url.as_str());
+            if let Some(password) = password {
+                request = request.header(AUTHORIZATION, basic(password)?);
+            }
+            return request.body(Bytes::new()).ok();
+        }
+        Manner::Password(Password { user, password }) => {
+            &[("grant_type", "password"), ("client_id", CLIENT), ("username", user), ("password", password.expose())]
+        }
+        Manner::Refresh(token) => {
+            &[("grant_type", "refresh_token"), ("client_id", CLIENT), ("refresh_token", token.expose())]
+        }
+    };
+    let mut form = Url::parse("form:").expect("a constant URL");
+    form.query_pairs_mut()
+        .extend_pairs(grant)
+        .extend_pairs(wish.service.map(|service| ("service", service)))
+        .extend_pairs((!wish.scopes.is_empty()).then(|| ("scope", wish.scopes.join(" "))));
+    let body = Bytes::copy_from_slice(form.query()?.as_bytes());
+    String::from(form).zeroize();
+    request
+        .method(Method::POST)
+        .uri(wish.realm.as_str())
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(body)
+        .ok()
 }
 
 /// Says what an answer other than 200 means.
-fn refusal(wish: &Wish<'_>, server: &str, status: StatusCode) -> Error {
+fn refusal(wish: &Wish<'_>, manner: Manner<'_>, server: &str, status: StatusCode, wait: Option<Duration>) -> Error {
     let registry = wish.registry.authority();
-    let by_form = wish.login.is_some_and(|login| login.identity.is_some());
-    // RFC 6749 section 5.2: a refresh token that is not accepted is a bad request.
+    let by_form = !matches!(manner, Manner::Get(_));
+    // RFC 6749 section 5.2: what is not accepted in a form is a bad request.
     let of_login = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
         || (by_form && status == StatusCode::BAD_REQUEST);
     match (of_login, wish.login) {
         (true, Some(_)) => Error::Rejected { server: server.to_owned(), registry, status: status.as_u16() },
         (true, None) => Error::NotFound { registry },
         (false, _) => {
-            let why = format!("it answered {}", status.as_u16());
+            let why = match wait {
+                Some(wait) => format!("it answered {}, and asks to wait {} s", status.as_u16(), wait.as_secs()),
+                None => format!("it answered {}", status.as_u16()),
+            };
             Error::Unavailable { server: server.to_owned(), status: Some(status.as_u16()), why }
         }
     }
@@ -169,7 +293,8 @@ fn read(body: &[u8]) -> Result<Fresh, &'static str> {
     let given = |secret: Option<Secret>| secret.filter(|secret| !secret.is_empty());
     let token = given(answer.token).or(given(answer.access_token)).ok_or("its answer has no token")?;
     let authorization = bearer(&token).ok_or("its token has characters that no token has")?;
-    Ok(Fresh { authorization, lifetime: lifetime(answer.expires_in.as_ref()) })
+    let refresh = given(answer.refresh_token).map(Arc::new);
+    Ok(Fresh { authorization, lifetime: lifetime(answer.expires_in.as_ref()), refresh })
 }
 
 /// Reads `expires_in`, in seconds. Some servers write it in quotes; what makes no sense is as if it were absent.

@@ -6,7 +6,7 @@ use super::image::{self, Image};
 use super::registry::{Images, Registry};
 use crate::engine::{Crossings, Services};
 use crate::hash::{Digest, Hasher};
-use crate::images::{Caller, ErrorCode, Event, Failure, Phase, Problem, PullOptions, Wanted, Wharf};
+use crate::images::{Access, Caller, ErrorCode, Event, Failure, Phase, Problem, PullOptions, Wanted, Wharf};
 use crate::render;
 use std::fmt::Display;
 use std::io::Read;
@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 const CUT_AFTER_BYTES: u64 = 300_000;
 /// How wide the list of calls is, in columns.
 const CALLS_COLUMNS_MAX: usize = 84;
+/// How patient a pull is here: the registry is in the same process.
+const RETRIES: u32 = 4;
+const SILENCE_MS: u64 = 60_000;
 /// More blobs than the image has.
 const BLOBS_MAX: usize = 1_000;
 
@@ -81,7 +84,7 @@ pub async fn run(
     crossed(&last, print);
 
     print("6. wharf inspect\n");
-    let inspected = wharf.inspect(caller, &reference, None, false).await?;
+    let inspected = wharf.inspect(caller, &reference, None, false, false).await?;
     print(&format!("   {} bytes of JSON\n", inspected.len()));
     crossed(&last, print);
 
@@ -106,7 +109,9 @@ async fn pull(
     wanted: Wanted,
     tell: &mut (dyn FnMut(Event) + Send),
 ) -> Result<u64, Failure> {
-    let options = PullOptions { wanted, all_tags: false, concurrent_downloads: 2, plain_http: Vec::new() };
+    let (retries, silence_ms) = (RETRIES, SILENCE_MS);
+    let access = Access { plain_http: Vec::new(), rules: Vec::new(), aliases: Vec::new(), retries, silence_ms };
+    let options = PullOptions { wanted, all_tags: false, concurrent_downloads: 2, access };
     let pulled = wharf.pull(caller, reference, &options, &CancellationToken::new(), tell).await?;
     Ok(pulled.iter().map(|pulled| pulled.fetched_bytes).sum())
 }
@@ -134,8 +139,10 @@ impl Told {
                 self.retried = true;
                 print(&format!("   the connection broke; continuing at byte {}\n", progress.received));
             }
-            Event::Progress(_) => {}
-            Event::Warning(sentence) => print(&format!("   {}\n", render::escape::text(sentence))),
+            Event::Progress(_) | Event::Transferred(_) => {}
+            Event::Warning(sentence) | Event::Note(sentence) => {
+                print(&format!("   {}\n", render::escape::text(sentence)))
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! `wharf:images/credentials` over the credentials service.
 
 use crate::bindings::wharf::images::credentials::{
-    Challenge, Host, HostGrant, HostGrantWithStore, HostWithStore, Origin,
+    Challenge, Host, HostGrant, HostGrantWithStore, HostWithStore, Visit,
 };
-use crate::bindings::wharf::images::types::ErrorCode;
+use crate::bindings::wharf::images::types::{ErrorCode, Origin};
 use crate::credentials::{self, Bearer, Error};
 use crate::engine::state::{HasState, Push, State};
 use crate::network;
@@ -20,7 +20,7 @@ impl From<Error> for ErrorCode {
     fn from(error: Error) -> Self {
         match error {
             Error::NotFound { .. } => Self::NotFound,
-            Error::HelperUnsupported { .. } => Self::Unsupported,
+            Error::Helper { .. } => Self::Unsupported,
             Error::Document { .. } | Error::Challenge { .. } | Error::Settings { .. } => Self::Invalid,
             Error::Denied { .. } | Error::Rejected { .. } => Self::Denied,
             Error::Unavailable { .. } => Self::Unavailable,
@@ -35,7 +35,9 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
     async fn authorize(
         store: &Accessor<T, Self>,
         registry: Origin,
+        repository: Option<String>,
         challenge: Challenge,
+        visit: Visit,
     ) -> Result<std::result::Result<Resource<Grant>, ErrorCode>> {
         let (credentials, warnings) = store.with(|mut access| {
             let state = access.get();
@@ -53,7 +55,11 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
                 scopes: bearer.scopes,
             }),
         };
-        match credentials.authorize(&registry, &challenge).await {
+        let visit = match visit {
+            Visit::WithLogin => credentials::Visit::WithLogin,
+            Visit::Anonymous => credentials::Visit::Anonymous,
+        };
+        match credentials.authorize(&registry, repository.as_deref(), &challenge, visit).await {
             Ok(service) => Ok(Ok(store.push(Grant { service })?)),
             Err(error) => {
                 // The component learns the condition. The text may name files of this machine, so

@@ -2,7 +2,7 @@
 
 use crate::engine::Services;
 use crate::engine::state::Warnings;
-use crate::network::{Error, Network, Stage, Timeouts};
+use crate::network::{Error, Flaw, Network, Stage, Timeouts};
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http_body_util::BodyExt;
@@ -72,21 +72,41 @@ fn upload_error(error: WasiError) -> Error {
 /// needs, it goes to the log.
 fn to_wasi(error: Error, warnings: &Warnings) -> WasiError {
     let text = error.to_string();
-    if matches!(error, Error::Denied { .. } | Error::Settings { .. } | Error::Certificate { .. }) {
+    if matches!(error, Error::Denied { .. } | Error::Settings { .. }) {
         warnings.tell(&text, |line| tracing::warn!(target: "wharf::network", "{line}"));
     }
     match error {
         Error::Name { why, .. } => WasiError::DnsError { rcode: Some(why), info_code: None },
         Error::Refused { .. } => WasiError::ConnectionRefused,
-        Error::Connect { .. } => WasiError::DestinationUnavailable,
-        Error::Certificate { .. } => WasiError::TlsCertificateError,
+        Error::Proxy { proxy, why, .. } => WasiError::InternalError(Some(format!("the proxy `{proxy}` {why}"))),
+        Error::Certificate { flaw, why, .. } => alert(of_flaw(flaw), why),
+        Error::Client { why, .. } => alert(CERTIFICATE_REQUIRED, why),
         Error::Tls { why, .. } => WasiError::TlsAlertReceived { alert_id: None, alert_message: Some(why) },
         Error::Denied { .. } => WasiError::HttpRequestDenied,
         Error::Timeout { stage: Stage::Connection, .. } => WasiError::ConnectionTimeout,
         Error::Timeout { stage: Stage::Head, .. } => WasiError::HttpResponseTimeout,
         Error::Timeout { stage: Stage::Body, .. } => WasiError::ConnectionReadTimeout,
-        Error::Broken { .. } | Error::Upload { .. } => WasiError::InternalError(Some(text)),
+        Error::Connect { why, .. } | Error::Broken { why, .. } => WasiError::InternalError(Some(why)),
+        Error::Upload { .. } => WasiError::InternalError(Some(text)),
         Error::Invalid { .. } => WasiError::HttpRequestUriInvalid,
         Error::Settings { .. } => WasiError::ConfigurationError,
+    }
+}
+
+/// The alert of RFC 8446 section 6.2 for a client without a certificate.
+const CERTIFICATE_REQUIRED: u8 = 116;
+
+/// The code for certificates has no room for a reason. That for alerts has, and TLS has an alert for each.
+fn alert(id: u8, why: String) -> WasiError {
+    WasiError::TlsAlertReceived { alert_id: Some(id), alert_message: Some(why) }
+}
+
+/// Returns the alert of RFC 8446 section 6.2 that is sent for such a certificate.
+fn of_flaw(flaw: Flaw) -> u8 {
+    match flaw {
+        Flaw::Name => 42,
+        Flaw::Time => 45,
+        Flaw::Other => 46,
+        Flaw::Authority => 48,
     }
 }

@@ -1,9 +1,10 @@
-//! Bodies on their way: out, with a note of the last movement, and in, with a deadline between two pieces and an error
-//! where the bytes end too early.
+//! Bodies on their way: out, with a note of the last movement, and in, with a deadline between two pieces, an error
+//! where the bytes end too early, and no faster than a rate that all bodies share.
 //!
 //! They are not read, counted or checked here. Trailers are passed on for responses and dropped for requests.
 
 use super::error::of_body;
+use super::rate::Rate;
 use super::{Error, Origin, Stage, later};
 use bytes::Bytes;
 use futures::Stream;
@@ -12,7 +13,7 @@ use http_body_util::{BodyDataStream, BodyExt, Empty};
 use hyper::body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
@@ -82,14 +83,20 @@ pub(super) struct Arriving {
     inner: reqwest::Body,
     origin: Origin,
     between_bytes: Duration,
-    /// Runs while a reader waits, and only then: a slow reader is not the server's fault.
+    /// Runs while a reader waits for the server, and only then: neither a slow reader nor the rate is its fault.
     deadline: Option<Pin<Box<Sleep>>>,
+    rate: Option<Arc<Rate>>,
+    /// Bytes that are here and have to wait. The server is not read from meanwhile, and waits as well.
+    held: Bytes,
+    /// How many of them may pass next, and when.
+    turn: Option<(usize, Pin<Box<Sleep>>)>,
     ended: bool,
 }
 
 impl Arriving {
-    pub(super) fn new(inner: reqwest::Body, origin: Origin, between_bytes: Duration) -> Self {
-        Self { inner, origin, between_bytes, deadline: None, ended: false }
+    /// Takes the body of a response of `origin`. `rate` is the limit for all bodies together.
+    pub(super) fn new(inner: reqwest::Body, origin: Origin, between_bytes: Duration, rate: Option<Arc<Rate>>) -> Self {
+        Self { inner, origin, between_bytes, deadline: None, rate, held: Bytes::new(), turn: None, ended: false }
     }
 
     fn overdue(&mut self, cx: &mut Context<'_>) -> bool {
@@ -99,6 +106,19 @@ impl Arriving {
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(later(Instant::now(), between_bytes))));
         deadline.as_mut().poll(cx).is_ready()
     }
+
+    /// Returns the next of the held bytes, once it is their turn.
+    fn release(&mut self, rate: &Rate, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let held = self.held.len();
+        let (bytes, turn) = self.turn.get_or_insert_with(|| {
+            let bytes = held.min(rate.piece());
+            (bytes, Box::pin(tokio::time::sleep_until(rate.book(bytes))))
+        });
+        ready!(turn.as_mut().poll(cx));
+        let piece = self.held.split_to(*bytes);
+        self.turn = None;
+        Poll::Ready(piece)
+    }
 }
 
 impl Body for Arriving {
@@ -106,35 +126,52 @@ impl Body for Arriving {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        match Pin::new(&mut self.inner).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                self.deadline = None;
-                Poll::Ready(Some(Ok(frame)))
+        let rate = self.rate.clone();
+        loop {
+            if let Some(rate) = rate.as_deref().filter(|_| !self.held.is_empty()) {
+                return self.release(rate, cx).map(|piece| Some(Ok(Frame::data(piece))));
             }
-            Poll::Ready(Some(Err(error))) => {
-                self.ended = true;
-                Poll::Ready(Some(Err(of_body(&self.origin, error))))
+            if self.ended {
+                return Poll::Ready(None);
             }
-            Poll::Ready(None) => {
-                self.ended = true;
-                Poll::Ready(None)
+            match Pin::new(&mut self.inner).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.deadline = None;
+                    match (frame.into_data(), &rate) {
+                        (Ok(data), Some(_)) if !data.is_empty() => self.held = data,
+                        (Ok(data), _) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                        (Err(trailers), _) => return Poll::Ready(Some(Ok(trailers))),
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(of_body(&self.origin, error))));
+                }
+                Poll::Ready(None) => {
+                    self.ended = true;
+                    return Poll::Ready(None);
+                }
+                Poll::Pending if self.overdue(cx) => {
+                    self.ended = true;
+                    let authority = self.origin.authority();
+                    return Poll::Ready(Some(Err(Error::Timeout { authority, stage: Stage::Body })));
+                }
+                Poll::Pending => return Poll::Pending,
             }
-            Poll::Pending if self.overdue(cx) => {
-                self.ended = true;
-                Poll::Ready(Some(Err(Error::Timeout { authority: self.origin.authority(), stage: Stage::Body })))
-            }
-            Poll::Pending => Poll::Pending,
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.inner.is_end_stream()
+        self.held.is_empty() && (self.ended || self.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let (inner, held) = (self.inner.size_hint(), self.held.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower().saturating_add(held));
+        if let Some(upper) = inner.upper().and_then(|upper| upper.checked_add(held)) {
+            hint.set_upper(upper);
+        }
+        hint
     }
 }

@@ -1,17 +1,19 @@
-//! The connection pools, TLS and proxies.
+//! The connection pools: one for `http`, one for `https`, and one for each distinct way in which configuration wants
+//! some origins to be reached.
 //!
-//! There are two pools, because the root certificates are only loaded for `https`: a pull from a registry on loopback
-//! does not wait for them. Neither follows redirects, decompresses, or reads the environment.
+//! None follows redirects, decompresses, or reads the environment. The first two are apart because the root
+//! certificates are only loaded for `https`: a pull from a registry on loopback does not wait for them. A pool is made
+//! by the first request that needs it, so that a mistake in the configuration of one origin is met by requests to that
+//! origin and by no other.
 
 use super::policy::Policy;
+use super::proxies::Gateways;
 use super::resolver::{Guarded, Resolve};
-use super::{CONNECT_TIMEOUT, Error, Origin, Proxies};
-use reqwest::{Client, NoProxy, Proxy, Url, redirect};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
-use std::collections::HashSet;
+use super::tls::{self, Roots, Special};
+use super::{CONNECT_TIMEOUT, Error, Identity, Origin, Site};
+use reqwest::{Client, redirect};
+use rustls::ClientConfig;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -19,140 +21,172 @@ use tokio::sync::OnceCell;
 /// How long an idle connection is kept for the next request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Destinations that no proxy is asked for, as other tools do it: they mean this machine, and the proxy is another.
-const NEVER_BY_PROXY: &str = "localhost,127.0.0.0/8,::1";
-
-/// The schemes of proxies. The `h` and the `a` of SOCKS let the proxy resolve names.
-const PROXY_SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
-
-/// The pools, made by the first request that needs them.
+/// The pools.
 #[derive(Debug)]
 pub(super) struct Clients {
-    proxies: Gateways,
+    gateways: Gateways,
     certificates: Arc<Vec<u8>>,
     resolver: Arc<Guarded>,
+    roots: OnceCell<Roots>,
     plain: OnceCell<Client>,
     secure: OnceCell<Client>,
+    /// The pools of configuration.
+    profiles: Vec<Profile>,
+    /// Which of them an origin has. Those that have none share the first two.
+    sites: HashMap<Origin, usize>,
 }
 
-/// Proxies that were read.
-#[derive(Debug)]
-pub(super) struct Gateways {
-    list: Vec<Proxy>,
-    hosts: HashSet<String>,
+/// How some origins are reached.
+struct Profile {
+    way: Way,
+    origins: Vec<Origin>,
+    client: OnceCell<Client>,
+}
+
+/// Two sites share a pool if this is equal.
+#[derive(PartialEq, Eq)]
+struct Way {
     secure: bool,
+    authorities: Vec<u8>,
+    /// Certificates and key.
+    identity: Option<(Vec<u8>, Vec<u8>)>,
+    skip_verify: bool,
+    connect_timeout: Option<Duration>,
 }
 
-impl Gateways {
-    /// Returns the hosts of the proxies.
-    pub(super) fn hosts(&self) -> HashSet<String> {
-        self.hosts.clone()
+/// Keys are secrets.
+impl std::fmt::Debug for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Profile").field("origins", &self.origins).finish_non_exhaustive()
     }
 }
 
-/// Reads the settings of proxies.
-///
-/// Fails with [`Error::Settings`], without repeating the value, which may hold a password.
-pub(super) fn proxies(settings: &Proxies) -> Result<Gateways, Error> {
-    let except = match &settings.except {
-        Some(except) => format!("{except},{NEVER_BY_PROXY}"),
-        None => NEVER_BY_PROXY.to_owned(),
-    };
-    let mut gateways = Gateways { list: Vec::new(), hosts: HashSet::new(), secure: false };
-    type Make = fn(Url) -> reqwest::Result<Proxy>;
-    // The first one that fits is used.
-    let rows: [(&str, &Option<String>, Make); 3] = [
-        ("HTTP destinations", &settings.http, Proxy::http),
-        ("HTTPS destinations", &settings.https, Proxy::https),
-        ("all destinations", &settings.all, Proxy::all),
-    ];
-    for (what, value, make) in rows {
-        let Some(value) = value.as_deref().map(str::trim).filter(|value| !value.is_empty()) else { continue };
-        let wrong = |why: &str| Error::Settings { why: format!("the proxy for {what} {why}") };
-        let text = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
-        let url = Url::parse(&text).map_err(|_| wrong("is not a URL"))?;
-        if !PROXY_SCHEMES.contains(&url.scheme()) {
-            return Err(wrong(&format!("has the scheme `{}`, which is none of a proxy", url.scheme())));
+impl Way {
+    /// Returns how `site` is reached, if that is not how every other origin is.
+    fn of(site: &Site) -> Option<Self> {
+        let Site { origin, authorities, identity, skip_verify, headers: _, connect_timeout } = site;
+        let mut way = Self {
+            secure: origin.is_secure(),
+            authorities: Vec::new(),
+            identity: None,
+            skip_verify: false,
+            connect_timeout: *connect_timeout,
+        };
+        if way.secure {
+            way.authorities.clone_from(authorities);
+            way.identity = identity.clone().map(|Identity { certificates, key }| (certificates, key));
+            way.skip_verify = *skip_verify;
         }
-        let host = url.host_str().ok_or_else(|| wrong("names no host"))?;
-        gateways.hosts.insert(host.to_owned());
-        gateways.secure |= url.scheme() == "https";
-        let proxy = make(url).map_err(|_| wrong("is not usable"))?;
-        gateways.list.push(proxy.no_proxy(NoProxy::from_string(&except)));
+        let special = !way.authorities.is_empty() || way.identity.is_some() || way.skip_verify;
+        (special || way.connect_timeout.is_some()).then_some(way)
     }
-    Ok(gateways)
 }
 
 impl Clients {
+    /// Takes the sites, of which only how they are reached matters here.
     pub(super) fn new(
-        proxies: Gateways,
+        gateways: Gateways,
         certificates: Vec<u8>,
         policy: Arc<Policy>,
         resolver: Arc<dyn Resolve>,
+        sites: &[Site],
     ) -> Self {
-        Self {
-            proxies,
+        let mut clients = Self {
+            gateways,
             certificates: Arc::new(certificates),
             resolver: Arc::new(Guarded { policy, resolver }),
+            roots: OnceCell::new(),
             plain: OnceCell::new(),
             secure: OnceCell::new(),
+            profiles: Vec::new(),
+            sites: HashMap::new(),
+        };
+        for site in sites {
+            let Some(way) = Way::of(site) else { continue };
+            let profiles = &mut clients.profiles;
+            let index = profiles.iter().position(|profile| profile.way == way).unwrap_or_else(|| {
+                profiles.push(Profile { way, origins: Vec::new(), client: OnceCell::new() });
+                profiles.len() - 1
+            });
+            profiles[index].origins.push(site.origin.clone());
+            clients.sites.insert(site.origin.clone(), index);
         }
+        clients
+    }
+
+    /// Returns the proxies.
+    pub(super) fn gateways(&self) -> &Gateways {
+        &self.gateways
     }
 
     /// Returns the pool for `origin`.
+    ///
+    /// Fails with [`Error::Settings`] if what TLS needs cannot be read.
     pub(super) async fn for_origin(&self, origin: &Origin) -> Result<&Client, Error> {
-        // A proxy that is itself reached by TLS needs the certificates whatever the destination is.
-        if origin.is_secure() || self.proxies.secure {
+        if let Some(index) = self.sites.get(origin) {
+            let profile = &self.profiles[*index];
+            return profile.client.get_or_try_init(|| self.make_special(profile, origin)).await;
+        }
+        if self.needs_tls(origin.is_secure()) {
             return self.secure.get_or_try_init(|| self.make_secure()).await;
         }
-        self.plain.get_or_try_init(|| async { self.make(without_roots()) }).await
+        self.plain.get_or_try_init(|| async { self.make(tls::unused(), CONNECT_TIMEOUT) }).await
+    }
+
+    /// A proxy that is itself reached by TLS needs the certificates whatever the destination is.
+    fn needs_tls(&self, secure: bool) -> bool {
+        secure || self.gateways.is_secure()
+    }
+
+    async fn roots(&self) -> Result<Roots, Error> {
+        let load = || async {
+            let certificates = self.certificates.clone();
+            let roots = tokio::task::spawn_blocking(move || Roots::load(&certificates)).await;
+            roots.expect("loading certificates does not panic, and nobody aborts it")
+        };
+        self.roots.get_or_try_init(load).await.cloned()
     }
 
     async fn make_secure(&self) -> Result<Client, Error> {
-        let certificates = self.certificates.clone();
-        // Hundreds of certificates are read from files and parsed.
-        let tls = tokio::task::spawn_blocking(move || with_roots(&certificates)).await;
-        self.make(tls.expect("loading certificates does not panic, and nobody aborts it")?)
+        let tls = tls::configuration(Some(self.roots().await?), &Special::default());
+        self.make(tls.map_err(|why| Error::Settings { why })?, CONNECT_TIMEOUT)
     }
 
-    fn make(&self, tls: ClientConfig) -> Result<Client, Error> {
+    async fn make_special(&self, profile: &Profile, origin: &Origin) -> Result<Client, Error> {
+        let Profile { way, origins, .. } = profile;
+        let timeout = way.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+        if !self.needs_tls(way.secure) {
+            return self.make(tls::unused(), timeout);
+        }
+        let identity = way.identity.clone().map(|(certificates, key)| Identity { certificates, key });
+        let special = Special {
+            hosts: origins.iter().map(Origin::host).collect(),
+            authorities: &way.authorities,
+            identity: identity.as_ref(),
+            skip_verify: way.skip_verify,
+        };
+        let roots = match self.roots().await {
+            Ok(roots) => Some(roots),
+            // A machine without certificates can reach what has its own.
+            Err(_) if way.skip_verify || !way.authorities.is_empty() => None,
+            Err(error) => return Err(error),
+        };
+        let tls = tls::configuration(roots, &special)
+            .map_err(|why| Error::Settings { why: format!("the settings for `{origin}`: {why}") })?;
+        self.make(tls, timeout)
+    }
+
+    fn make(&self, tls: ClientConfig, connect_timeout: Duration) -> Result<Client, Error> {
         // `no_proxy` means: do not look into the environment.
-        let mut builder = Client::builder()
+        let builder = Client::builder()
             .no_proxy()
             .tls_backend_preconfigured(tls)
             .dns_resolver(self.resolver.clone())
             .redirect(redirect::Policy::none())
             .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT)
+            .connect_timeout(connect_timeout)
             .pool_idle_timeout(IDLE_TIMEOUT);
-        for proxy in &self.proxies.list {
-            builder = builder.proxy(proxy.clone());
-        }
-        builder.build().map_err(|error| Error::Settings { why: format!("the HTTP client: {}", error.without_url()) })
+        let built = self.gateways.put_into(builder).build();
+        built.map_err(|error| Error::Settings { why: format!("the HTTP client: {}", error.without_url()) })
     }
-}
-
-/// The cryptography is chosen here and not for the whole process, which belongs to whoever embeds this library.
-fn versions() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
-    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring offers what TLS 1.2 and 1.3 need")
-}
-
-/// TLS that trusts nobody, for a pool that never uses it.
-fn without_roots() -> ClientConfig {
-    versions().with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-}
-
-/// TLS that trusts whom the system trusts, and the certificates in `pem`.
-fn with_roots(pem: &[u8]) -> Result<ClientConfig, Error> {
-    let extra = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| Error::Settings { why: format!("the trusted certificates: {error}") })?;
-    let builder = versions();
-    let verifier = Verifier::new_with_extra_roots(extra, builder.crypto_provider().clone())
-        .map_err(|error| Error::Settings { why: format!("the trusted certificates: {error}") })?;
-    let mut tls = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(tls)
 }

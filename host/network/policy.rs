@@ -11,13 +11,17 @@
 //! | loopback | once a person typed a loopback address or `localhost` |
 //! | private | once a person typed a private address |
 //! | loopback or private, behind a name | by that name, if a person typed it |
+//! | public and loopback or private at once, behind a name | by that name, if it is that of a site |
 //! | any other | always |
 //!
-//! Typed is what the caller named as a registry or listed as one without TLS. Nothing is learnt from the wire: who runs
-//! a registry decides what its name resolves to, so a name that turns out to be local opens nothing but itself.
+//! Typed is what the caller named as a registry, listed as one without TLS, or configured as a site. Nothing is learnt
+//! from the wire: who runs a registry decides what its name resolves to, so a name that turns out to be local opens
+//! nothing but itself. A name with public and local addresses is the mark of a public server that wants to be taken for
+//! a local one, but a company whose registry is inside and outside looks the same. A name that a person only types may
+//! come from anywhere, so it is refused; one that configuration describes is known to whoever wrote that.
 
 use super::origin::literal;
-use super::{Error, Origin};
+use super::{Error, Origin, Site};
 use reqwest::Url;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -28,6 +32,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug)]
 pub(super) struct Policy {
     plain_http: HashSet<String>,
+    /// The hosts that configuration describes.
+    sites: HashSet<String>,
     proxies: HashSet<String>,
     named: RwLock<HashSet<String>>,
     /// Whether every loopback address may be reached, by whatever name.
@@ -47,21 +53,25 @@ enum Reach {
 }
 
 impl Policy {
-    /// Takes the authorities that may be spoken to without TLS, and the hosts of the proxies.
-    pub(super) fn new(plain_http: &[String], proxies: HashSet<String>) -> Result<Self, Error> {
-        let plain_http: HashSet<_> = plain_http
+    /// Takes the authorities that may be spoken to without TLS, the sites, and the hosts of the proxies.
+    pub(super) fn new(plain_http: &[String], sites: &[Site], proxies: HashSet<String>) -> Result<Self, Error> {
+        let mut plain_http: HashSet<_> = plain_http
             .iter()
             .map(|authority| Origin::new(false, authority).map(|origin| origin.host().to_owned()))
             .collect::<Result<_, _>>()
             .map_err(|error| Error::Settings { why: format!("a registry without TLS: {error}") })?;
+        let insecure = sites.iter().filter(|site| !site.origin.is_secure());
+        plain_http.extend(insecure.map(|site| site.origin.host().to_owned()));
         let policy = Self {
             plain_http,
+            sites: sites.iter().map(|site| site.origin.host().to_owned()).collect(),
             proxies,
             named: RwLock::default(),
             loopback: AtomicBool::default(),
             private: AtomicBool::default(),
         };
         policy.plain_http.iter().for_each(|host| policy.open(host));
+        sites.iter().for_each(|site| policy.allow(&site.origin));
         Ok(policy)
     }
 
@@ -121,10 +131,11 @@ impl Policy {
         if self.proxies.contains(name) {
             return Ok(addresses);
         }
-        // The mark of a public server that wants to be taken for a local one.
         let public = addresses.iter().find(|address| reach(**address) == Reach::Public);
         let local = addresses.iter().find(|address| matches!(reach(**address), Reach::Private | Reach::Loopback));
-        if let (Some(public), Some(local)) = (public, local) {
+        if let (Some(public), Some(local)) = (public, local)
+            && !self.sites.contains(name)
+        {
             let why = format!("`{name}` resolves to {public}, which is public, and to {local}, which is local");
             return Err(Error::Denied { why });
         }

@@ -23,7 +23,7 @@ const URL_BYTES_MAX: usize = 16 * 1024;
 const FORBIDDEN: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
 
 /// What belongs to one connection (RFC 9110 section 7.6.1) or is derived from the URL: the pool writes its own.
-const CONNECTION_SPECIFIC: [HeaderName; 9] = [
+pub(super) const CONNECTION_SPECIFIC: [HeaderName; 9] = [
     HOST,
     CONNECTION,
     TE,

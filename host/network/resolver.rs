@@ -2,6 +2,7 @@
 //!
 //! It keeps no cache; the system's resolver and the connection pool do.
 
+use super::origin::literal;
 use super::policy::Policy;
 use futures::future::BoxFuture;
 use std::fmt::Debug;
@@ -38,7 +39,11 @@ impl reqwest::dns::Resolve for Guarded {
         let Self { policy, resolver } = self.clone();
         Box::pin(async move {
             let name = name.as_str();
-            let addresses = resolver.resolve(name.to_owned()).await?;
+            // With SOCKS the pool asks for literal addresses as well, and those are not the resolver's to change.
+            let addresses = match literal(name) {
+                Some(address) => vec![address],
+                None => resolver.resolve(name.to_owned()).await?,
+            };
             let admitted = policy.admit(name, addresses)?;
             // The pool puts the port of the URL in the place of 0.
             Ok(Box::new(admitted.into_iter().map(|address| SocketAddr::new(address, 0))) as reqwest::dns::Addrs)

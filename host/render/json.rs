@@ -6,7 +6,7 @@
 //! the same value.
 
 use super::{age, escape, names};
-use crate::bindings::exports::wharf::images::images::Image;
+use crate::bindings::exports::wharf::images::images::{Image, Transfer};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -56,6 +56,31 @@ impl<'a> From<&'a Image> for ImageObject<'a> {
             updated: age::timestamp(image.updated),
             platforms: &image.platforms,
             size: image.size,
+        }
+    }
+}
+
+/// How a blob came, but for the blob.
+#[derive(Debug, Serialize)]
+pub struct TransferObject<'a> {
+    endpoint: Option<&'a str>,
+    attempts: u32,
+    resumed_from: u64,
+    fetched_bytes: u64,
+    duration_ms: u64,
+    /// Whether it was here.
+    cached: bool,
+}
+
+impl<'a> From<&'a Transfer> for TransferObject<'a> {
+    fn from(it: &'a Transfer) -> Self {
+        Self {
+            endpoint: it.endpoint.as_deref(),
+            attempts: it.attempts,
+            resumed_from: it.resumed_from,
+            fetched_bytes: it.fetched_bytes,
+            duration_ms: it.duration_ms,
+            cached: it.endpoint.is_none(),
         }
     }
 }

@@ -42,6 +42,15 @@ fn is_digest(text: &str) -> bool {
     })
 }
 
+/// Returns whether an endpoint, as in `https://registry-1.docker.io`, is the
+/// registry of a full name, and not a mirror of it.
+pub fn is_registry_of(endpoint: &str, name: &str) -> bool {
+    let authority = endpoint.split_once("://").map_or(endpoint, |(_, authority)| authority);
+    let registry = name.split_once('/').map_or(name, |(registry, _)| registry);
+    let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
+    authority.eq_ignore_ascii_case(host)
+}
+
 /// Returns in a word what a media type stands for, as in `layer`; the media type
 /// itself if it is not one of docker's or OCI's.
 pub fn kind(media_type: &str) -> Cow<'_, str> {

@@ -4,7 +4,7 @@
 //! It does not tell how the bytes came; that is [`super::progress`].
 
 use super::{escape, json};
-use crate::bindings::exports::wharf::images::images::Pulled;
+use crate::bindings::exports::wharf::images::images::{Allowance, Pulled, Transfer};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -13,11 +13,47 @@ struct PulledObject<'a> {
     image: json::ImageObject<'a>,
     fetched_bytes: u64,
     up_to_date: bool,
+    transfers: Vec<BlobObject<'a>>,
+    rate_limit: Option<RateLimit<'a>>,
+}
+
+#[derive(Serialize)]
+struct BlobObject<'a> {
+    #[serde(flatten)]
+    blob: json::Descriptor<'a>,
+    #[serde(flatten)]
+    transfer: json::TransferObject<'a>,
+}
+
+#[derive(Serialize)]
+struct RateLimit<'a> {
+    registry: &'a str,
+    limit: u64,
+    remaining: u64,
+    window_s: Option<u64>,
 }
 
 impl<'a> From<&'a Pulled> for PulledObject<'a> {
     fn from(it: &'a Pulled) -> Self {
-        Self { image: (&it.image).into(), fetched_bytes: it.fetched_bytes, up_to_date: it.up_to_date }
+        Self {
+            image: (&it.image).into(),
+            fetched_bytes: it.fetched_bytes,
+            up_to_date: it.up_to_date,
+            transfers: it.transfers.iter().map(BlobObject::from).collect(),
+            rate_limit: it.allowance.as_ref().map(RateLimit::from),
+        }
+    }
+}
+
+impl<'a> From<&'a Transfer> for BlobObject<'a> {
+    fn from(transfer: &'a Transfer) -> Self {
+        Self { blob: (&transfer.blob).into(), transfer: transfer.into() }
+    }
+}
+
+impl<'a> From<&'a Allowance> for RateLimit<'a> {
+    fn from(Allowance { registry, limit, remaining, window_s }: &'a Allowance) -> Self {
+        Self { registry, limit: *limit, remaining: *remaining, window_s: *window_s }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whole answers of the verbs: tables and JSON.
 
 use super::{CONFIG, DAY, INDEX, LAYER, MANIFEST, NOW, descriptor, digest, image};
-use wharf::bindings::exports::wharf::images::images::{PlannedBlob, PullPlan, Pulled, Step};
+use wharf::bindings::exports::wharf::images::images::{Allowance, PlannedBlob, PullPlan, Pulled, Step, Transfer};
 use wharf::render::images::ImagesStyle;
 use wharf::render::{escape, history, images, inspect, plan, pulled};
 
@@ -339,9 +339,32 @@ fn a_plan_for_a_program_has_stable_names() {
 
 #[test]
 fn a_pull_answers_with_names_and_talks_beside() {
+    let transfer = Transfer {
+        blob: descriptor(LAYER, '4', 100),
+        endpoint: Some("https://mirror.lan".to_owned()),
+        attempts: 2,
+        resumed_from: 40,
+        fetched_bytes: 60,
+        duration_ms: 7,
+    };
+    let here =
+        Transfer { endpoint: None, attempts: 0, resumed_from: 0, fetched_bytes: 0, duration_ms: 0, ..transfer.clone() };
+    let allowance = Allowance { registry: "docker.io".to_owned(), limit: 100, remaining: 97, window_s: Some(21_600) };
     let pulled = [
-        Pulled { image: image("alpine:3.20", 'a'), fetched_bytes: 3_628_368, up_to_date: false },
-        Pulled { image: image("alpine:3.19", 'b'), fetched_bytes: 0, up_to_date: true },
+        Pulled {
+            image: image("alpine:3.20", 'a'),
+            fetched_bytes: 3_628_368,
+            up_to_date: false,
+            transfers: vec![transfer],
+            allowance: Some(allowance),
+        },
+        Pulled {
+            image: image("alpine:3.19", 'b'),
+            fetched_bytes: 0,
+            up_to_date: true,
+            transfers: vec![here],
+            allowance: None,
+        },
     ];
     assert_eq!(pulled::names(&pulled), "docker.io/library/alpine:3.20\ndocker.io/library/alpine:3.19\n");
     assert_eq!(
@@ -361,5 +384,17 @@ fn a_pull_answers_with_names_and_talks_beside() {
         expected[at]["fetched_bytes"] = fetched.into();
         expected[at]["up_to_date"] = up_to_date.into();
     }
+    let blob = serde_json::json!({
+        "media_type": LAYER, "digest": digest('4'), "size": 100, "endpoint": "https://mirror.lan", "attempts": 2,
+        "resumed_from": 40, "fetched_bytes": 60, "duration_ms": 7, "cached": false,
+    });
+    let here = serde_json::json!({
+        "media_type": LAYER, "digest": digest('4'), "size": 100, "endpoint": null, "attempts": 0,
+        "resumed_from": 0, "fetched_bytes": 0, "duration_ms": 0, "cached": true,
+    });
+    (expected[0]["transfers"], expected[1]["transfers"]) = ([blob].into(), [here].into());
+    expected[0]["rate_limit"] =
+        serde_json::json!({ "registry": "docker.io", "limit": 100, "remaining": 97, "window_s": 21_600 });
+    expected[1]["rate_limit"] = serde_json::Value::Null;
     assert_eq!(back, expected);
 }

@@ -2,6 +2,7 @@
 
 use clap_complete::Shell;
 use std::ffi::{OsStr, OsString};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use wharf::bindings::exports::wharf::images::images::{Machine, Wanted};
 use wharf::bindings::wharf::images::types::ErrorCode;
@@ -73,6 +74,22 @@ For more information, try '--help'.
             "error: the argument '--all-platforms' cannot be used with '--platform <P>'
 
 Usage: wharf pull [OPTIONS] <REFERENCE>
+
+For more information, try '--help'.
+",
+        ),
+        (
+            "pull --timeout 30 alpine",
+            "error: invalid value '30' for '--timeout <DURATION>': expected a time with its unit, as in `30s`, `2m` or \
+             `1m30s`
+
+For more information, try '--help'.
+",
+        ),
+        (
+            "pull --limit-rate fast alpine",
+            "error: invalid value 'fast' for '--limit-rate <RATE>': expected a number of bytes, as in `500k`, `10M` or \
+             `1GiB`
 
 For more information, try '--help'.
 ",
@@ -153,7 +170,7 @@ fn help_is_data_and_the_lack_of_a_verb_is_a_mistake() {
 
 #[test]
 fn a_help_text_is_at_most_100_columns_wide_and_shows_no_values_of_the_environment() {
-    for verb in ["", "pull", "images", "inspect", "history", "demo", "completion", "man"] {
+    for verb in ["", "pull", "images", "inspect", "history", "explain", "demo", "completion", "man"] {
         for flag in ["-h", "--help"] {
             let help = parse(&format!("{verb} {flag}")).expect_err("help is told as an error").render().to_string();
             let widest = help.lines().map(|line| line.chars().count()).max();
@@ -179,16 +196,77 @@ fn the_options_of_a_pull_become_those_of_the_component() {
     assert_eq!(platforms, ["linux/arm64", "linux/s390x", "windows/amd64"]);
     assert!(options.all_tags);
     assert_eq!(options.concurrent_downloads, 64);
-    assert_eq!(options.plain_http, ["registry.lan:5000", "[fd00::1]:5000", "other.lan"]);
+    assert_eq!(options.access.plain_http, ["registry.lan:5000", "[fd00::1]:5000", "other.lan"]);
 
     assert!(matches!(pull("pull --all-platforms alpine").options().wanted, Wanted::All));
 }
 
 #[test]
 fn an_empty_auth_file_or_registry_is_as_if_there_were_none() {
-    assert_eq!(pull("pull --auth-file= alpine").auth_file(), None);
-    assert_eq!(pull("pull --auth-file /run/auth.json alpine").auth_file(), Some(Path::new("/run/auth.json")));
-    assert_eq!(pull("pull --plain-http= alpine").options().plain_http, [""; 0]);
+    let auth_file = |words: &str| pull(words).access.auth_file().map(Path::to_owned);
+    assert_eq!(auth_file("pull --auth-file= alpine"), None);
+    assert_eq!(auth_file("pull --auth-file /run/auth.json alpine").as_deref(), Some(Path::new("/run/auth.json")));
+    assert_eq!(pull("pull --plain-http= alpine").options().access.plain_http, [""; 0]);
+}
+
+#[test]
+fn configuration_is_named_by_options_of_which_an_empty_one_is_none() {
+    let named = |words: &str| {
+        let access = pull(words).access;
+        [access.certs_d(), access.registries_conf(), access.daemon_json()].map(|path| path.map(Path::to_owned))
+    };
+    let some = |path: &str| Some(Path::new(path).to_owned());
+    let words = "pull --certs-d /a --registries-conf /b --daemon-json c/d alpine";
+    assert_eq!(named(words), [some("/a"), some("/b"), some("c/d")]);
+    assert_eq!(named("pull --certs-d= --registries-conf= --daemon-json= alpine"), [None, None, None]);
+}
+
+#[test]
+fn a_pull_is_as_patient_as_it_is_told_to_be() {
+    let of = |words: &str| {
+        let pull = pull(&format!("pull {words} alpine"));
+        let access = pull.options().access;
+        (access.retries, access.silence_ms, pull.patience.bytes_per_second().map(NonZeroU64::get))
+    };
+    for (words, expected) in [
+        ("", (4, 60_000, None)),
+        ("--retries 0 --timeout 2m --limit-rate 500k", (0, 120_000, Some(500_000))),
+        ("--retries 100 --timeout 1m30s --limit-rate 10M", (100, 90_000, Some(10_000_000))),
+        ("--timeout 1s --limit-rate 1GiB", (4, 1_000, Some(1 << 30))),
+        ("--timeout 24h --limit-rate 1", (4, 86_400_000, Some(1))),
+        // As a variable of the environment that is set to nothing.
+        ("--retries= --timeout= --limit-rate=", (4, 60_000, None)),
+    ] {
+        assert_eq!(of(words), expected, "{words}");
+    }
+    for words in [
+        "--retries 101",
+        "--retries -1",
+        "--timeout 0s",
+        "--timeout 999ms",
+        "--timeout 25h",
+        "--timeout -5s",
+        "--timeout 1d",
+        "--limit-rate 0",
+        "--limit-rate 1k/s",
+        "--limit-rate k",
+    ] {
+        let error = parse(&format!("pull {words} alpine")).expect_err(words);
+        assert_eq!(error.exit_code(), i32::from(cli::exit::USAGE), "{words}");
+    }
+}
+
+#[test]
+fn an_explanation_is_for_the_same_platforms_and_registries_as_a_pull() {
+    let explain = |words: &str| match parse(words).expect("the arguments are right").verb {
+        Verb::Explain(explain) => explain,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(explain("explain alpine").wanted(), Wanted::Machine));
+    let asked = explain("explain --platform linux/arm64,windows/amd64 --plain-http lan:5000 --format json app");
+    let Wanted::These(platforms) = asked.wanted() else { panic!("{asked:?}") };
+    assert_eq!(platforms, ["linux/arm64", "windows/amd64"]);
+    assert_eq!((asked.access.access().plain_http, asked.format), (vec!["lan:5000".to_owned()], TextFormat::Json));
 }
 
 #[test]
@@ -308,7 +386,9 @@ hint: name a directory with `--root DIR` or `WHARF_ROOT`
 fn every_verb_can_be_completed_in_every_shell() {
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         let script = cli::completion(shell);
-        for word in ["pull", "images", "inspect", "history", "demo", "completion", "all-platforms", "no-trunc"] {
+        let verbs =
+            ["pull", "images", "inspect", "history", "explain", "login", "logout", "whoami", "demo", "completion"];
+        for word in verbs.into_iter().chain(["all-platforms", "no-trunc", "limit-rate", "provenance"]) {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }
@@ -318,9 +398,9 @@ fn every_verb_can_be_completed_in_every_shell() {
 fn the_manual_has_a_page_for_the_program_and_for_each_verb() {
     let pages = cli::manual();
     let files: Vec<&str> = pages.iter().map(|page| page.file.as_str()).collect();
-    let expected =
-        ["wharf", "wharf-pull", "wharf-images", "wharf-inspect", "wharf-history", "wharf-demo", "wharf-completion"];
-    assert_eq!(files, expected.map(|name| format!("{name}.1")));
+    let verbs = ["pull", "images", "inspect", "history", "explain", "login", "logout", "whoami", "demo", "completion"];
+    let expected = std::iter::once("wharf.1".to_owned()).chain(verbs.map(|verb| format!("wharf-{verb}.1")));
+    assert_eq!(files, expected.collect::<Vec<_>>());
     for page in &pages {
         let title = page.file.trim_end_matches(".1");
         assert!(page.text.contains(&format!(".TH {title} 1")), "{}", page.text);

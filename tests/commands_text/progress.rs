@@ -5,7 +5,7 @@ use super::{CONFIG, HARMLESS, HOSTILE, INDEX, LAYER, MANIFEST, descriptor, diges
 use indicatif::{InMemoryTerm, ProgressDrawTarget};
 use serde_json::Value;
 use std::time::Duration;
-use wharf::bindings::exports::wharf::images::images::{Event, Phase, Problem, Progress};
+use wharf::bindings::exports::wharf::images::images::{Event, Phase, Problem, Progress, Transfer};
 use wharf::bindings::wharf::images::types::{Descriptor, ErrorCode};
 use wharf::render::palette::Palette;
 use wharf::render::problem;
@@ -20,6 +20,19 @@ fn progress(digit: char, size: u64, phase: Phase, received: u64) -> Option<Event
 
 fn blob(digit: char, size: u64) -> Descriptor {
     descriptor(if size < 2000 { CONFIG } else { LAYER }, digit, size)
+}
+
+/// How a blob came, from `endpoint` or from nobody.
+fn transferred(digit: char, size: u64, endpoint: Option<&str>) -> Option<Event> {
+    let (attempts, fetched_bytes) = if endpoint.is_some() { (2, size) } else { (0, 0) };
+    Some(Event::Transferred(Transfer {
+        blob: blob(digit, size),
+        endpoint: endpoint.map(str::to_owned),
+        attempts,
+        resumed_from: 0,
+        fetched_bytes,
+        duration_ms: 450,
+    }))
 }
 
 /// A pull of three blobs: one is here, one comes at once, one resumes, breaks
@@ -92,6 +105,31 @@ warning: the registry said {HARMLESS}
             digest('2')
         )
     );
+}
+
+#[test]
+fn a_log_says_who_sent_a_blob_when_it_was_a_mirror() {
+    let row = |name: &str, endpoint| {
+        let script = vec![
+            (0, Some(Event::Resolved((name.to_owned(), descriptor(INDEX, '1', 1853))))),
+            (0, progress('3', 1471, Phase::Downloading, 0)),
+            (450, transferred('3', 1471, endpoint)),
+            (450, progress('3', 1471, Phase::Complete, 1471)),
+        ];
+        plain(script, End::Done, 500).lines().nth(2).map(str::to_owned)
+    };
+    let line = |end: &str| Some(format!("333333333333: complete, 1.47kB in 0.5s{end}"));
+    let (hub, lan) = ("docker.io/library/alpine:3.20", "registry.lan:5000/app:1");
+    assert_eq!(row(hub, Some("https://mirror.lan:5000")), line(" from https://mirror.lan:5000"));
+    assert_eq!(row(hub, Some("https://\u{1b}[2J")), line(r" from https://\u{1b}[2J"));
+    for (name, endpoint) in [
+        (hub, Some("https://registry-1.docker.io")),
+        (lan, Some("http://registry.lan:5000")),
+        (lan, Some("https://Registry.lan:5000")),
+        (lan, None),
+    ] {
+        assert_eq!(row(name, endpoint), line(""), "{name} {endpoint:?}");
+    }
 }
 
 #[test]
@@ -193,10 +231,14 @@ fn a_program_gets_exactly_these_lines() {
         (499, progress('4', 5000, Phase::Downloading, 2000)),
         (500, progress('4', 5000, Phase::Downloading, 3000)),
         (510, progress('4', 5000, Phase::Complete, 5000)),
+        (510, transferred('4', 5000, Some("https://mirror.lan"))),
+        (515, transferred('5', 7000, None)),
         (520, Some(Event::Warning("slow\u{9b}".to_owned()))),
+        (530, Some(Event::Note("97 are left".to_owned()))),
     ];
     let (one, two, four) = (digest('1'), digest('2'), digest('4'));
     let blob = format!(r#"{{"media_type":"{LAYER}","digest":"{four}","size":5000}}"#);
+    let here = format!(r#"{{"media_type":"{LAYER}","digest":"{}","size":7000}}"#, digest('5'));
     assert_eq!(
         lines(script, End::Done, 600),
         format!(
@@ -205,7 +247,10 @@ fn a_program_gets_exactly_these_lines() {
 {{"type":"progress","blob":{blob},"phase":"downloading","received":1000,"elapsed_ms":300}}
 {{"type":"progress","blob":{blob},"phase":"downloading","received":3000,"elapsed_ms":500}}
 {{"type":"progress","blob":{blob},"phase":"complete","received":5000,"elapsed_ms":510}}
+{{"type":"transferred","blob":{blob},"endpoint":"https://mirror.lan","attempts":2,"resumed_from":0,"fetched_bytes":5000,"duration_ms":450,"cached":false,"elapsed_ms":510}}
+{{"type":"transferred","blob":{here},"endpoint":null,"attempts":0,"resumed_from":0,"fetched_bytes":0,"duration_ms":450,"cached":true,"elapsed_ms":515}}
 {{"type":"warning","message":"slow\u009b","elapsed_ms":520}}
+{{"type":"note","message":"97 are left","elapsed_ms":530}}
 {{"type":"summary","end":"done","blobs":1,"complete":1,"present":0,"size":5000,"received":5000,"fetched":4000,"elapsed_ms":600}}
 "#
         )
@@ -233,6 +278,9 @@ fn every_line_for_a_program_keeps_to_the_schema() {
     {
         text += &lines(vec![(0, progress('4', 5000, phase, 0))], End::Done, 0);
     }
+    for event in [transferred('4', 5000, Some("x")), transferred('4', 5000, None), Some(Event::Note("a".to_owned()))] {
+        text += &lines(vec![(0, event)], End::Done, 0);
+    }
     let mut types = std::collections::BTreeSet::new();
     for line in text.lines() {
         let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -241,7 +289,7 @@ fn every_line_for_a_program_keeps_to_the_schema() {
     }
     assert_eq!(
         types.into_iter().collect::<Vec<_>>(),
-        ["problem", "progress", "resolved", "selected", "summary", "warning"]
+        ["note", "problem", "progress", "resolved", "selected", "summary", "transferred", "warning"]
     );
 }
 

@@ -5,7 +5,7 @@ use crate::network::listener::Listener;
 use crate::network::network;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use wharf::credentials::{Challenge, Document, Error};
+use wharf::credentials::{Challenge, Document, Error, Visit};
 use wharf::network::Origin;
 
 /// Registries that the user is logged in to, and that he did not ask for: the component may have been told of them by
@@ -28,11 +28,17 @@ async fn a_login_is_used_for_the_registry_that_was_named_and_for_no_other() {
         (Some("not an authority".to_owned()), false),
         (None, false),
     ] {
-        let credentials = named.as_deref().map_or(credentials.clone(), |named| credentials.named(named));
-        let basic = credentials.authorize(&origin, &Challenge::Basic).await.map(|grant| grant.anonymous());
+        let credentials = named.as_deref().map_or(credentials.clone(), |named| credentials.named(&[named.to_owned()]));
+        let basic = credentials
+            .authorize(&origin, None, &Challenge::Basic, Visit::WithLogin)
+            .await
+            .map(|grant| grant.anonymous());
         let why = format!("`{origin}` wants a login, and was not asked for by name");
         assert_eq!(basic, if used { Ok(false) } else { Err(Error::Denied { why }) }, "{named:?}");
-        let grant = credentials.authorize(&origin, &challenge).await.expect("a token server gives tokens to anybody");
+        let grant = credentials
+            .authorize(&origin, None, &challenge, Visit::WithLogin)
+            .await
+            .expect("a token server gives tokens to anybody");
         assert_eq!(grant.anonymous(), !used, "{named:?}");
         // The token of one who has named the registry is not the token of one who has not.
         let token = if used { "Bearer token-1" } else { "Bearer token-2" };
@@ -48,8 +54,11 @@ async fn no_login_is_looked_for_if_the_registry_was_not_named() {
     let server = registry();
     let network = network(&server.authority());
     for json in [format!(r#"{{"credHelpers":{{"{}":"gcr"}}}}"#, server.authority()), "{".to_owned()] {
-        let credentials = with_documents(&network, vec![document(&json)]).named("registry.example");
-        let grant = credentials.authorize(&server.origin(), &bearer(&server, &[])).await.expect("a grant");
+        let credentials = with_documents(&network, vec![document(&json)]).named(&["registry.example".to_owned()]);
+        let grant = credentials
+            .authorize(&server.origin(), None, &bearer(&server, &[]), Visit::WithLogin)
+            .await
+            .expect("a grant");
         assert!(grant.anonymous(), "{json}");
     }
 }
@@ -58,8 +67,9 @@ async fn no_login_is_looked_for_if_the_registry_was_not_named() {
 async fn user(documents: Vec<Document>, repository: &str, server: &Listener) -> Result<Option<String>, Error> {
     let network = network(&server.authority());
     let scope = format!("repository:{repository}:pull");
-    let credentials = with_documents(&network, documents).named(&server.authority());
-    let outcome = credentials.authorize(&server.origin(), &bearer(server, &[&scope])).await;
+    let credentials = with_documents(&network, documents).named(&[server.authority()]);
+    let outcome =
+        credentials.authorize(&server.origin(), Some(repository), &bearer(server, &[&scope]), Visit::WithLogin).await;
     outcome.map(|_| {
         let asked = tokens(server).pop().expect("a token request");
         let login = asked.header("authorization")?.strip_prefix("Basic ")?.to_owned();
@@ -112,7 +122,11 @@ async fn docker_hub_has_one_login_under_several_names() {
         for authority in ["registry-1.docker.io", "registry-1.docker.io:443", "index.docker.io"] {
             let origin = Origin::new(true, authority).expect("an authority");
             assert!(
-                credentials.named(authority).authorize(&origin, &Challenge::Basic).await.is_ok(),
+                credentials
+                    .named(&[authority.to_owned()])
+                    .authorize(&origin, None, &Challenge::Basic, Visit::WithLogin)
+                    .await
+                    .is_ok(),
                 "{key} {authority}"
             );
         }
@@ -120,7 +134,11 @@ async fn docker_hub_has_one_login_under_several_names() {
             [(true, "registry-1.docker.io:8443"), (false, "docker.io:5000"), (true, "x.docker.io")]
         {
             let origin = Origin::new(secure, authority).expect("an authority");
-            let outcome = credentials.named(authority).authorize(&origin, &Challenge::Basic).await.map(|_| ());
+            let outcome = credentials
+                .named(&[authority.to_owned()])
+                .authorize(&origin, None, &Challenge::Basic, Visit::WithLogin)
+                .await
+                .map(|_| ());
             assert_eq!(outcome, Err(Error::NotFound { registry: origin.authority() }), "{key} {authority}");
         }
     }
@@ -148,7 +166,10 @@ async fn an_entry_is_read_in_all_its_forms() {
         (r#"{"auth":"hunter2"}"#, Err(broken("`auth` is not base64 of `user:password`"))),
         (r#"{"auth":"!hunter2!"}"#, Err(broken("`auth` is not base64 of `user:password`"))),
     ] {
-        match credentials(&network, &origin, Some(entry)).authorize(&origin, &Challenge::Basic).await {
+        match credentials(&network, &origin, Some(entry))
+            .authorize(&origin, None, &Challenge::Basic, Visit::WithLogin)
+            .await
+        {
             Ok(grant) => {
                 let arrived = presented(&network, &server, &grant).await;
                 let login = STANDARD.decode(arrived.strip_prefix("Basic ").expect("a login")).expect("base64");
@@ -156,34 +177,6 @@ async fn an_entry_is_read_in_all_its_forms() {
             }
             Err(error) => assert_eq!(Err(error), expected, "{entry}"),
         }
-    }
-}
-
-#[tokio::test]
-async fn a_helper_is_named_and_never_passed_over_in_silence() {
-    let server = registry();
-    let here = server.authority();
-    let unsupported = |helper: &str| {
-        Err(Error::HelperUnsupported {
-            helper: helper.to_owned(),
-            registry: here.clone(),
-            file: "config.json".to_owned(),
-        })
-    };
-    let login = password("ann");
-    for (json, expected) in [
-        (format!(r#"{{"credHelpers":{{"{here}":"ecr-login"}}}}"#), unsupported("ecr-login")),
-        (format!(r#"{{"credHelpers":{{"{here}":"gcr"}},"auths":{{"{here}":{login}}}}}"#), unsupported("gcr")),
-        (format!(r#"{{"credHelpers":{{"{here}":""}},"auths":{{"{here}":{login}}}}}"#), Ok(Some("ann".to_owned()))),
-        (r#"{"credHelpers":{"other.example":"gcr"}}"#.to_owned(), Ok(None)),
-        (format!(r#"{{"credsStore":"desktop","auths":{{"{here}":{{}}}}}}"#), unsupported("desktop")),
-        (format!(r#"{{"credsStore":"desktop","auths":{{"{here}":{login}}}}}"#), Ok(Some("ann".to_owned()))),
-        (r#"{"credsStore":"desktop","auths":{"other.example":{}}}"#.to_owned(), Ok(None)),
-        (r#"{"credsStore":"desktop"}"#.to_owned(), Ok(None)),
-        (r#"{"auths":null,"credHelpers":null,"credsStore":null}"#.to_owned(), Ok(None)),
-        (String::new(), Ok(None)),
-    ] {
-        assert_eq!(user(vec![document(&json)], "a/b", &server).await, expected, "{json}");
     }
 }
 

@@ -26,7 +26,7 @@ use std::{
 use stream::Stream;
 use tally::Tally;
 use wharf_component::{
-    host::{Challenge, Host, HttpError, Origin, Request, Response, Result},
+    host::{Challenge, Host, HttpError, Origin, Request, Response, Result, Visit},
     nouns::{digest::Digest, problem::ErrorCode},
 };
 
@@ -218,8 +218,14 @@ impl Host for Memory {
         Ok(Transaction::new(self))
     }
 
-    async fn authorize(&self, registry: &Origin, _challenge: &Challenge) -> Result<Grant> {
-        self.inner.network.authorize(registry)
+    async fn authorize(
+        &self,
+        registry: &Origin,
+        _repository: Option<&str>,
+        challenge: &Challenge,
+        _visit: Visit,
+    ) -> Result<Grant> {
+        self.inner.network.authorize(registry, challenge)
     }
 
     async fn send(&self, request: Request) -> std::result::Result<Response<Stream>, HttpError> {

@@ -9,7 +9,7 @@ use super::{
 };
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use wharf_component::{
-    host::{self, HttpError, Method, Origin, Request, Response, Result},
+    host::{self, Challenge, HttpError, Method, Origin, Request, Response, Result},
     nouns::problem::ErrorCode,
 };
 
@@ -55,6 +55,8 @@ type Service = Rc<dyn Fn(&Request) -> std::result::Result<Answer, HttpError>>;
 #[derive(Default)]
 pub(crate) struct Network {
     services: RefCell<BTreeMap<String, Service>>,
+    logins: RefCell<BTreeMap<String, Result<Grant>>>,
+    challenges: RefCell<Vec<Challenge>>,
     log: RefCell<Vec<Request>>,
 }
 
@@ -72,6 +74,26 @@ impl Network {
         service: impl Fn(&Request) -> std::result::Result<Answer, HttpError> + 'static,
     ) {
         self.services.borrow_mut().insert(authority.to_owned(), Rc::new(service));
+    }
+
+    /// Sets what `authorize` answers for an authority. Without it nobody has a
+    /// login.
+    pub(crate) fn log_in(&self, authority: &str, answer: Result<Grant>) {
+        self.logins.borrow_mut().insert(authority.to_owned(), answer);
+    }
+
+    /// The challenges that were to be answered since the last call.
+    pub(crate) fn challenges(&self) -> Vec<Challenge> {
+        self.challenges.take()
+    }
+
+    /// The URL of every request since the last call.
+    pub(crate) fn requests_with_origin(&self) -> Vec<String> {
+        let url = |request: Request| {
+            let scheme = if request.origin.secure { "https" } else { "http" };
+            format!("{scheme}://{}{}", request.origin.authority, request.path)
+        };
+        self.log.borrow_mut().drain(..).map(url).collect()
     }
 
     /// Method and path of every request since the last call.
@@ -102,21 +124,27 @@ impl Network {
         Ok(Response { status: answer.status, headers: answer.headers, end: body.end(), body })
     }
 
-    pub(super) fn authorize(&self, _registry: &Origin) -> Result<Grant> {
-        Err(ErrorCode::NotFound)
+    pub(super) fn authorize(&self, registry: &Origin, challenge: &Challenge) -> Result<Grant> {
+        self.challenges.borrow_mut().push(challenge.clone());
+        self.logins.borrow().get(&registry.authority).cloned().unwrap_or(Err(ErrorCode::NotFound))
     }
 }
 
-/// See `credentials.grant`. Nobody has a login here, so none is ever made.
-#[derive(Debug)]
-pub(crate) enum Grant {}
+/// See `credentials.grant`.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    /// What the header says.
+    pub(crate) id: String,
+    /// Whether no login was used.
+    pub(crate) anonymous: bool,
+}
 
 impl host::Grant for Grant {
     fn id(&self) -> String {
-        match *self {}
+        self.id.clone()
     }
 
     fn anonymous(&self) -> bool {
-        match *self {}
+        self.anonymous
     }
 }

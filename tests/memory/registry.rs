@@ -42,6 +42,7 @@ struct State {
     blobs: RefCell<BTreeMap<String, Rc<[u8]>>>,
     troubles: RefCell<Vec<(String, Trouble)>>,
     pace: Cell<Pace>,
+    headers: RefCell<Vec<(String, String)>>,
 }
 
 impl Registry {
@@ -78,6 +79,13 @@ impl Registry {
         digest
     }
 
+    /// How many bytes a manifest has.
+    pub(crate) fn size(&self, manifest: &Digest) -> usize {
+        let manifests = self.state.manifests.borrow();
+        let found = manifests.iter().find(|(key, _)| key.ends_with(manifest.as_str()));
+        found.expect("the manifest is here").1.1.len()
+    }
+
     /// Lets the next request whose path has `part` in it go wrong. Several for
     /// one path are used up one by one.
     pub(crate) fn trouble(&self, part: impl Into<String>, trouble: Trouble) {
@@ -87,6 +95,11 @@ impl Registry {
     /// Sets how bodies come from now on.
     pub(crate) fn pace(&self, pace: Pace) {
         self.state.pace.set(pace);
+    }
+
+    /// Has every answer that is none of the troubles say this, too.
+    pub(crate) fn say(&self, name: &str, value: &str) {
+        self.state.headers.borrow_mut().push((name.to_owned(), value.to_owned()));
     }
 
     fn answer(&self, request: &Request) -> Answer {
@@ -100,6 +113,7 @@ impl Registry {
             Answer::new(404, "application/json", *br#"{"errors":[{"code":"NOT_FOUND","message":"nothing is here"}]}"#)
         });
         answer.pace = self.state.pace.get();
+        answer.headers.extend(self.state.headers.borrow().iter().cloned());
         if let Some(Trouble::Body(fault)) = trouble {
             answer.fault = Some(fault);
         }

@@ -4,7 +4,7 @@
 //! It is no HTTP implementation: one request a connection, and the answer is sent as it is, however broken.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use wharf::network::Origin;
@@ -111,6 +111,8 @@ fn converse(
             exchange(&mut rustls::Stream::new(&mut connection, &mut stream), requests, answer);
             connection.send_close_notify();
             let _ = connection.complete_io(&mut stream);
+            // A connection that is closed with unread bytes is reset, and what was just sent may be lost.
+            let _ = stream.shutdown(Shutdown::Write).and_then(|()| std::io::copy(&mut stream, &mut std::io::sink()));
         }
     }
 }

@@ -60,28 +60,35 @@ impl DockerRegistry {
         let directory = TempDir::with_prefix("wharf-registry-").expect("there is a temporary directory");
         let address = free_port();
         let (config, credentials) = configure(directory.path(), address, access);
-        let path = directory.path().join("config.yml");
-        std::fs::write(&path, config).expect("the temporary directory is writable");
-        let log = |name| File::create(directory.path().join(name)).expect("the temporary directory is writable");
-        let process = Command::new(program)
-            .arg("serve")
-            .arg(&path)
-            .env_remove("OTEL_TRACES_EXPORTER")
-            .stdin(Stdio::null())
-            .stdout(log("access.log"))
-            .stderr(log("registry.log"))
-            .spawn()
-            .expect("`docker-registry` starts");
+        std::fs::write(directory.path().join("config.yml"), config).expect("the temporary directory is writable");
+        let process = spawn(program, directory.path());
         let mut registry = Self { address, credentials, process, directory };
+        registry.listens().then_some(registry)
+    }
+
+    /// Waits until it listens. Returns whether it does; otherwise it ended.
+    fn listens(&mut self) -> bool {
         let deadline = Instant::now() + START_TIMEOUT;
-        while TcpStream::connect(address).is_err() {
-            if registry.process.try_wait().expect("the process is our child").is_some() {
-                return None;
+        while TcpStream::connect(self.address).is_err() {
+            if self.process.try_wait().expect("the process is our child").is_some() {
+                return false;
             }
-            assert!(Instant::now() < deadline, "`docker-registry` does not listen: {}", registry.messages());
+            assert!(Instant::now() < deadline, "`docker-registry` does not listen: {}", self.messages());
             std::thread::sleep(Duration::from_millis(10));
         }
-        Some(registry)
+        true
+    }
+
+    /// Ends the process, and with it every connection. What was pushed stays.
+    pub(crate) fn stop(&mut self) {
+        self.process.kill().expect("the process is our child");
+        self.process.wait().expect("the process is our child");
+    }
+
+    /// Starts it again after [`stop`](Self::stop), at the same address, and returns when it listens.
+    pub(crate) fn start_again(&mut self) {
+        self.process = spawn(&require("docker-registry"), self.directory.path());
+        assert!(self.listens(), "the port was taken meanwhile: {}", self.messages());
     }
 
     /// Where it listens, as in `127.0.0.1:40123`.
@@ -112,6 +119,23 @@ impl Drop for DockerRegistry {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Starts a registry on its directory.
+fn spawn(program: &Path, directory: &Path) -> Child {
+    let log = |name| {
+        let file = File::options().create(true).append(true).open(directory.join(name));
+        file.expect("the temporary directory is writable")
+    };
+    Command::new(program)
+        .arg("serve")
+        .arg(directory.join("config.yml"))
+        .env_remove("OTEL_TRACES_EXPORTER")
+        .stdin(Stdio::null())
+        .stdout(log("access.log"))
+        .stderr(log("registry.log"))
+        .spawn()
+        .expect("`docker-registry` starts")
 }
 
 fn free_port() -> SocketAddr {
@@ -174,6 +198,20 @@ mod tests {
             let pulls = registry.accesses("\"GET /v2/library/demo/manifests/latest ");
             assert!(pulls.iter().any(|line| line.contains("skopeo/")), "{pulls:?}");
         }
+    }
+
+    #[test]
+    fn a_registry_that_starts_again_has_what_it_had() {
+        let mut registry = DockerRegistry::start(Access::Open);
+        registry.push("library/demo", "latest", &image::demo());
+        let address = registry.address();
+        registry.stop();
+        assert!(TcpStream::connect(address).is_err(), "nobody listens");
+        registry.start_again();
+        assert_eq!(registry.address(), address);
+        let (success, text) = skopeo(&["inspect", "--raw", &format!("docker://{address}/library/demo:latest")], None);
+        assert!(success, "{text}");
+        assert!(registry.accesses("PUT /v2/library/demo/manifests/").len() > 1, "the log goes on");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! that cannot do its work panics and says what is missing; none is skipped in silence.
 
 pub(crate) mod docker_registry;
+pub(crate) mod fault_registry;
 pub(crate) mod proxy;
 pub(crate) mod push;
 pub(crate) mod skopeo;

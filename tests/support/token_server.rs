@@ -1,14 +1,14 @@
 //! A token server for a registry: the other end of `WWW-Authenticate: Bearer`, on loopback.
 //!
-//! It answers `GET` as distribution's token authentication says, and not the OAuth 2 `POST`. Its
-//! tokens are ES256 JSON Web Tokens with the certificate in `x5c`, which `docker-registry` verifies.
+//! It answers `GET` and the OAuth 2 `POST` as distribution's token authentication says. Its tokens are ES256 JSON Web
+//! Tokens with the certificate in `x5c`, which `docker-registry` verifies.
 
 use super::{PASSWORD, RUNTIME, USER, basic, wait};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use ring::rand::SystemRandom;
@@ -16,6 +16,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
@@ -23,6 +24,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// Who the tokens are for: the `service` of the challenge.
 pub(crate) const SERVICE: &str = "registry.test";
+/// The identity token, a refresh token of OAuth 2, that stands for [`USER`] with [`PASSWORD`].
+pub(crate) const IDENTITY: &str = "beacon+/=";
 /// Who signs the tokens.
 pub(crate) const ISSUER: &str = "wharf tests";
 
@@ -44,7 +47,8 @@ impl Default for Policy {
 /// One request that a token server got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TokenRequest {
-    /// As in `service=registry.test&scope=repository:library/demo:pull`, as the client wrote it.
+    /// As in `service=registry.test&scope=repository:library/demo:pull`, as the client wrote it: the query of a `GET`,
+    /// the form of a `POST`.
     pub(crate) query: String,
     /// The `Authorization` header.
     pub(crate) authorization: Option<String>,
@@ -58,6 +62,7 @@ pub(crate) struct TokenServer {
     address: SocketAddr,
     signer: Arc<Signer>,
     requests: Arc<Mutex<Vec<TokenRequest>>>,
+    age: Arc<AtomicU64>,
     serving: JoinHandle<()>,
 }
 
@@ -68,9 +73,16 @@ impl TokenServer {
         let address = listener.local_addr().expect("a listener has an address");
         let signer = Arc::new(Signer::new());
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let state = State { policy, signer: Arc::clone(&signer), requests: Arc::clone(&requests) };
+        let age = Arc::new(AtomicU64::new(0));
+        let state = State { policy, signer: signer.clone(), requests: requests.clone(), age: age.clone() };
         let serving = RUNTIME.spawn(accept(listener, state));
-        Self { address, signer, requests, serving }
+        Self { address, signer, requests, age, serving }
+    }
+
+    /// From now on tokens are as old as this when they are given out, and the answer does not say so. A registry
+    /// forgives a minute.
+    pub(crate) fn age(&self, age: Duration) {
+        self.age.store(age.as_secs(), SeqCst);
     }
 
     /// The `realm` of the challenge, as in `http://127.0.0.1:40123/token`.
@@ -123,7 +135,12 @@ impl Signer {
 
     /// Signs a token that grants `access`, as in `[{"type": "repository", "name": "a", "actions": ["pull"]}]`.
     pub(crate) fn sign(&self, subject: &str, access: &Value, lifetime: Duration) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_secs();
+        self.sign_before(subject, access, lifetime, 0)
+    }
+
+    /// Signs as if `age` seconds had gone by since.
+    fn sign_before(&self, subject: &str, access: &Value, lifetime: Duration, age: u64) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_secs() - age;
         let header = json!({ "alg": "ES256", "typ": "JWT", "x5c": [STANDARD.encode(self.certificate.der())] });
         let claims = json!({
             "access": access,
@@ -147,28 +164,38 @@ struct State {
     policy: Policy,
     signer: Arc<Signer>,
     requests: Arc<Mutex<Vec<TokenRequest>>>,
+    age: Arc<AtomicU64>,
 }
 
 async fn accept(listener: TcpListener, state: State) {
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
         let state = state.clone();
-        let service = hyper::service::service_fn(move |request| {
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let state = state.clone();
-            async move { Ok::<_, Infallible>(answer(&state, &request)) }
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+                Ok::<_, Infallible>(answer(&state, &Request::from_parts(head, body)))
+            }
         });
         connections.spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service));
     }
 }
 
-fn answer(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let query = request.uri().query().unwrap_or_default().to_owned();
+fn answer(state: &State, request: &Request<Bytes>) -> Response<Full<Bytes>> {
+    let is_form = request.method() == Method::POST;
+    let query = match is_form {
+        true => String::from_utf8_lossy(request.body()).into_owned(),
+        false => request.uri().query().unwrap_or_default().to_owned(),
+    };
     let authorization = request
         .headers()
         .get(header::AUTHORIZATION)
         .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let login = basic(USER, PASSWORD);
     let subject = match &authorization {
+        None if is_form => is_identity(&query).then_some(USER),
         None if state.policy.anonymous => Some(""),
         Some(given) if *given == login => Some(USER),
         _ => None,
@@ -176,8 +203,11 @@ fn answer(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let (status, body) = match subject {
         Some(subject) => {
             let access = granted(&query, !subject.is_empty());
-            let token = state.signer.sign(subject, &access, state.policy.lifetime);
-            (StatusCode::OK, json!({ "expires_in": state.policy.lifetime.as_secs(), "token": token }))
+            let age = state.age.load(SeqCst);
+            let token = state.signer.sign_before(subject, &access, state.policy.lifetime, age);
+            // OAuth 2 has another name for it.
+            let name = if is_form { "access_token" } else { "token" };
+            (StatusCode::OK, json!({ "expires_in": state.policy.lifetime.as_secs(), name: token }))
         }
         None => {
             let error = json!({ "code": "UNAUTHORIZED", "message": "the login is missing or wrong" });
@@ -190,6 +220,22 @@ fn answer(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response
+}
+
+/// Whether a form is what OAuth 2 says about refresh tokens, and has the right one. RFC 6749 section 6.
+fn is_identity(form: &str) -> bool {
+    let pairs: Vec<_> = form.split('&').collect();
+    let encoded: String = IDENTITY
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect();
+    ["grant_type=refresh_token", &format!("refresh_token={encoded}"), &format!("service={SERVICE}")]
+        .iter()
+        .all(|pair| pairs.contains(pair))
+        && pairs.iter().any(|pair| pair.starts_with("client_id="))
 }
 
 /// Reads the scopes of a request, as in `scope=repository:library/demo:pull,push`, and grants what is asked for:

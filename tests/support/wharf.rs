@@ -4,7 +4,7 @@
 //! proxies and settings everywhere: none. It never runs without a time limit.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
+use std::io::{Read, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
@@ -54,11 +54,33 @@ impl Wharf {
         self.spawn(arguments).wait(TIMEOUT)
     }
 
-    /// Starts `wharf --root STORE` with `arguments`.
-    pub(crate) fn spawn<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Running {
+    /// Runs it to its end with `input` as its standard input.
+    pub(crate) fn run_with<A: AsRef<OsStr>>(&self, arguments: &[A], input: &str) -> Output {
+        let mut file = tempfile::tempfile().expect("there is a temporary directory");
+        file.write_all(input.as_bytes()).and_then(|()| file.rewind()).expect("a temporary file is writable");
+        Running::start_with(self.wharf(arguments), file.into()).wait(TIMEOUT)
+    }
+
+    /// Runs `wharf --root STORE` with `arguments` to its end, with `input` as its standard input.
+    pub(crate) fn run_with_input<A: AsRef<OsStr>>(&self, arguments: &[A], input: &str) -> Output {
+        let path = self.root.join("input");
+        std::fs::write(&path, input).expect("the temporary directory is writable");
+        let input = std::fs::File::open(&path).expect("it was just written");
+        std::fs::remove_file(path).expect("it was just written");
         let mut command = self.command(env!("CARGO_BIN_EXE_wharf"));
         command.arg("--root").arg(self.store()).args(arguments);
-        Running::start(command)
+        Running::start_with(command, input.into()).wait(TIMEOUT)
+    }
+
+    /// Starts `wharf --root STORE` with `arguments`.
+    pub(crate) fn spawn<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Running {
+        Running::start(self.wharf(arguments))
+    }
+
+    fn wharf<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_wharf"));
+        command.arg("--root").arg(self.store()).args(arguments);
+        command
     }
 
     fn command(&self, program: &str) -> Command {
@@ -104,8 +126,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    fn start_with(mut command: Command, stdin: Stdio) -> Self {
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let stdout = process.stdout.take().expect("stdout is a pipe");
         let stderr = process.stderr.take().expect("stderr is a pipe");

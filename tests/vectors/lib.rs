@@ -5,10 +5,11 @@
 //! It reads no files: who calls [`run`] brings the text, from
 //! `tests/data/vectors`. A row is passed, failed, or excluded with a reason.
 //! Rows are excluded where the other project decides otherwise on purpose,
-//! never because a check is missing.
+//! never because a check is missing. A row that needs the host is left to the
+//! host's own tests, with the file.
 //!
 //! One check function a file: `references`, `platforms` and `platform_tables`,
-//! `digests`, `chains`, `documents`.
+//! `digests`, `chains`, `documents`, `registry_client`.
 
 mod chains;
 mod digests;
@@ -17,6 +18,7 @@ mod platform_tables;
 mod platforms;
 mod reference_tables;
 mod references;
+mod registry_client;
 
 #[cfg(all(target_family = "wasm", feature = "guest"))]
 mod guest;
@@ -32,7 +34,7 @@ use std::fmt::{Debug, Display};
 pub static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vectors.cwasm"));
 
 /// The files that there is a check for, by their names without `.json`.
-pub const FILES: [&str; 11] = [
+pub const FILES: [&str; 12] = [
     "reference_parse",
     "reference_tables",
     "platform_parse",
@@ -44,6 +46,7 @@ pub const FILES: [&str; 11] = [
     "chainid",
     "image_spec_documents",
     "manifest_media_types",
+    "registry_client",
 ];
 
 /// What came of the rows of one file.
@@ -61,12 +64,14 @@ pub struct Report {
     pub failed: Vec<String>,
     /// The rows that do not apply, and why not.
     pub excluded: Vec<(String, &'static str)>,
+    /// The rows that need the host, and the file of the test that checks them.
+    pub elsewhere: Vec<(String, &'static str)>,
 }
 
 impl Report {
     /// Begins a report.
     pub fn new(file: &'static str) -> Self {
-        Self { file, rows: 0, passed: 0, failed: Vec::new(), excluded: Vec::new() }
+        Self { file, rows: 0, passed: 0, failed: Vec::new(), excluded: Vec::new(), elsewhere: Vec::new() }
     }
 
     /// Counts a row by its outcome.
@@ -82,6 +87,12 @@ impl Report {
     pub fn exclude(&mut self, row: impl Display, why: &'static str) {
         self.rows += 1;
         self.excluded.push((row.to_string(), why));
+    }
+
+    /// Counts a row that the test in `file` checks.
+    pub fn leave(&mut self, row: impl Display, file: &'static str) {
+        self.rows += 1;
+        self.elsewhere.push((row.to_string(), file));
     }
 }
 
@@ -102,10 +113,11 @@ pub fn run(file: &str, json: &str) -> Result<Report, String> {
         "chainid" => chains::chainid(json)?,
         "image_spec_documents" => documents::image_spec_documents(json),
         "manifest_media_types" => documents::manifest_media_types(json),
+        "registry_client" => registry_client::registry_client(json)?,
         _ => return Err(format!("there is no check for `{file}`")),
     };
     let expected = rows(json)?;
-    let outcomes = report.passed + report.failed.len() + report.excluded.len();
+    let outcomes = report.passed + report.failed.len() + report.excluded.len() + report.elsewhere.len();
     if report.rows != expected || outcomes != expected {
         let counted = report.rows;
         return Err(format!("`{file}` has {expected} rows; {counted} were counted, with {outcomes} outcomes"));

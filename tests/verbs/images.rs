@@ -92,7 +92,7 @@ fn a_damaged_record_hides_nothing_but_itself() {
         listing.damaged
     );
 
-    let problem = world.memory.run(verbs::inspect(&world.memory, &caller(), "old:1", None, false)).unwrap_err();
+    let problem = world.memory.run(verbs::inspect(&world.memory, &caller(), "old:1", None, false, false)).unwrap_err();
     assert_eq!((problem.code, problem.fix.as_deref()), (ErrorCode::Invalid, Some("wharf pull old:1")));
 
     let ear = super::Ear::default();

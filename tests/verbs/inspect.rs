@@ -15,7 +15,7 @@ use wharf_component::{
 };
 
 fn inspect(world: &World, reference: &str, manifests: bool) -> Result<Value, Problem> {
-    let text = world.memory.run(verbs::inspect(&world.memory, &caller(), reference, None, manifests))?;
+    let text = world.memory.run(verbs::inspect(&world.memory, &caller(), reference, None, manifests, false))?;
     Ok(serde_json::from_str(&text).expect("it is JSON"))
 }
 
@@ -56,7 +56,7 @@ fn an_image_is_shown_as_docker_shows_it() {
     assert_eq!(manifest["layers"][1]["digest"], json!(built.layers[1]));
     assert_eq!(found["OCIConfig"]["rootfs"]["diff_ids"], found["RootFS"]["Layers"]);
     assert!(found["Metadata"]["LastTagTime"].as_str().is_some_and(|time| time.starts_with("2024-03-01T00:00:")));
-    let text = world.memory.run(verbs::inspect(&world.memory, &caller(), "app:1", None, false)).unwrap();
+    let text = world.memory.run(verbs::inspect(&world.memory, &caller(), "app:1", None, false, false)).unwrap();
     assert!(
         text.starts_with(r#"{"Id":"#) && text.find("\"RepoTags\"") < text.find("\"Config\""),
         "keys are in docker's order"
@@ -185,7 +185,8 @@ fn an_id_that_several_images_share_is_not_ambiguous() {
     let (_, built) = world.alpine();
     world.pull("alpine:3.20", &options()).unwrap();
     world.pull(&format!("alpine@{}", built[0].manifest), &options()).unwrap();
-    let shown = world.memory.run(verbs::inspect(&world.memory, &caller(), built[0].config.as_str(), None, false));
+    let shown =
+        world.memory.run(verbs::inspect(&world.memory, &caller(), built[0].config.as_str(), None, false, false));
     let shown: serde_json::Value = serde_json::from_str(&shown.unwrap()).unwrap();
     assert_eq!(shown["Id"], built[0].config.as_str());
 }
@@ -196,12 +197,13 @@ fn an_id_of_another_platform_shows_that_platform() {
     let (_, built) = world.alpine();
     world.pull("alpine:3.20", &platforms(&["linux/amd64", "linux/arm64"])).unwrap();
     for text in [built[1].config.to_string(), built[1].manifest.to_string(), format!("alpine@{}", built[1].manifest)] {
-        let shown = world.memory.run(verbs::inspect(&world.memory, &caller(), &text, None, false)).unwrap();
+        let shown = world.memory.run(verbs::inspect(&world.memory, &caller(), &text, None, false, false)).unwrap();
         let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(shown["Id"], built[1].config.as_str(), "{text}");
     }
     let (caller, id) = (caller(), built[1].config.as_str());
-    let asked = world.memory.run(verbs::inspect(&world.memory, &caller, id, Some("linux/amd64"), false)).unwrap();
+    let asked =
+        world.memory.run(verbs::inspect(&world.memory, &caller, id, Some("linux/amd64"), false, false)).unwrap();
     let asked: serde_json::Value = serde_json::from_str(&asked).unwrap();
     assert_eq!(asked["Id"], built[0].config.as_str(), "what is asked for goes first");
 }

@@ -89,6 +89,11 @@ impl Matcher {
         Self { rules: vec![Rule(platform.normalize())], order: Order::System }
     }
 
+    /// Returns the platforms that are taken, best first.
+    pub fn accepted(&self) -> impl Iterator<Item = &Platform> {
+        self.rules.iter().map(|Rule(platform)| platform)
+    }
+
     /// Says whether a platform fits. A platform without a system never does;
     /// see [`Platform::normalize_on`].
     pub fn matches(&self, platform: &Platform) -> bool {

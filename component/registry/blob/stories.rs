@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     nouns::digest::{Algorithm, Digest},
+    registry::Sent,
     registry::script::{Fate, Reply, Script, Witness, broken, reply},
 };
 
@@ -25,9 +26,9 @@ fn rest(first: usize) -> Reply {
 fn download(host: &Script) -> (Result<u64, Failure>, Witness) {
     let watch = Witness::default();
     let done = host.run(host.repository("registry.example/a/b").blob(&what(), &watch));
-    let done = done.map(|(blob, arrived)| {
+    let done = done.map(|(blob, sent)| {
         assert_eq!(blob.0, BYTES);
-        arrived
+        sent.fetched_bytes
     });
     (done, watch)
 }
@@ -92,9 +93,9 @@ fn an_earlier_run_that_has_too_much_begins_again() {
 fn an_empty_blob_needs_no_request() {
     let host = Script::new([]);
     let empty = Descriptor::new("text/plain", Digest::of(Algorithm::Sha256, b""), 0);
-    let (blob, arrived) =
+    let (blob, sent) =
         host.run(host.repository("registry.example/a/b").blob(&empty, &Witness::default())).expect("nothing is all");
-    assert_eq!((blob.0, arrived), (vec![], 0));
+    assert_eq!((blob.0, sent), (vec![], Sent::default()));
 }
 
 #[test]

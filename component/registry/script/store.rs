@@ -20,6 +20,8 @@ pub(super) struct Store {
     pub(super) finished_meanwhile: RefCell<VecDeque<Option<Vec<u8>>>>,
     /// For how long the next call of `ingest` waits for somebody else.
     pub(super) held_ms: Cell<u64>,
+    /// Whether nothing can be written.
+    pub(super) is_full: Cell<bool>,
     pub(super) log: RefCell<Vec<String>>,
 }
 
@@ -64,6 +66,9 @@ impl Ingest for ScriptIngest {
 
     async fn append(&self, mut data: ScriptStream, limit: u64) -> Result<(u64, Option<ScriptStream>)> {
         let _busy = Busy::take(&self.busy);
+        if self.store.is_full.get() {
+            return Err(ErrorCode::NoSpace);
+        }
         let mut taken = 0;
         while taken < limit {
             let Some(bytes) = data.next(&self.clock, (limit - taken) as usize).await else { return Ok((taken, None)) };

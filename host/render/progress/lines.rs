@@ -26,11 +26,39 @@ pub struct Lines<W> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 enum Line<'a> {
-    Resolved { name: &'a str, target: json::Descriptor<'a> },
-    Selected { platform: &'a str, manifest: json::Descriptor<'a> },
-    Progress { blob: json::Descriptor<'a>, phase: &'static str, received: u64 },
-    Warning { message: &'a str },
-    Summary { end: &'static str, blobs: u64, complete: u64, present: u64, size: u64, received: u64, fetched: u64 },
+    Resolved {
+        name: &'a str,
+        target: json::Descriptor<'a>,
+    },
+    Selected {
+        platform: &'a str,
+        manifest: json::Descriptor<'a>,
+    },
+    Progress {
+        blob: json::Descriptor<'a>,
+        phase: &'static str,
+        received: u64,
+    },
+    Transferred {
+        blob: json::Descriptor<'a>,
+        #[serde(flatten)]
+        transfer: json::TransferObject<'a>,
+    },
+    Note {
+        message: &'a str,
+    },
+    Warning {
+        message: &'a str,
+    },
+    Summary {
+        end: &'static str,
+        blobs: u64,
+        complete: u64,
+        present: u64,
+        size: u64,
+        received: u64,
+        fetched: u64,
+    },
 }
 
 #[derive(Serialize)]
@@ -60,6 +88,10 @@ impl<W: Write> Reporter for Lines<W> {
             Event::Selected((platform, manifest)) => {
                 self.write(Line::Selected { platform, manifest: manifest.into() }, now)
             }
+            Event::Transferred(transfer) => {
+                self.write(Line::Transferred { blob: (&transfer.blob).into(), transfer: transfer.into() }, now)
+            }
+            Event::Note(message) => self.write(Line::Note { message }, now),
             Event::Warning(message) => self.write(Line::Warning { message }, now),
             Event::Progress(report) => {
                 let (_, before) = self.tally.record(report, now);

@@ -3,7 +3,7 @@
 //!
 //! It moves no cursor and never takes a line back.
 
-use super::{End, Reporter, tally, tally::Tally};
+use super::{End, Reporter, tally::Tally};
 use crate::bindings::exports::wharf::images::images::Event;
 use crate::render::{names, palette::Palette, problem};
 use std::io::{self, Write};
@@ -32,12 +32,13 @@ impl<W: Write> Plain<W> {
 impl<W: Write> Reporter for Plain<W> {
     fn event(&mut self, event: &Event, now: Duration) -> io::Result<()> {
         match event {
-            Event::Resolved(_) | Event::Selected(_) => {
-                if let Some(line) = tally::announcement(event) {
+            Event::Resolved(_) | Event::Selected(_) | Event::Note(_) => {
+                if let Some(line) = self.tally.announcement(event) {
                     writeln!(self.out, "{line}")?;
                 }
             }
             Event::Warning(sentence) => write!(self.out, "{}", problem::warning(sentence, self.palette))?,
+            Event::Transferred(transfer) => self.tally.sent(transfer),
             Event::Progress(progress) => {
                 let (blob, before) = self.tally.record(progress, now);
                 if before != Some(progress.phase)

@@ -4,7 +4,7 @@
 //! It does not write.
 
 use super::End;
-use crate::bindings::exports::wharf::images::images::{Event, Phase, Progress};
+use crate::bindings::exports::wharf::images::images::{Event, Phase, Progress, Transfer};
 use crate::render::{age, escape, names, size};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -20,6 +20,8 @@ const RATE_AFTER: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     blobs: HashMap<String, Blob>,
+    /// The name that was resolved last, as in `docker.io/library/alpine:3.20`.
+    name: String,
     sums: Sums,
     speed: Speed,
 }
@@ -34,6 +36,8 @@ pub(super) struct Blob {
     started: Option<Duration>,
     /// What came in this run.
     fetched: u64,
+    /// Who sent it, if it was a mirror.
+    mirror: Option<String>,
     speed: Speed,
 }
 
@@ -75,7 +79,7 @@ impl Tally {
             self.sums.size = self.sums.size.saturating_add(descriptor.size);
             self.sums.received = self.sums.received.saturating_add(from_before);
             let speed = Speed::default();
-            Blob { size: descriptor.size, phase, received: from_before, started: None, fetched: 0, speed }
+            Blob { size: descriptor.size, phase, received: from_before, started: None, fetched: 0, mirror: None, speed }
         });
         let before = known.then_some(blob.phase);
 
@@ -101,6 +105,31 @@ impl Tally {
             self.speed.record(self.sums.fetched, now);
         }
         (blob, before)
+    }
+
+    /// Takes an event that is not about a blob's bytes. Returns what to say of
+    /// it, unless it is a warning.
+    pub(super) fn announcement(&mut self, event: &Event) -> Option<String> {
+        match event {
+            Event::Resolved((name, target)) => {
+                self.name.clone_from(name);
+                let kind = names::kind(&target.media_type);
+                Some(format!("{}: {kind} {}", escape::text(name), escape::text(&target.digest)))
+            }
+            Event::Selected((platform, manifest)) => {
+                Some(format!("{}: manifest {}", escape::text(platform), escape::text(&manifest.digest)))
+            }
+            Event::Note(sentence) => Some(escape::text(sentence).into_owned()),
+            Event::Progress(_) | Event::Warning(_) | Event::Transferred(_) => None,
+        }
+    }
+
+    /// Takes how a blob came. It is told before the blob is complete.
+    pub(super) fn sent(&mut self, transfer: &Transfer) {
+        let mirror = transfer.endpoint.as_deref().filter(|endpoint| !names::is_registry_of(endpoint, &self.name));
+        if let (Some(mirror), Some(blob)) = (mirror, self.blobs.get_mut(&transfer.blob.digest)) {
+            blob.mirror = Some(mirror.to_owned());
+        }
     }
 
     /// Returns where a blob stands.
@@ -167,7 +196,8 @@ impl Blob {
                 let took = now.saturating_sub(self.started.unwrap_or(now));
                 let rate =
                     average(self.fetched, took).map(|rate| format!(" ({})", size::rate(rate))).unwrap_or_default();
-                Some(format!("complete, {all} in {}{rate}", age::duration(took)))
+                let from = self.mirror.as_deref().map(|mirror| format!(" from {}", escape::text(mirror)));
+                Some(format!("complete, {all} in {}{rate}{}", age::duration(took), from.unwrap_or_default()))
             }
         }
     }
@@ -218,20 +248,5 @@ fn pace(rate: Option<u64>, remaining: u64) -> String {
         Some(rate) => {
             format!(", {}, {} left", size::rate(rate), age::duration(Duration::from_secs(remaining.div_ceil(rate))))
         }
-    }
-}
-
-/// What to say about an event that is not about a blob's bytes, and is no
-/// warning.
-pub(super) fn announcement(event: &Event) -> Option<String> {
-    match event {
-        Event::Resolved((name, target)) => {
-            let kind = names::kind(&target.media_type);
-            Some(format!("{}: {kind} {}", escape::text(name), escape::text(&target.digest)))
-        }
-        Event::Selected((platform, manifest)) => {
-            Some(format!("{}: manifest {}", escape::text(platform), escape::text(&manifest.digest)))
-        }
-        Event::Progress(_) | Event::Warning(_) => None,
     }
 }

@@ -4,7 +4,7 @@
 //! Blobs that wait have no line, so that the lines fit on a screen however many
 //! layers an image has. It computes no rates of its own: indicatif only draws.
 
-use super::{End, Reporter, tally, tally::Tally};
+use super::{End, Reporter, tally::Tally};
 use crate::bindings::exports::wharf::images::images::{Event, Phase, Progress};
 use crate::render::{names, palette::Palette, problem};
 use console::Term;
@@ -94,12 +94,16 @@ fn style(template: &str) -> ProgressStyle {
 impl Reporter for Terminal {
     fn event(&mut self, event: &Event, now: Duration) -> io::Result<()> {
         match event {
-            Event::Resolved(_) | Event::Selected(_) => match tally::announcement(event) {
+            Event::Resolved(_) | Event::Selected(_) | Event::Note(_) => match self.tally.announcement(event) {
                 Some(line) => self.screen.println(line),
                 None => Ok(()),
             },
             Event::Warning(sentence) => self.screen.println(problem::warning(sentence, self.palette).trim_end()),
             Event::Progress(report) => self.progress(report, now),
+            Event::Transferred(transfer) => {
+                self.tally.sent(transfer);
+                Ok(())
+            }
         }
     }
 

@@ -1,0 +1,198 @@
+//! What a call takes from the machine: directories by path, the environment, the files with logins and those with
+//! configuration. It is a part of `main`, and as such takes ambient authority. It decides nothing.
+
+use crate::problem;
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use std::env;
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use wharf::cli::{self, Cli, Surroundings};
+use wharf::configuration::{self, ENTRIES_MAX, Excerpt, FILE_BYTES_MAX, Files, Places};
+use wharf::credentials::{Credentials, Document};
+use wharf::engine::Services;
+use wharf::images::{Access, ErrorCode, Problem};
+use wharf::network::{self, Network, Proxies};
+use wharf::store::Store;
+use wharf::{credentials, render};
+
+/// No file with logins is larger.
+const DOCUMENT_BYTES_MAX: u64 = 1 << 20;
+
+/// How a call about one reference speaks to registries, and where that is said.
+#[derive(Debug)]
+pub(crate) struct Configured {
+    /// For the component.
+    pub(crate) access: Access,
+    /// For the network.
+    pub(crate) settings: network::Settings,
+    /// One for each rule of `access`.
+    pub(crate) sources: Vec<String>,
+    /// One for each alias of `access`.
+    pub(crate) alias_sources: Vec<String>,
+}
+
+/// Reads the configuration of the machine as far as it concerns `reference`, and adds it to `access`. A registry is
+/// written with a slash at its end. What is worth saying goes to the log.
+pub(crate) fn configured(options: &cli::Access, reference: &str, access: Access) -> Result<Configured, Problem> {
+    let wrong = |error: configuration::Error| Problem {
+        fix: Some(
+            "correct the file, or name another place with `--certs-d`, `--registries-conf` or `--daemon-json`"
+                .to_owned(),
+        ),
+        code: ErrorCode::Invalid,
+        ..problem("cannot use the configuration of registries", &error)
+    };
+    let read = configuration::read(&Disk, &places(options)?).map_err(wrong)?;
+    let Excerpt { rules, sources, sites, warnings } = read.about(&Disk, reference).map_err(wrong)?;
+    for sentence in read.warnings.iter().chain(&warnings) {
+        tracing::warn!("{}", render::escape::text(sentence));
+    }
+    let settings = network::Settings {
+        proxies: proxies(read.proxies.unwrap_or_default()),
+        plain_http: access.plain_http.clone(),
+        sites,
+        ..network::Settings::default()
+    };
+    let access = Access { rules, aliases: read.aliases, ..access };
+    Ok(Configured { access, settings, sources, alias_sources: read.alias_sources })
+}
+
+fn places(options: &cli::Access) -> Result<Places, Problem> {
+    let (home, config_home) = (variable("HOME").map(PathBuf::from), variable("XDG_CONFIG_HOME").map(PathBuf::from));
+    let mut places = Places::usual(home.as_deref(), config_home.as_deref());
+    for (named, place) in [
+        (options.certs_d(), &mut places.certs_d),
+        (options.registries_conf(), &mut places.registries_conf),
+        (options.daemon_json(), &mut places.daemon_json),
+    ] {
+        if let Some(named) = named {
+            // What need not be there otherwise has to be there if somebody named it.
+            let what = || format!("cannot read the configuration in `{}`", named.display());
+            std::fs::metadata(named).map_err(|error| problem(&what(), &error))?;
+            *place = vec![named.to_owned()];
+        }
+    }
+    Ok(places)
+}
+
+/// The files of the machine.
+struct Disk;
+
+impl Files for Disk {
+    fn read(&self, file: &Path) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = unless_absent(File::open(file))? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        let Some(entries) = unless_absent(std::fs::read_dir(directory))? else { return Ok(Vec::new()) };
+        entries.take(ENTRIES_MAX + 1).map(|entry| entry.map(|entry| entry.file_name())).collect()
+    }
+}
+
+fn unless_absent<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
+    match opened {
+        Ok(opened) => Ok(Some(opened)),
+        // A registry may have a name that no file can have.
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the directory of the store.
+pub(crate) fn root(cli: &Cli) -> Result<PathBuf, Problem> {
+    let surroundings = Surroundings {
+        superuser: rustix::process::geteuid().is_root(),
+        home: variable("HOME").map(PathBuf::from),
+        data_home: variable("XDG_DATA_HOME").map(PathBuf::from),
+    };
+    surroundings.root(cli.global.root.as_deref())
+}
+
+/// Opens the store at `root` and makes the services of it.
+pub(crate) fn services(root: &Path, network: Network, logins: credentials::Settings) -> Result<Services, Problem> {
+    let what = || format!("cannot open the store `{}`", root.display());
+    let directory = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(root)
+        .and_then(|()| Dir::open_ambient_dir(root, ambient_authority()))
+        .map_err(|error| problem(&what(), &error))?;
+    let Store { content, metadata } = Store::open(&directory, root).map_err(|error| problem(&what(), &error))?;
+    let credentials =
+        Credentials::new(logins, network.clone()).map_err(|error| problem("cannot use the logins", &error))?;
+    Ok(Services { content, metadata, credentials, network })
+}
+
+/// Reads the files with logins: the named one alone, or those of podman and
+/// docker, where they usually are.
+pub(crate) fn documents(named: Option<&Path>) -> Result<Vec<Document>, Problem> {
+    // An empty or relative variable is as if there were none: the current directory does not choose logins.
+    let directory = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let usual = [
+        directory("XDG_RUNTIME_DIR").map(|path| path.join("containers/auth.json")),
+        directory("HOME").map(|path| path.join(".config/containers/auth.json")),
+        directory("DOCKER_CONFIG")
+            .or_else(|| Some(directory("HOME")?.join(".docker")))
+            .map(|path| path.join("config.json")),
+    ];
+    let candidates: Vec<PathBuf> = match named {
+        Some(named) => vec![named.to_owned()],
+        None => usual.into_iter().flatten().collect(),
+    };
+    let mut documents = Vec::new();
+    for path in candidates {
+        let label = path.display().to_string();
+        let what = || format!("cannot read the logins in `{label}`");
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.len() > DOCUMENT_BYTES_MAX => {
+                return Err(problem(&what(), &format!("the file is larger than {DOCUMENT_BYTES_MAX} bytes")));
+            }
+            Ok(_) => {
+                let bytes = std::fs::read(&path).map_err(|error| problem(&what(), &error))?;
+                documents.push(Document { label, bytes });
+            }
+            Err(error) if named.is_none() && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            }
+            Err(error) => return Err(problem(&what(), &error)),
+        }
+    }
+    Ok(documents)
+}
+
+/// The conventional variables, the spelling in lower case first; where they name no proxy, the `configured` ones.
+fn proxies(configured: Proxies) -> Proxies {
+    let either = |name: &str| {
+        let value = variable(&name.to_lowercase()).or_else(|| variable(name))?;
+        value.into_string().ok().filter(|value| !value.is_empty())
+    };
+    let (http, https, all) = (either("HTTP_PROXY"), either("HTTPS_PROXY"), either("ALL_PROXY"));
+    let except = either("NO_PROXY");
+    match (&http, &https, &all) {
+        (None, None, None) => Proxies { except: except.or(configured.except), ..configured },
+        _ => Proxies { http, https, all, except },
+    }
+}
+
+/// Makes a directory for what is over when the program ends.
+pub(crate) fn temporary_directory(name: &str) -> io::Result<PathBuf> {
+    let path = env::temp_dir().join(name);
+    // It has to be new: in a shared directory somebody may have guessed the name.
+    DirBuilder::new().mode(0o700).create(&path)?;
+    Ok(path)
+}
+
+/// Reads a variable of the environment.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name)
+}

@@ -1,0 +1,296 @@
+//! A host without a sandbox: the component's trait `Host` over the real services, so that the same decisions run
+//! natively, with real sockets and files, and a switch in them can be turned.
+//!
+//! It is for one thread: a current-thread runtime and no `Send`. What works on files blocks that thread.
+
+mod body;
+
+use body::Body;
+use std::cell::RefCell;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use wharf::content;
+use wharf::credentials;
+use wharf::engine::Services;
+use wharf::hash;
+use wharf::images::ErrorCode as Told;
+use wharf::metadata;
+use wharf::network::{self, Timeouts};
+use wharf_component::host::{self, Challenge, Host, HttpError, Method, Origin, Request, Response, Result, Visit};
+use wharf_component::nouns::digest::Digest;
+use wharf_component::nouns::problem::ErrorCode;
+
+/// How often somebody who waits for an ingest looks again.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// One machine: services, and a clock that began with it.
+#[derive(Debug)]
+pub(crate) struct Native {
+    services: Services,
+    began: Instant,
+}
+
+impl Native {
+    /// Works on these services, on behalf of somebody who typed these registries, as in `127.0.0.1:5000`.
+    pub(crate) fn new(services: &Services, registries: &[String]) -> Self {
+        for registry in registries {
+            services.network.allow(registry).expect("the test names registries");
+        }
+        let credentials = services.credentials.named(registries);
+        Self { services: Services { credentials, ..services.clone() }, began: Instant::now() }
+    }
+}
+
+/// Says a condition of the boundary in the component's own words, as `component/edge` does.
+pub(crate) fn code(told: impl Into<Told>) -> ErrorCode {
+    match told.into() {
+        Told::NotFound => ErrorCode::NotFound,
+        Told::Denied => ErrorCode::Denied,
+        Told::Invalid => ErrorCode::Invalid,
+        Told::DigestMismatch(actual) => ErrorCode::DigestMismatch(actual.parse().expect("the host writes digests")),
+        Told::SizeMismatch(actual) => ErrorCode::SizeMismatch(actual),
+        Told::TooLarge(limit) => ErrorCode::TooLarge(limit),
+        Told::InUse => ErrorCode::InUse,
+        Told::Conflict => ErrorCode::Conflict,
+        Told::NoSpace => ErrorCode::NoSpace,
+        Told::Unavailable => ErrorCode::Unavailable,
+        Told::Unsupported => ErrorCode::Unsupported,
+        Told::Cancelled => ErrorCode::Cancelled,
+        Told::Other(what) => ErrorCode::Other(what),
+    }
+}
+
+fn native(digest: &Digest) -> hash::Digest {
+    digest.as_str().parse().expect("the grammar of digests is one")
+}
+
+impl Host for Native {
+    type Stream = Body;
+    type Ingest = Ingest;
+    type Blob = Blob;
+    type Transaction = Transaction;
+    type Grant = Grant;
+
+    async fn open(&self, digest: &Digest) -> Result<Blob> {
+        self.services.content.blob(&native(digest)).map(Blob).map_err(code)
+    }
+
+    async fn sync(&self) -> Result<()> {
+        self.services.content.sync().map_err(code)
+    }
+
+    async fn remove(&self, digest: &Digest) -> Result<()> {
+        self.services.content.remove(&native(digest)).map_err(code)
+    }
+
+    async fn ingest(&self, name: &str) -> Result<Ingest> {
+        loop {
+            if let Some(ingest) = self.services.content.try_ingest(name).map_err(code)? {
+                return Ok(Ingest(ingest));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn stream(&self, bytes: Vec<u8>) -> Body {
+        Body::of(bytes)
+    }
+
+    async fn collect(&self, mut stream: Body, limit: u64) -> Result<Vec<u8>> {
+        let mut all = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            all.extend_from_slice(&chunk);
+            if all.len() as u64 > limit {
+                return Err(ErrorCode::TooLarge(limit));
+            }
+        }
+        Ok(all)
+    }
+
+    async fn begin(&self) -> Result<Transaction> {
+        self.services.metadata.begin().map(|service| Transaction(RefCell::new(service))).map_err(code)
+    }
+
+    async fn authorize(
+        &self,
+        registry: &Origin,
+        repository: Option<&str>,
+        challenge: &Challenge,
+        visit: Visit,
+    ) -> Result<Grant> {
+        let registry = network::Origin::new(registry.secure, &registry.authority).map_err(|_| ErrorCode::Invalid)?;
+        let challenge = match challenge.clone() {
+            Challenge::Basic => credentials::Challenge::Basic,
+            Challenge::Bearer { realm, service, scopes } => {
+                credentials::Challenge::Bearer(credentials::Bearer { realm, service, scopes })
+            }
+        };
+        let visit = match visit {
+            Visit::WithLogin => credentials::Visit::WithLogin,
+            Visit::Anonymous => credentials::Visit::Anonymous,
+        };
+        self.services.credentials.authorize(&registry, repository, &challenge, visit).await.map(Grant).map_err(code)
+    }
+
+    async fn send(&self, request: Request) -> std::result::Result<Response<Body>, HttpError> {
+        let scheme = if request.origin.secure { "https" } else { "http" };
+        let method = match request.method {
+            Method::Get => http::Method::GET,
+            Method::Head => http::Method::HEAD,
+        };
+        let uri = format!("{scheme}://{}{}", request.origin.authority, request.path);
+        let mut outgoing = http::Request::builder().method(method).uri(uri);
+        for (name, value) in &request.headers {
+            outgoing = outgoing.header(name, value);
+        }
+        let outgoing = outgoing.body(network::empty()).map_err(|error| HttpError::Denied(error.to_string()))?;
+        let response = self.services.network.send(outgoing, Timeouts::default()).await.map_err(failure)?;
+        let (head, body) = response.into_parts();
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let (body, end) = Body::arriving(body);
+        Ok(Response { status: head.status.as_u16(), headers, body, end })
+    }
+
+    fn now(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+        since.as_secs().try_into().expect("the year has four digits")
+    }
+
+    fn uptime_ms(&self) -> u64 {
+        self.began.elapsed().as_millis().try_into().expect("a test is short")
+    }
+
+    async fn sleep(&self, ms: u64) {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+
+    fn random(&self) -> u64 {
+        use std::hash::BuildHasher as _;
+        std::collections::hash_map::RandomState::new().hash_one(0)
+    }
+}
+
+/// Says what `host/imports` and `component/edge` make of an error together.
+fn failure(error: network::Error) -> HttpError {
+    use network::Error;
+    let text = error.to_string();
+    match error {
+        Error::Name { why, .. } => HttpError::Name(why),
+        Error::Refused { .. } => HttpError::Connect("connection refused".to_owned()),
+        Error::Certificate { flaw, why, .. } => HttpError::Certificate(kind(flaw), why),
+        Error::Client { why, .. } => HttpError::Client(why),
+        Error::Tls { why, .. } => HttpError::Tls(why),
+        Error::Denied { .. } | Error::Settings { .. } => HttpError::Denied(text),
+        Error::Timeout { .. } => HttpError::Timeout,
+        Error::Connect { why, .. } | Error::Broken { why, .. } => HttpError::Broken(why),
+        Error::Proxy { .. } | Error::Upload { .. } | Error::Invalid { .. } => HttpError::Broken(text),
+    }
+}
+
+fn kind(flaw: network::Flaw) -> host::Flaw {
+    match flaw {
+        network::Flaw::Name => host::Flaw::Name,
+        network::Flaw::Time => host::Flaw::Time,
+        network::Flaw::Other => host::Flaw::Other,
+        network::Flaw::Authority => host::Flaw::Authority,
+    }
+}
+
+/// See `content.ingest`.
+#[derive(Debug)]
+pub(crate) struct Ingest(content::Ingest);
+
+impl host::Ingest for Ingest {
+    type Stream = Body;
+    type Blob = Blob;
+
+    fn offset(&self) -> u64 {
+        self.0.offset()
+    }
+
+    async fn append(&self, mut data: Body, limit: u64) -> Result<(u64, Option<Body>)> {
+        let mut taken = 0;
+        while taken < limit {
+            let Some(mut chunk) = data.next().await else { return Ok((taken, None)) };
+            let room = usize::try_from(limit - taken).unwrap_or(usize::MAX);
+            if chunk.len() > room {
+                data.put_back(chunk.split_off(room));
+            }
+            self.0.append(&chunk).map_err(code)?;
+            taken += chunk.len() as u64;
+        }
+        Ok((taken, Some(data)))
+    }
+
+    async fn restart(&self) -> Result<()> {
+        self.0.restart().map_err(code)
+    }
+
+    async fn commit(self, expected: &Digest, size: u64) -> Result<Blob> {
+        self.0.commit(&native(expected), size).map(Blob).map_err(code)
+    }
+
+    async fn discard(self) -> Result<()> {
+        self.0.discard().map_err(code)
+    }
+}
+
+/// See `content.blob`.
+#[derive(Debug)]
+pub(crate) struct Blob(content::Blob);
+
+impl host::Blob for Blob {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
+        self.0.read(offset, length).map_err(code)
+    }
+}
+
+/// See `metadata.transaction`.
+#[derive(Debug)]
+pub(crate) struct Transaction(RefCell<metadata::Transaction>);
+
+impl host::Transaction for Transaction {
+    async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>> {
+        self.0.borrow_mut().get(namespace, key).map_err(code)
+    }
+
+    async fn scan(
+        &self,
+        namespace: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, Vec<u8>)>> {
+        self.0.borrow_mut().scan(namespace, prefix, after, limit).map_err(code)
+    }
+
+    fn put(&self, namespace: &str, key: &str, value: Vec<u8>) {
+        self.0.borrow_mut().put(namespace, key, value);
+    }
+
+    fn delete(&self, namespace: &str, key: &str) {
+        self.0.borrow_mut().delete(namespace, key);
+    }
+
+    async fn commit(self) -> Result<()> {
+        self.0.into_inner().commit().map_err(code)
+    }
+}
+
+/// See `credentials.grant`.
+#[derive(Debug)]
+pub(crate) struct Grant(credentials::Grant);
+
+impl host::Grant for Grant {
+    fn id(&self) -> String {
+        self.0.id().to_owned()
+    }
+
+    fn anonymous(&self) -> bool {
+        self.0.anonymous()
+    }
+}
