@@ -18,6 +18,9 @@ type Made<T> = Box<dyn Fn(&Cast) -> T + Send + Sync>;
 /// Something that a case changes.
 type Changed<T> = Box<dyn Fn(&Cast, &mut T) + Send + Sync>;
 
+/// Makes who runs the programs that keep logins.
+type Programs = Box<dyn Fn(&Arc<Cast>) -> Arc<dyn Helpers> + Send + Sync>;
+
 /// What a registry tries, and what has to come of it.
 pub(crate) struct Case {
     pub(crate) name: String,
@@ -29,7 +32,7 @@ pub(crate) struct Case {
     pub(super) access: Vec<Changed<Access>>,
     pub(super) network: Vec<Changed<network::Settings>>,
     credentials: Vec<Changed<credentials::Settings>>,
-    helpers: Option<Box<dyn Fn(&Arc<Cast>) -> Arc<dyn Helpers> + Send + Sync>>,
+    helpers: Option<Programs>,
     pub(super) reference: Made<String>,
     pub(super) all_tags: bool,
     pub(super) expected: Expected,

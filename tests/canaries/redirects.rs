@@ -13,7 +13,10 @@ const MANIFEST: Which = ("a manifest", Request::is_manifest);
 const BLOB: Which = ("a blob", Request::is_blob);
 
 /// How the registry is logged in to.
-const KINDS: [(&str, fn(&str) -> Case); 2] = [("basic", Case::basic), ("bearer", Case::bearer)];
+/// Makes a case of a name.
+type Make = fn(&str) -> Case;
+
+const KINDS: [(&str, Make); 2] = [("basic", Case::basic), ("bearer", Case::bearer)];
 
 /// Where the registry sends.
 type Where = fn(&Cast, &str) -> String;

@@ -165,7 +165,7 @@ fn challenges() -> Vec<Case> {
     let bearer = format!("Bearer {realm},scope=\"repository:harbour/demo:pull\"");
     let both = format!("Basic realm=\"harbour\", {bearer}");
     let wide = format!("Bearer {realm},scope=\"repository:harbour/demo:pull,push\"");
-    let shouted = format!("BEARER REALM=\"http://{{registry}}/token\" , SERVICE=\"registry.test\"");
+    let shouted = "BEARER REALM=\"http://{registry}/token\" , SERVICE=\"registry.test\"".to_owned();
     let error = format!("{bearer},error=\"invalid_token\",error_description=\"a, \\\"b\\\"\"");
     let mut cases = Vec::new();
     for (what, offers, auth) in [

@@ -41,7 +41,7 @@ fn stalling() -> u16 {
     server(|mut stream| {
         std::thread::spawn(move || {
             let head = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhel";
-            stream.read(&mut [0; 1])?;
+            stream.read_exact(&mut [0; 1])?;
             stream.write_all(head).and_then(|()| std::io::copy(&mut stream, &mut std::io::sink()))
         });
     })

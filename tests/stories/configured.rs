@@ -101,7 +101,7 @@ fn a_registry_that_wants_to_know_its_clients_is_shown_the_certificate() {
     let name = registry.address().to_string();
     let (_directory, wharf) = wharf();
     let ca = ("ca.pem", authority.pem());
-    configure(&wharf, &name, "ca = \"ca.pem\"", &[ca.clone()]);
+    configure(&wharf, &name, "ca = \"ca.pem\"", std::slice::from_ref(&ca));
     check_refusal(&wharf, &name, &["certificate"]);
 
     let identity = clients.sign(&["ann"], Validity::Now).identity();
