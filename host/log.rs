@@ -69,11 +69,14 @@ struct Lines {
     begin: Instant,
 }
 
-/// What a program reads. It is the line of a progress that warns.
+/// What a program reads: the line of a progress that warns, or, below warnings,
+/// one of the log.
 #[derive(Serialize)]
-struct Warning<'a> {
+struct Line<'a> {
     r#type: &'static str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
     elapsed_ms: u128,
 }
 
@@ -88,8 +91,13 @@ where
                 let mut message = String::new();
                 context.field_format().format_fields(Writer::new(&mut message), event)?;
                 let elapsed_ms = self.begin.elapsed().as_millis();
-                let warning = Warning { r#type: "warning", message: &message, elapsed_ms };
-                return out.write_str(&wharf::render::json::line(&warning));
+                let metadata = event.metadata();
+                let (r#type, target) = match *metadata.level() {
+                    tracing::Level::ERROR | tracing::Level::WARN => ("warning", None),
+                    _ => ("log", Some(metadata.target())),
+                };
+                let line = Line { r#type, message: &message, target, elapsed_ms };
+                return out.write_str(&wharf::render::json::line(&line));
             }
             Form::Text { .. } if !self.brief => return self.full.format_event(context, out, event),
             Form::Text { colored } => colored,
