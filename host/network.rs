@@ -81,6 +81,8 @@ use tokio::time::Instant;
 
 /// How long a connection may take, from the name to the end of the TLS handshake.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a request that never left is sent again.
+const UNSENT_MAX: usize = 3;
 
 /// The response header of RFC 2965, which nobody should send any more.
 const SET_COOKIE2: HeaderName = HeaderName::from_static("set-cookie2");
@@ -316,7 +318,7 @@ impl Network {
         *request.body_mut() = body.map(|payload| payload.into_body(&progress));
 
         let allowance = timeouts.connect.min(sites.connect_timeout(&origin)).saturating_add(timeouts.first_byte);
-        let sending = client.execute(request);
+        let sending = send(client, request);
         tokio::pin!(sending);
         let response = loop {
             // An upload may take as long as it likes, as long as it moves: the deadline follows its last piece.
@@ -340,6 +342,21 @@ impl Network {
         let response = arrived(parts, Arriving::new(body, origin, timeouts.between_bytes, rate.clone()));
         Ok(echo.take_out_of(response))
     }
+}
+
+/// Sends the request, and sends it again if the connection was gone before anything of it was on its way. That says
+/// nothing of why: a server that turns a client away after its handshake may be told from one that died only by the
+/// next connection.
+async fn send(client: &reqwest::Client, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
+    for _ in 0..UNSENT_MAX {
+        // What has a body that comes as a stream can be sent once.
+        let Some(copy) = request.try_clone() else { break };
+        match client.execute(copy).await {
+            Err(error) if error::is_unsent(&error) => {}
+            done => return done,
+        }
+    }
+    client.execute(request).await
 }
 
 /// Returns the response as the component may see it: without cookies, which are neither kept nor sent back.

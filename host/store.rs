@@ -75,10 +75,12 @@ impl Store {
             Some(found) => return Err(Error::Version { found: found.trim().escape_debug().to_string() }),
             None => {
                 let io = |source| Error::Io { what: "set the store up", source };
-                if let Some(found) = foreign(root).map_err(io)? {
-                    return Err(Error::Foreign { found });
+                match foreign(root).map_err(io)? {
+                    // Another process may have set the store up since.
+                    Some(_) if root.exists("version") => return Self::open(root, path),
+                    Some(found) => return Err(Error::Foreign { found }),
+                    None => write_new(root, "version", VERSION).map_err(io)?,
                 }
-                write_new(root, "version", VERSION).map_err(io)?;
             }
         }
         // Whoever wrote `version` may have died before this.

@@ -8,8 +8,8 @@
 //!
 //! With one endpoint a round is an attempt. An endpoint that failed by its own
 //! fault rests for a while and is passed over, unless nobody else is left. Plain
-//! HTTP after TLS is a last resort: only if the same server could not be reached
-//! by TLS in this round, and never once it could.
+//! HTTP after TLS is a last resort: only where the same server could not be
+//! reached by TLS, and never once it could.
 
 use super::{
     Failure, Repository,
@@ -116,8 +116,8 @@ impl<'r, 'h, H: Host> Rounds<'r, 'h, H> {
 
     /// What the `senders` sent was not what was asked for, although it seemed to
     /// be. Of several the mirrors among them are to blame, as far as anybody
-    /// knows; of none, an earlier run. The others are asked first from now on. Returns whether that is
-    /// news, and there are any.
+    /// knows; of none, an earlier run. The others are asked first from now on.
+    /// Returns whether that is news, and there are any.
     pub(super) fn distrust(&mut self, senders: &[usize]) -> bool {
         let mirrors = senders.iter().copied().filter(|&at| self.servers[at].endpoint.mirror);
         let mut liars: Vec<usize> = mirrors.filter(|at| !self.liars.contains(at)).collect();
@@ -141,7 +141,7 @@ impl<'r, 'h, H: Host> Rounds<'r, 'h, H> {
         let host = self.common.host;
         let at = self.queue.pop_front().unwrap_or(self.servers.len() - 1);
         let server = &self.servers[at];
-        if fault.blame != Blame::Nobody {
+        if matches!(fault.blame, Blame::Server | Blame::Tls) {
             let peace_ms = match &fault.again {
                 Again::After { ms, .. } => *ms,
                 _ => 0,

@@ -21,6 +21,10 @@ pub const TIMEOUT: Duration = Duration::from_secs(60);
 /// The shortest and the longest time that can be asked for.
 pub const TIMEOUTS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(24 * 60 * 60)];
 
+/// The lowest rate that can be asked for, in bytes a second. As many blobs as may be on their way at once share it, and
+/// one that gets less than 1 KiB a second is taken for one whose registry has stopped.
+const RATE_MIN: u64 = 64 << 10;
+
 /// Which registries are spoken to how, and with whose login.
 #[derive(Args, Clone, Debug)]
 pub struct Access {
@@ -178,5 +182,6 @@ fn rate(text: &str) -> Result<Rate, String> {
         return Ok(Rate(None));
     }
     let bytes = text.parse::<ByteSize>().map_err(|_| "expected a number of bytes, as in `500k`, `10M` or `1GiB`")?;
-    NonZeroU64::new(bytes.as_u64()).map(|limit| Rate(Some(limit))).ok_or_else(|| "nothing would ever arrive".to_owned())
+    let limit = NonZeroU64::new(bytes.as_u64()).filter(|limit| limit.get() >= RATE_MIN);
+    limit.map(|limit| Rate(Some(limit))).ok_or_else(|| "expected at least `64KiB`".to_owned())
 }

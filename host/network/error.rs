@@ -190,6 +190,11 @@ pub(super) fn of_request(origin: &Origin, proxy: Option<&str>, error: reqwest::E
     }
 }
 
+/// Returns whether the connection was gone before anything of the request was on it. Why it went is not known here.
+pub(super) fn is_unsent(error: &reqwest::Error) -> bool {
+    layers(error).iter().any(|layer| layer.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled))
+}
+
 /// Says that a proxy answered in the place of the server, and wants a login.
 pub(super) fn login_for_proxy(origin: &Origin, proxy: &str) -> Error {
     let why = "asks for a login, or for another one".to_owned();

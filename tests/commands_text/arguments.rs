@@ -233,7 +233,7 @@ fn a_pull_is_as_patient_as_it_is_told_to_be() {
         ("--retries 0 --timeout 2m --limit-rate 500k", (0, 120_000, Some(500_000))),
         ("--retries 100 --timeout 1m30s --limit-rate 10M", (100, 90_000, Some(10_000_000))),
         ("--timeout 1s --limit-rate 1GiB", (4, 1_000, Some(1 << 30))),
-        ("--timeout 24h --limit-rate 1", (4, 86_400_000, Some(1))),
+        ("--timeout 24h --limit-rate 64KiB", (4, 86_400_000, Some(65_536))),
         // As a variable of the environment that is set to nothing.
         ("--retries= --timeout= --limit-rate=", (4, 60_000, None)),
     ] {
@@ -248,6 +248,7 @@ fn a_pull_is_as_patient_as_it_is_told_to_be() {
         "--timeout -5s",
         "--timeout 1d",
         "--limit-rate 0",
+        "--limit-rate 63KiB",
         "--limit-rate 1k/s",
         "--limit-rate k",
     ] {

@@ -197,11 +197,15 @@ fn without_retries_there_is_one_attempt() {
 
 #[test]
 fn a_full_disk_is_no_matter_of_mirrors() {
-    let host = Script::new([reply(200).body(BYTES), reply(200).body(BYTES)]);
+    let host = Script::new([reply(200).body(BYTES), manifest()]);
     host.fill_disk();
-    let failure = host.run(host.by(NAME, &mirrored()).blob(&what(), &Witness::default())).map(|_| ());
+    let access = mirrored();
+    let repository = host.by(NAME, &access);
+    let failure = host.run(repository.blob(&what(), &Witness::default())).map(|_| ());
     assert_eq!(failure.expect_err("there is no space").code, ErrorCode::NoSpace);
     assert_eq!(asked(&host), [MIRROR]);
+    host.run(repository.manifest("v1")).expect("the mirror did nothing wrong");
+    assert_eq!(asked(&host), [MIRROR, MIRROR]);
 }
 
 #[test]
