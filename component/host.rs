@@ -24,6 +24,12 @@ pub trait Host {
     type Ingest: Ingest<Stream = Self::Stream, Blob = Self::Blob>;
     /// See `content.blob`.
     type Blob: Blob;
+    /// See `layers.layer`.
+    type Layer: Layer;
+    /// See `layers.extraction`.
+    type Extraction: Extraction<Blob = Self::Blob, Layer = Self::Layer>;
+    /// See `layers.snapshot`. Holding it keeps what it stands on.
+    type Snapshot;
     /// See `metadata.transaction`.
     type Transaction: Transaction;
     /// See `credentials.grant`.
@@ -45,6 +51,21 @@ pub trait Host {
     ///
     /// Fails with [`ErrorCode::TooLarge`] as soon as it has more than `limit` bytes.
     async fn collect(&self, stream: Self::Stream, limit: u64) -> Result<Vec<u8>>;
+
+    // layers
+
+    /// See `layers.open`.
+    async fn layer(&self, diff_id: &Digest) -> Result<Self::Layer>;
+    /// See `layers.unpack`.
+    async fn unpack(&self, blob: &Self::Blob, diff_id: &Digest) -> Result<Self::Layer>;
+    /// See `layers.follow`.
+    fn follow(&self, ingest: &Self::Ingest) -> Self::Extraction;
+    /// See `layers.stack`.
+    async fn stack(&self, name: &Digest, parent: Option<&Self::Snapshot>, top: &Self::Layer) -> Result<Self::Snapshot>;
+    /// See `layers.find`.
+    async fn snapshot(&self, name: &Digest) -> Result<Self::Snapshot>;
+    /// See `layers.sync`.
+    async fn sync_layers(&self) -> Result<()>;
 
     // metadata
 
@@ -104,6 +125,22 @@ pub trait Blob {
     fn size(&self) -> u64;
     /// See `content.blob.read`. At most 4 MiB a call.
     async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>>;
+}
+
+/// See `layers.layer`. Holding it keeps it on disk.
+pub trait Layer {
+    /// See `layers.layer.warnings`.
+    fn warnings(&self) -> Vec<String>;
+}
+
+/// See `layers.extraction`. Dropping it stops it.
+pub trait Extraction {
+    /// The host's blob.
+    type Blob;
+    /// The host's layer.
+    type Layer;
+    /// See `layers.extraction.finish`.
+    async fn finish(self, blob: &Self::Blob, diff_id: &Digest) -> Result<Self::Layer>;
 }
 
 /// See `metadata.transaction`. Dropping it forgets the writes.

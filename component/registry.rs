@@ -3,8 +3,8 @@
 //! record names, or limit how many blobs are on their way: verbs do.
 //!
 //! ```text
-//! manifest  blob  tags          what a verb asks for
-//!     └───────┼─────┘
+//! manifest  blob  tags  catalog   what a verb asks for
+//!     └───────┼─────┴──────┘ pages
 //!          rounds               whom to ask now: the next endpoint at once, then
 //!          retry  health        all of them again, and when; who needs a rest
 //!          server  request      one endpoint: headers, redirects, 401 → grant → again
@@ -15,6 +15,7 @@
 //! OCI distribution-spec 1.1, RFC 9110, RFC 8288, RFC 3986.
 
 mod blob;
+mod catalog;
 pub mod challenge;
 pub mod endpoint;
 mod failure;
@@ -23,6 +24,7 @@ mod limit;
 pub mod link;
 pub mod location;
 mod manifest;
+mod pages;
 mod ping;
 mod quoted;
 pub mod range;
@@ -38,6 +40,7 @@ mod tags;
 pub mod warning;
 
 pub use blob::{Phase, Watch};
+pub(crate) use catalog::catalog;
 pub use failure::Failure;
 pub use limit::Limit;
 pub use manifest::{Fetched, MANIFEST_BYTES_MAX};

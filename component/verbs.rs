@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! pull ──► resolve ─► choose ─► plan ─► fetch ─► remember      writes
+//! unpack ──► trees ◄──────────────────────┘                    extracts
 //! images   inspect   history ──► library                       read
+//! tags   catalog   explain   check-login                       ask
 //!               documents   store   listen   failing           what they share
 //! ```
 //!
@@ -11,6 +13,8 @@
 //! - [`pull`](mod@pull): a reference becomes an image on this machine, and the plan of that.
 //! - [`images`]: what is here. [`inspect`](mod@inspect): one image in docker's shape.
 //! - [`history`](mod@history): how an image was made.
+//! - [`unpack`](mod@unpack): the layers of an image that is here become its tree.
+//! - [`tags`](mod@tags), [`catalog`](mod@catalog): what a repository and what a registry has.
 //! - [`explain`](mod@explain): what a pull would ask, in which order, and why.
 //! - [`check_login`](mod@check_login): whether a registry accepts the login that the host has for it.
 //!
@@ -18,6 +22,7 @@
 //!
 //! [`Host`]: crate::host::Host
 
+pub mod catalog;
 pub mod check_login;
 pub mod contract;
 pub mod explain;
@@ -26,6 +31,8 @@ pub mod images;
 pub mod inspect;
 pub mod listen;
 pub mod pull;
+pub mod tags;
+pub mod unpack;
 
 mod choose;
 mod documents;
@@ -37,10 +44,15 @@ mod remember;
 mod resolve;
 mod store;
 mod transfers;
+mod trees;
+mod watched;
 
+pub use catalog::catalog;
 pub use check_login::check_login;
 pub use explain::explain;
 pub use history::history;
 pub use images::entries;
 pub use inspect::inspect;
 pub use pull::{plan_pull, pull};
+pub use tags::tags;
+pub use unpack::unpack;

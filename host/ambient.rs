@@ -6,7 +6,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use std::env;
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use wharf::configuration::{self, ENTRIES_MAX, Excerpt, FILE_BYTES_MAX, Files, Pl
 use wharf::credentials::{Credentials, Document};
 use wharf::engine::Services;
 use wharf::images::{Access, ErrorCode, Problem};
+use wharf::layers::{self, Rights};
 use wharf::network::{self, Network, Proxies};
 use wharf::store::Store;
 use wharf::{credentials, render};
@@ -128,10 +129,27 @@ pub(crate) fn services(root: &Path, network: Network, logins: credentials::Setti
         .create(root)
         .and_then(|()| Dir::open_ambient_dir(root, ambient_authority()))
         .map_err(|error| problem(&what(), &error))?;
-    let Store { content, metadata } = Store::open(&directory, root).map_err(|error| problem(&what(), &error))?;
+    let proc = Dir::open_ambient_dir("/proc", ambient_authority())
+        .map_err(|error| problem("cannot look into `/proc`, which has to be mounted", &error))?;
+    let settings = layers::Settings { rights: rights(), boot: boot(), proc };
+    let Store { content, layers, metadata } =
+        Store::open(&directory, root, settings).map_err(|error| problem(&what(), &error))?;
     let credentials =
         Credentials::new(logins, network.clone()).map_err(|error| problem("cannot use the logins", &error))?;
-    Ok(Services { content, metadata, credentials, network })
+    Ok(Services { content, layers, metadata, credentials, network })
+}
+
+/// Returns whether trees can be made as root makes them. Root of a user namespace is not: the kernel lets it make no
+/// devices, and no attributes of overlay's own.
+fn rights() -> Rights {
+    let everybody = fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]));
+    if rustix::process::geteuid().is_root() && everybody { Rights::Root } else { Rights::User }
+}
+
+/// Returns what tells one start of the machine from another.
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 /// Reads the files with logins: the named one alone, or those of podman and

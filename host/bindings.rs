@@ -11,6 +11,9 @@ wasmtime::component::bindgen!({
     with: {
         "wharf:images/content.ingest": crate::imports::content::Ingest,
         "wharf:images/content.blob": crate::imports::content::Blob,
+        "wharf:images/layers.layer": crate::imports::layers::Layer,
+        "wharf:images/layers.extraction": crate::imports::layers::Extraction,
+        "wharf:images/layers.snapshot": crate::imports::layers::Snapshot,
         "wharf:images/metadata.transaction": crate::imports::metadata::Transaction,
         "wharf:images/credentials.grant": crate::imports::credentials::Grant,
     },

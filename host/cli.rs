@@ -11,15 +11,19 @@
 mod access;
 mod explain;
 mod help;
+mod lists;
 mod login;
 mod pages;
 mod surroundings;
+mod trees;
 
 pub use access::{Access, Patience, RETRIES, RETRIES_MAX, TIMEOUT, TIMEOUTS};
 pub use explain::Explain;
+pub use lists::{Asking, Catalog, Tags};
 pub use login::{AuthFile, Login, Logout, Whoami};
 pub use pages::{Page, completion, manual};
 pub use surroundings::Surroundings;
+pub use trees::{Cat, Diff, Ls, Mount, Mounts, Umount, Unpack, Which};
 
 use crate::bindings::exports::wharf::images::images::{Caller, Machine, PullOptions, Wanted};
 use clap::builder::NonEmptyStringValueParser;
@@ -102,14 +106,33 @@ pub enum Verb {
     /// Download an image, verify it and give it its name
     Pull(Pull),
     /// List the images that are here, newest first
-    #[command(visible_aliases = ["ls", "list"])]
+    #[command(visible_alias = "list")]
     Images(Images),
     /// Show everything that is known about images, as JSON
     Inspect(Inspect),
     /// Show the steps that made an image, newest first
     History(History),
+    /// Extract the layers of an image that was pulled without
+    Unpack(Unpack),
+    /// List the files of an image, without mounting it
+    Ls(Ls),
+    /// Print a file of an image, without mounting it
+    Cat(Cat),
+    /// Show which files differ between two images
+    Diff(Diff),
+    /// Mount an image read-only, or run a command that sees its files
+    Mount(Mount),
+    /// Unmount what `wharf mount` has mounted
+    #[command(visible_alias = "unmount")]
+    Umount(Umount),
+    /// List the images that are mounted
+    Mounts(Mounts),
     /// Show where a pull would ask, in which order, and why; sends nothing
     Explain(Explain),
+    /// List the tags of a repository
+    Tags(Tags),
+    /// List the repositories of a registry, where it tells them
+    Catalog(Catalog),
     /// Log in to a registry, and have the login kept
     Login(Login),
     /// Forget the login for a registry
@@ -156,6 +179,10 @@ pub struct Pull {
     /// Show what would be downloaded, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+
+    /// Do not extract the layers; `wharf unpack` does it later
+    #[arg(long)]
+    pub no_unpack: bool,
 
     /// How many blobs are on their way at once
     #[arg(long, value_name = "N", default_value_t = CONCURRENT_DOWNLOADS,
@@ -350,6 +377,7 @@ impl Pull {
             wanted,
             all_tags: self.all_tags,
             concurrent_downloads: self.max_concurrent_downloads,
+            unpack: !self.no_unpack,
             access: self.patience.apply(self.access.access()),
         }
     }

@@ -40,7 +40,7 @@
 //! Locks belong to open files, so two handles in one process exclude each other as two processes do.
 
 mod blob;
-mod directory;
+pub(crate) mod directory;
 mod error;
 mod ingest;
 mod listing;
@@ -53,7 +53,7 @@ use cap_std::fs::Dir;
 
 pub use self::blob::{Blob, READ_BYTES_MAX, Reader};
 pub use self::error::Error;
-pub use self::ingest::{Ingest, Key, NAME_BYTES_MAX, Run, Turn};
+pub use self::ingest::{Follower, Ingest, Key, NAME_BYTES_MAX, Outcome, Run, Turn};
 pub use self::listing::{ENTRIES_MAX, Unfinished};
 
 use self::directory::Directory;

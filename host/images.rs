@@ -6,7 +6,7 @@ mod trace;
 
 pub use crate::bindings::exports::wharf::images::images::{
     Access, Allowance, AskedFor, Caller, Candidate, Capabilities, Endpoint, Event, Explanation, Image, Listing,
-    Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, Pulled, Rule, Step, Transfer, Wanted,
+    Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, Pulled, Rule, Step, Transfer, Tree, Wanted,
 };
 pub use crate::bindings::wharf::images::types::{Descriptor, ErrorCode, Origin};
 pub use named::{covers, host, registry, written};
@@ -20,7 +20,9 @@ use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, PollSender};
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Accessor, FutureConsumer, Source, StreamConsumer, StreamResult};
+use wasmtime::component::{
+    Accessor, FutureConsumer, FutureReader, Lift, Source, StreamConsumer, StreamReader, StreamResult,
+};
 
 /// Events that wait for the caller before the component waits too.
 const EVENTS_MAX: usize = 64;
@@ -150,28 +152,25 @@ impl Wharf {
         let services = self.services_for(reference, &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
         self.call(&services, "pull", async |accessor, manager| {
-            let (events, outcome) =
-                manager.wharf_images_images().call_pull(accessor, caller, reference, options).await?;
-            let (event_sender, mut event_receiver) = mpsc::channel(EVENTS_MAX);
-            let (sender, receiver) = oneshot::channel();
-            accessor.with(|mut access| {
-                events.pipe(&mut access, Events { sender: PollSender::new(event_sender) })?;
-                outcome.pipe(&mut access, Outcome { sender: Some(sender) })
-            })?;
-            loop {
-                tokio::select! {
-                    // A closed stream is how the component learns that it should stop.
-                    () = stop.cancelled() => break drop(event_receiver),
-                    event = event_receiver.recv() => match event {
-                        Some(event) => {
-                            trace::event(&event);
-                            tell(event);
-                        }
-                        None => break,
-                    },
-                }
-            }
-            receiver.await.map_err(|_| wasmtime::Error::msg("the component went away without a result"))
+            let told = manager.wharf_images_images().call_pull(accessor, caller, reference, options).await?;
+            listen(accessor, told, stop, tell).await
+        })
+        .await
+    }
+
+    /// See `images.unpack`. `tell` and `stop` are as in [`Wharf::pull`].
+    pub async fn unpack(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        platform: Option<&str>,
+        stop: &CancellationToken,
+        tell: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Tree, Failure> {
+        let (caller, reference, platform) = (caller.clone(), reference.to_owned(), platform.map(str::to_owned));
+        self.call(&self.services, "unpack", async |accessor, manager| {
+            let told = manager.wharf_images_images().call_unpack(accessor, caller, reference, platform).await?;
+            listen(accessor, told, stop, tell).await
         })
         .await
     }
@@ -199,6 +198,27 @@ impl Wharf {
         let (caller, registry, access) = (caller.clone(), registry.to_owned(), access.clone());
         self.call(&services, "check-login", async |accessor, manager| {
             manager.wharf_images_images().call_check_login(accessor, caller, registry, access).await
+        })
+        .await
+    }
+
+    /// See `images.tags`.
+    pub async fn tags(&self, caller: &Caller, repository: &str, access: &Access) -> Result<Vec<String>, Failure> {
+        let services = self.services_for(repository, access);
+        let (caller, repository, access) = (caller.clone(), repository.to_owned(), access.clone());
+        self.call(&services, "tags", async |accessor, manager| {
+            manager.wharf_images_images().call_tags(accessor, caller, repository, access).await
+        })
+        .await
+    }
+
+    /// See `images.catalog`.
+    pub async fn catalog(&self, caller: &Caller, registry: &str, access: &Access) -> Result<Vec<String>, Failure> {
+        // A registry alone would be read as a path in the default one.
+        let services = self.services_for(&format!("{registry}/"), access);
+        let (caller, registry, access) = (caller.clone(), registry.to_owned(), access.clone());
+        self.call(&services, "catalog", async |accessor, manager| {
+            manager.wharf_images_images().call_catalog(accessor, caller, registry, access).await
         })
         .await
     }
@@ -231,6 +251,41 @@ impl Wharf {
         let credentials = self.services.credentials.named(&registries);
         Services { credentials, ..self.services.clone() }
     }
+}
+
+/// What an export answers that tells how it gets on.
+type Told<R> = (StreamReader<Event>, FutureReader<Result<R, Problem>>);
+
+/// Hands the events of a call on until it has a result.
+async fn listen<R: Send + Sync + 'static>(
+    accessor: &Accessor<State>,
+    (events, outcome): Told<R>,
+    stop: &CancellationToken,
+    tell: &mut (dyn FnMut(Event) + Send),
+) -> wasmtime::Result<Result<R, Problem>>
+where
+    Result<R, Problem>: Lift,
+{
+    let (event_sender, mut event_receiver) = mpsc::channel(EVENTS_MAX);
+    let (sender, receiver) = oneshot::channel();
+    accessor.with(|mut access| {
+        events.pipe(&mut access, Events { sender: PollSender::new(event_sender) })?;
+        outcome.pipe(&mut access, Outcome { sender: Some(sender) })
+    })?;
+    loop {
+        tokio::select! {
+            // A closed stream is how the component learns that it should stop.
+            () = stop.cancelled() => break drop(event_receiver),
+            event = event_receiver.recv() => match event {
+                Some(event) => {
+                    trace::event(&event);
+                    tell(event);
+                }
+                None => break,
+            },
+        }
+    }
+    receiver.await.map_err(|_| wasmtime::Error::msg("the component went away without a result"))
 }
 
 /// Takes the events of a call.
@@ -269,12 +324,15 @@ impl StreamConsumer<State> for Events {
 }
 
 /// Takes the result of a call.
-struct Outcome {
-    sender: Option<oneshot::Sender<Result<Vec<Pulled>, Problem>>>,
+struct Outcome<R> {
+    sender: Option<oneshot::Sender<Result<R, Problem>>>,
 }
 
-impl FutureConsumer<State> for Outcome {
-    type Item = Result<Vec<Pulled>, Problem>;
+impl<R: Send + 'static> FutureConsumer<State> for Outcome<R>
+where
+    Result<R, Problem>: Lift,
+{
+    type Item = Result<R, Problem>;
 
     fn poll_consume(
         mut self: Pin<&mut Self>,

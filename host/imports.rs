@@ -4,6 +4,7 @@
 
 pub mod content;
 pub mod credentials;
+pub mod layers;
 pub mod metadata;
 pub mod network;
 mod stream;

@@ -5,7 +5,7 @@
 //! - [`engine`]: loads the component, gives each call a store with limits.
 //! - [`imports`]: one file an interface of `wit/`; ties it to a service.
 //! - Services, which know neither wasmtime nor WIT: [`content`] and [`hash`],
-//!   [`metadata`], [`network`], [`credentials`].
+//!   [`layers`], [`metadata`], [`network`], [`credentials`].
 //! - [`configuration`]: the files of containerd, docker and podman, as rules for
 //!   the component and settings for the network.
 //! - [`cli`] and [`render`]: arguments and text. `main.rs` puts them together,
@@ -34,6 +34,7 @@ pub mod engine;
 pub mod hash;
 pub mod images;
 pub mod imports;
+pub mod layers;
 pub mod machine;
 pub mod metadata;
 pub mod network;

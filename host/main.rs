@@ -10,6 +10,8 @@
 mod ambient;
 mod log;
 mod logins;
+mod trees;
+mod watch;
 
 use ambient::{Configured, configured, root, services, temporary_directory, variable};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -17,24 +19,16 @@ use std::env;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use trees::Trees;
+use watch::{Interrupts, cancelled, reporter, watch};
 use wharf::cli::{self, Cli, TableFormat, TextFormat, Verb, exit};
 use wharf::credentials::Credentials;
-use wharf::images::{Caller, Candidate, ErrorCode, Event, Failure, Problem, Wharf};
+use wharf::images::{Access, Caller, Candidate, ErrorCode, Failure, Problem, Wharf};
 use wharf::network::Network;
 use wharf::render::palette::Palette;
-use wharf::render::progress::{End, Lines, Plain, Reporter, Silent, TICK, Terminal};
 use wharf::render::{self, images::ImagesStyle};
 use wharf::{demo, machine, network};
-
-/// After Ctrl-C, how long the component may take to stop by itself.
-const STOP_MAX: Duration = Duration::from_millis(600);
-/// How long the program may take to say goodbye after that: standard error may
-/// be a pipe that nobody reads.
-const FAREWELL_MAX: Duration = Duration::from_millis(250);
 
 fn main() -> ExitCode {
     let cli = match cli::parse(env::args_os()) {
@@ -60,7 +54,7 @@ fn main() -> ExitCode {
     allow_many_files();
     // Threads cost a start more than a verb that only reads records takes.
     let runtime = match &cli.verb {
-        Verb::Pull(_) | Verb::Demo => {
+        Verb::Pull(_) | Verb::Unpack(_) | Verb::Demo => {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
         }
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
@@ -155,6 +149,23 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             }
             print(&render::inspect::json(&objects));
         }
+        Verb::Unpack(unpack) => return Trees::open(&cli, &caller, palette, screen)?.unpack(unpack).await,
+        Verb::Ls(ls) => return Trees::open(&cli, &caller, palette, screen)?.list(ls).await,
+        Verb::Cat(cat) => return Trees::open(&cli, &caller, palette, screen)?.cat(cat).await,
+        Verb::Diff(diff) => return Trees::open(&cli, &caller, palette, screen)?.diff(diff).await,
+        Verb::Tags(cli::Tags { repository, asking }) => {
+            let (wharf, access) = connect(&cli, repository, &asking.access, &asking.patience, asking.access())?;
+            print_list(&wharf.tags(&caller, repository, &access).await?, asking.format);
+        }
+        Verb::Catalog(cli::Catalog { registry, asking }) => {
+            // A registry alone would be read as a path in the default one.
+            let any = format!("{registry}/");
+            let (wharf, access) = connect(&cli, &any, &asking.access, &asking.patience, asking.access())?;
+            print_list(&wharf.catalog(&caller, registry, &access).await?, asking.format);
+        }
+        Verb::Mount(mount) => return Trees::open(&cli, &caller, palette, screen)?.mount(mount).await,
+        Verb::Umount(umount) => return Trees::open(&cli, &caller, palette, screen)?.unmount(umount),
+        Verb::Mounts(mounts) => return Trees::open(&cli, &caller, palette, screen)?.mounts(mounts),
         Verb::Login(login) => return logins::log_in(&cli, login, &caller, palette).await,
         Verb::Logout(logout) => return logins::log_out(logout, palette).await,
         Verb::Whoami(whoami) => return logins::tell_logins(whoami, palette).await,
@@ -205,12 +216,8 @@ async fn pull_images(
     screen: log::Screen,
 ) -> Result<u8, Failed> {
     let mut options = pull.options();
-    let Configured { access, settings, .. } = configured(&pull.access, &pull.reference, options.access)?;
+    let (wharf, access) = connect(cli, &pull.reference, &pull.access, &pull.patience, options.access)?;
     options.access = access;
-    let settings = network::Settings { bytes_per_second: pull.patience.bytes_per_second(), ..settings };
-    let network = Network::new(settings).map_err(|error| problem("cannot use the network", &error))?;
-    let root = root(cli)?;
-    let wharf = Wharf::new(services(&root, network, logins::settings(&pull.access)?)?)?;
     if pull.dry_run {
         let plans = wharf.plan_pull(caller, &pull.reference, &options).await?;
         print(&match pull.format {
@@ -220,36 +227,11 @@ async fn pull_images(
         return Ok(exit::DONE);
     }
 
-    let stop = CancellationToken::new();
-    let begin = Instant::now();
-    let reporter = Mutex::new(reporter(pull, palette, screen));
-    let report = |what: &dyn Fn(&mut dyn Reporter, Duration) -> std::io::Result<()>| {
-        let mut reporter = reporter.lock().unwrap_or_else(PoisonError::into_inner);
-        // Progress that cannot be shown is no reason to end a pull.
-        let _ = what(reporter.as_mut(), begin.elapsed());
-    };
-    let mut tell = |event: Event| report(&|reporter, now| reporter.event(&event, now));
-    let outcome = {
-        let pulling = wharf.pull(caller, &pull.reference, &options, &stop, &mut tell);
-        tokio::pin!(pulling);
-        tokio::spawn(stop_when_interrupted(stop.clone()));
-        let mut tick = tokio::time::interval(TICK);
-        let mut deadline = std::pin::pin!(stopped_for_long(&stop));
-        loop {
-            tokio::select! {
-                outcome = &mut pulling => break outcome.map_err(Failed::from),
-                () = &mut deadline => break Err(interrupted(&pull.reference).into()),
-                _ = tick.tick() => report(&|reporter, now| reporter.tick(now)),
-            }
-        }
-    };
-    let end = match &outcome {
-        Ok(_) => End::Done,
-        Err(_) if stop.is_cancelled() => End::Interrupted,
-        Err(_) => End::Failed,
-    };
-    report(&|reporter, now| reporter.finish(end, now));
-    let pulled = outcome?;
+    let reporter = reporter(pull.progress, pull.quiet, palette, screen);
+    let what = format!("the pull of `{}`", pull.reference);
+    let pulled =
+        watch(reporter, &what, async |stop, tell| wharf.pull(caller, &pull.reference, &options, stop, tell).await);
+    let pulled = pulled.await?;
     // Whoever reads JSON there reads nothing else.
     if !pull.quiet && pull.progress != cli::Progress::Json {
         talk(&render::pulled::talk(&pulled));
@@ -261,64 +243,18 @@ async fn pull_images(
     Ok(exit::DONE)
 }
 
-/// Waits for Ctrl-C and its like, and stops the pull. It has a task of its own, because the one that pulls may be
-/// blocked in a write to the terminal; then it ends the process, which loses nothing either.
-async fn stop_when_interrupted(stop: CancellationToken) {
-    let Ok(mut interrupts) = Interrupts::listen() else { return };
-    interrupts.next().await;
-    stop.cancel();
-    tokio::select! {
-        () = interrupts.next() => (),
-        () = tokio::time::sleep(STOP_MAX + FAREWELL_MAX) => (),
-    }
-    std::process::exit(i32::from(exit::INTERRUPTED));
-}
-
-/// The signals by which people end a program.
-struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interrupts {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! { _ = self.interrupt.recv() => (), _ = self.terminate.recv() => () }
-    }
-}
-
-async fn stopped_for_long(stop: &CancellationToken) {
-    stop.cancelled().await;
-    tokio::time::sleep(STOP_MAX).await;
-}
-
-/// The component did not say it in time, so it is said for it.
-fn interrupted(reference: &str) -> Problem {
-    let fix = "what has arrived is kept, and the same command continues where it stopped".to_owned();
-    Problem { fix: Some(fix), ..cancelled(&format!("the pull of `{reference}` was interrupted")) }
-}
-
-fn cancelled(what: &str) -> Problem {
-    Problem { code: ErrorCode::Cancelled, what: what.to_owned(), why: Vec::new(), fix: None }
-}
-
-fn reporter(pull: &cli::Pull, palette: Palette, screen: log::Screen) -> Box<dyn Reporter + Send> {
-    let stderr = std::io::stderr();
-    let progress = pull.progress.resolve(stderr.is_terminal(), variable("TERM").as_deref());
-    match progress {
-        _ if pull.quiet => Box::new(Silent::new(stderr, palette)),
-        cli::Progress::None => Box::new(Silent::new(stderr, palette)),
-        cli::Progress::Json => Box::new(Lines::new(stderr)),
-        cli::Progress::Tty => {
-            let terminal = Terminal::new(palette);
-            screen.share(terminal.screen());
-            Box::new(terminal)
-        }
-        cli::Progress::Plain | cli::Progress::Auto => Box::new(Plain::new(stderr, palette)),
-    }
+/// Opens the store for a verb that asks the registry of `reference`, and adds to `access` what is configured for it.
+fn connect(
+    cli: &Cli,
+    reference: &str,
+    options: &cli::Access,
+    patience: &cli::Patience,
+    access: Access,
+) -> Result<(Wharf, Access), Failed> {
+    let Configured { access, settings, .. } = configured(options, reference, access)?;
+    let settings = network::Settings { bytes_per_second: patience.bytes_per_second(), ..settings };
+    let network = Network::new(settings).map_err(|error| problem("cannot use the network", &error))?;
+    Ok((Wharf::new(services(&root(cli)?, network, logins::settings(options)?)?)?, access))
 }
 
 /// Opens the store for a verb that does not use the network.
@@ -374,6 +310,13 @@ fn log_problem(filter: &str, why: String) -> Problem {
         why: vec![why],
         fix: Some("use `error`, `warn`, `info`, `debug` or `trace`, as in `--log debug`".to_owned()),
     }
+}
+
+fn print_list(names: &[String], format: TextFormat) {
+    print(&match format {
+        TextFormat::Json => render::lists::json(names),
+        TextFormat::Text => render::lists::lines(names),
+    });
 }
 
 /// Prints data. A reader that went away has read enough.

@@ -6,7 +6,9 @@
 //! | module | what it makes |
 //! | --- | --- |
 //! | [`images`], [`history`], [`inspect`], [`explain`] | the answers of the verbs of the same name |
+//! | [`lists`] | the tags of a repository, the repositories of a registry |
 //! | [`login`] | whose logins there are |
+//! | [`tree`] | the files of an image, and how those of two differ |
 //! | [`plan`], [`pulled`] | what a pull would do, and what it did |
 //! | [`progress`] | what is told while a pull runs |
 //! | [`problem`] | a failure |
@@ -23,6 +25,7 @@ pub mod history;
 pub mod images;
 pub mod inspect;
 pub mod json;
+pub mod lists;
 pub mod login;
 pub mod names;
 pub mod palette;
@@ -32,3 +35,4 @@ pub mod progress;
 pub mod pulled;
 pub mod size;
 pub mod table;
+pub mod tree;

@@ -5,6 +5,7 @@
 //! ├── version           the layout of this directory: `1`
 //! ├── oci-layout        blobs/ is where the OCI image layout has it
 //! ├── blobs/, ingest/   see `content`
+//! ├── layers/, …        see `layers`
 //! └── metadata.sqlite   see `metadata`
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! two truths would drift apart.
 
 use crate::content::Content;
+use crate::layers::{self, Layers};
 use crate::metadata::Metadata;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use std::io::{ErrorKind, Read, Write};
@@ -29,6 +31,8 @@ const VERSION_BYTES_MAX: u64 = 64;
 pub struct Store {
     /// Blobs and ingests.
     pub content: Content,
+    /// Layers and snapshots.
+    pub layers: Layers,
     /// Records.
     pub metadata: Metadata,
 }
@@ -51,6 +55,9 @@ pub enum Error {
     /// The blobs do not open.
     #[error("the content does not open: {0}")]
     Content(#[from] crate::content::Error),
+    /// The layers do not open.
+    #[error("the layers do not open: {0}")]
+    Layers(#[from] layers::Error),
     /// The records do not open.
     #[error("the metadata do not open: {0}")]
     Metadata(#[from] crate::metadata::Error),
@@ -68,7 +75,7 @@ impl Store {
     /// Opens the store below `root`, and makes one if the directory is empty; the
     /// files of others are left alone.
     /// `path` is where `root` is: the database is opened by path.
-    pub fn open(root: &Dir, path: &Path) -> Result<Self, Error> {
+    pub fn open(root: &Dir, path: &Path, layers: layers::Settings) -> Result<Self, Error> {
         let found = read_version(root).map_err(|source| Error::Io { what: "read `version`", source })?;
         match found {
             Some(found) if found == VERSION => {}
@@ -77,7 +84,7 @@ impl Store {
                 let io = |source| Error::Io { what: "set the store up", source };
                 match foreign(root).map_err(io)? {
                     // Another process may have set the store up since.
-                    Some(_) if root.exists("version") => return Self::open(root, path),
+                    Some(_) if root.exists("version") => return Self::open(root, path, layers),
                     Some(found) => return Err(Error::Foreign { found }),
                     None => write_new(root, "version", VERSION).map_err(io)?,
                 }
@@ -89,7 +96,8 @@ impl Store {
                 .and_then(|()| root.open(".")?.sync_all())
                 .map_err(|source| Error::Io { what: "set the store up", source })?;
         }
-        Ok(Self { content: Content::open(root)?, metadata: Metadata::open(root, path)? })
+        let (content, layers) = (Content::open(root)?, Layers::open(root, layers)?);
+        Ok(Self { content, layers, metadata: Metadata::open(root, path)? })
     }
 }
 

@@ -5,6 +5,7 @@
 mod answers;
 mod arguments;
 mod explain;
+mod lists;
 mod logins;
 mod pieces;
 mod problems;

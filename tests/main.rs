@@ -3,6 +3,7 @@
 //! - `boundary`: what the component can reach, and what it cannot.
 //! - `tables`: the tables of other projects, natively and inside the sandbox.
 //! - `contracts`: what each host service promises, on real files.
+//! - `layers`: archives, trees and stacks of them, compared with what containerd makes.
 //! - `configuration`: the files that other tools have, in memory.
 //! - `network`, `credentials`: sockets and secrets, on loopback.
 //! - `verbs` over `memory`: the logic natively, on a host in memory.
@@ -24,6 +25,7 @@ mod configuration;
 mod contracts;
 mod credentials;
 mod faults;
+mod layers;
 mod memory;
 mod native;
 mod network;

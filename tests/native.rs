@@ -4,8 +4,10 @@
 //! It is for one thread: a current-thread runtime and no `Send`. What works on files blocks that thread.
 
 mod body;
+mod layers;
 
 use body::Body;
+use layers::{Extraction, Layer, Snapshot};
 use std::cell::RefCell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wharf::content;
@@ -67,6 +69,9 @@ impl Host for Native {
     type Stream = Body;
     type Ingest = Ingest;
     type Blob = Blob;
+    type Layer = Layer;
+    type Extraction = Extraction;
+    type Snapshot = Snapshot;
     type Transaction = Transaction;
     type Grant = Grant;
 
@@ -104,6 +109,31 @@ impl Host for Native {
             }
         }
         Ok(all)
+    }
+
+    async fn layer(&self, diff_id: &Digest) -> Result<Layer> {
+        self.services.layers.layer(&native(diff_id)).map(Layer).map_err(code)
+    }
+
+    async fn unpack(&self, blob: &Blob, diff_id: &Digest) -> Result<Layer> {
+        layers::unpack(&self.services.layers, blob, diff_id)
+    }
+
+    fn follow(&self, ingest: &Ingest) -> Extraction {
+        Extraction::begin(&self.services.layers, &ingest.0)
+    }
+
+    async fn stack(&self, name: &Digest, parent: Option<&Snapshot>, top: &Layer) -> Result<Snapshot> {
+        let parent = parent.map(|parent| &parent.0);
+        self.services.layers.stack(name.as_str(), parent, &top.0).map(Snapshot).map_err(code)
+    }
+
+    async fn snapshot(&self, name: &Digest) -> Result<Snapshot> {
+        self.services.layers.snapshot(name.as_str()).map(Snapshot).map_err(code)
+    }
+
+    async fn sync_layers(&self) -> Result<()> {
+        self.services.layers.sync().map_err(code)
     }
 
     async fn begin(&self) -> Result<Transaction> {

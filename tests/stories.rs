@@ -3,6 +3,7 @@
 mod broken;
 mod configured;
 mod explain;
+mod lists;
 mod logins;
 mod mirrors;
 mod pulls;

@@ -15,12 +15,15 @@ mod provenance;
 mod pull;
 mod rivals;
 mod tags;
+mod trees;
 mod types;
+mod unpack;
 
-use crate::memory::{Memory, registry::Registry, stream::Pace};
+use crate::memory::{Memory, content::digest_of, layers::unpacked, registry::Registry, stream::Pace};
 use std::cell::{Cell, RefCell};
 use wharf_component::{
     nouns::{
+        chain::chain_ids,
         digest::Digest,
         media_type::{OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST},
         problem::Problem,
@@ -29,7 +32,7 @@ use wharf_component::{
     registry::Phase,
     verbs::{
         self,
-        contract::{Access, Caller, Event, PullOptions, PullPlan, Pulled, Wanted},
+        contract::{Access, Caller, Event, PullOptions, PullPlan, Pulled, Tree, Wanted},
         listen::Listener,
     },
 };
@@ -89,8 +92,12 @@ impl World {
         let (os, architecture) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let variant = parts.next().map(|variant| format!(r#","variant":"{variant}""#)).unwrap_or_default();
         let platform = format!(r#""os":"{os}","architecture":"{architecture}"{variant}"#);
-        let count = recipe.diff_ids.unwrap_or(recipe.layers.len());
-        let diff_ids: Vec<_> = (0..count).map(|at| format!("\"sha256:{at:064}\"")).collect();
+        // Layers are told apart by their first words and are long enough to be cut.
+        let layers: Vec<Vec<u8>> = recipe.layers.iter().map(|name| layer(name)).collect();
+        let diff_id =
+            |at: usize| layers.get(at).map_or_else(|| digest_of(b"no layer"), |bytes| digest_of(unpacked(bytes)));
+        let count = recipe.diff_ids.unwrap_or(layers.len());
+        let diff_ids: Vec<_> = (0..count).map(|at| format!("\"{}\"", diff_id(at))).collect();
         let config = format!(
             r#"{{"created":"{}",{platform},"author":"a tester","config":{{"Labels":{},"Env":["PATH=/bin"]}},"rootfs":{{"type":"layers","diff_ids":[{}]}},"history":{}}}"#,
             recipe.created,
@@ -99,8 +106,6 @@ impl World {
             recipe.history,
         );
         let config_digest = self.registry.blob(config.as_bytes());
-        // Layers are told apart by their first words and are long enough to be cut.
-        let layers: Vec<Vec<u8>> = recipe.layers.iter().map(|name| layer(name)).collect();
         let descriptors: Vec<_> =
             layers.iter().map(|bytes| descriptor(OCI_LAYER_GZIP, &self.registry.blob(bytes), bytes.len())).collect();
         let manifest = format!(
@@ -145,6 +150,10 @@ impl World {
         self.memory.run(verbs::pull(&self.memory, &caller(), reference, options, ear))
     }
 
+    fn unpack(&self, reference: &str, platform: Option<&str>) -> Result<Tree, Problem> {
+        self.memory.run(verbs::unpack(&self.memory, &caller(), reference, platform, &Ear::default()))
+    }
+
     fn plan(&self, reference: &str, options: &PullOptions) -> Result<Vec<PullPlan>, Problem> {
         self.memory.run(verbs::plan_pull(&self.memory, &caller(), reference, options))
     }
@@ -170,8 +179,17 @@ impl World {
     }
 }
 
+/// The bytes of a layer; what stands before a `|` is how it is compressed.
 fn layer(name: &str) -> Vec<u8> {
-    format!("{name} ").repeat(2_000).into_bytes()
+    let at = name.find('|').map_or(0, |at| at + 1);
+    format!("{}{}", &name[..at], format!("{} ", &name[at..]).repeat(2_000)).into_bytes()
+}
+
+/// What extracted layers are called, and stacks of them, from the bottom up.
+fn chain(layers: &[&str]) -> (Vec<Digest>, Vec<Digest>) {
+    let diff_ids: Vec<Digest> = layers.iter().map(|name| digest_of(unpacked(&layer(name)))).collect();
+    let chain_ids = chain_ids(&diff_ids);
+    (diff_ids, chain_ids)
 }
 
 fn descriptor(media_type: &str, digest: &Digest, size: usize) -> String {
@@ -183,7 +201,17 @@ fn caller() -> Caller {
 }
 
 fn options() -> PullOptions {
-    PullOptions { wanted: Wanted::Machine, all_tags: false, concurrent_downloads: 3, access: Access::default() }
+    PullOptions {
+        wanted: Wanted::Machine,
+        all_tags: false,
+        concurrent_downloads: 3,
+        unpack: false,
+        access: Access::default(),
+    }
+}
+
+fn unpacking() -> PullOptions {
+    PullOptions { unpack: true, ..options() }
 }
 
 fn platforms(wanted: &[&str]) -> PullOptions {
@@ -209,6 +237,14 @@ impl Ear {
             _ => None,
         };
         self.heard.borrow().iter().filter_map(warning).collect()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let note = |event: &Event| match event {
+            Event::Note(text) => Some(text.clone()),
+            _ => None,
+        };
+        self.heard.borrow().iter().filter_map(note).collect()
     }
 
     /// The phases that were told of a blob, in order.

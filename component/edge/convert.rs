@@ -42,8 +42,8 @@ impl From<wit::Caller> for contract::Caller {
 }
 
 impl From<wit::PullOptions> for contract::PullOptions {
-    fn from(wit::PullOptions { wanted, all_tags, concurrent_downloads, access }: wit::PullOptions) -> Self {
-        Self { wanted: wanted.into(), all_tags, concurrent_downloads, access: access.into() }
+    fn from(wit::PullOptions { wanted, all_tags, concurrent_downloads, unpack, access }: wit::PullOptions) -> Self {
+        Self { wanted: wanted.into(), all_tags, concurrent_downloads, unpack, access: access.into() }
     }
 }
 
@@ -66,6 +66,8 @@ impl From<contract::Phase> for wit::Phase {
             contract::Phase::Complete => Self::Complete,
             contract::Phase::Present => Self::Present,
             contract::Phase::Retrying => Self::Retrying,
+            contract::Phase::Unpacking => Self::Unpacking,
+            contract::Phase::Unpacked => Self::Unpacked,
         }
     }
 }
@@ -93,13 +95,14 @@ impl From<contract::PlannedBlob> for wit::PlannedBlob {
 
 impl From<contract::PullPlan> for wit::PullPlan {
     fn from(plan: contract::PullPlan) -> Self {
-        let contract::PullPlan { name, target, manifests, blobs, fetch_bytes, up_to_date } = plan;
+        let contract::PullPlan { name, target, manifests, blobs, fetch_bytes, unpack_layers, up_to_date } = plan;
         Self {
             name,
             target: target.into(),
             manifests: manifests.into_iter().map(|(platform, manifest)| (platform, manifest.into())).collect(),
             blobs: each(blobs),
             fetch_bytes,
+            unpack_layers,
             up_to_date,
         }
     }
@@ -136,6 +139,12 @@ impl From<contract::Transfer> for wit::Transfer {
 impl From<contract::Allowance> for wit::Allowance {
     fn from(contract::Allowance { registry, limit, remaining, window_s }: contract::Allowance) -> Self {
         Self { registry, limit, remaining, window_s }
+    }
+}
+
+impl From<contract::Tree> for wit::Tree {
+    fn from(contract::Tree { name, manifest, platform, snapshot, unpacked }: contract::Tree) -> Self {
+        Self { name, manifest: manifest.into(), platform, snapshot: snapshot.map(String::from), unpacked }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::verbs::listen::Listener;
 use exports::wharf::images::images as wit;
 use std::cell::RefCell;
 use wit_bindgen::rt::async_support::StreamResult;
-use wit_bindgen::{FutureReader, StreamReader, StreamWriter};
+use wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamWriter};
 
 wit_bindgen::generate!({ path: "../wit", world: "manager" });
 
@@ -41,31 +41,41 @@ impl Listener for Caller {
     }
 }
 
+/// What comes of a verb.
+type Outcome<T> = Result<T, wit::Problem>;
+
+/// Events, and the outcome that comes after them.
+type Told<T> = (StreamReader<wit::Event>, FutureReader<Outcome<T>>);
+
+/// Runs a verb, and hands on what it tells and what comes of it. `outcome` are the
+/// ends of the future that this goes through.
+fn accompany<T: 'static>(
+    outcome: (FutureWriter<Outcome<T>>, FutureReader<Outcome<T>>),
+    verb: impl AsyncFnOnce(&Caller) -> Result<T, Problem> + 'static,
+) -> Told<T> {
+    let (events, events_reader) = wit_stream::new();
+    let (outcome, outcome_reader) = outcome;
+    wit_bindgen::spawn_local(async move {
+        let listener = Caller { events: RefCell::new(Some(events)) };
+        let result = verb(&listener).await;
+        // The stream ends before the result comes.
+        drop(listener);
+        let _ = outcome.write(result.map_err(Into::into)).await;
+    });
+    (events_reader, outcome_reader)
+}
+
+/// What nobody sees: the task always writes a result, unless it trapped.
+fn dropped<T>() -> Outcome<T> {
+    let what = "the call was dropped".to_owned();
+    Err(Problem { code: ErrorCode::Cancelled, what, why: Vec::new(), fix: None }.into())
+}
+
 impl wit::Guest for Component {
-    async fn pull(
-        caller: wit::Caller,
-        reference: String,
-        options: wit::PullOptions,
-    ) -> (StreamReader<wit::Event>, FutureReader<Result<Vec<wit::Pulled>, wit::Problem>>) {
-        let (events, events_reader) = wit_stream::new();
-        // Nobody sees this result: the task below always writes one, unless it trapped.
-        let (outcome, outcome_reader) = wit_future::new(|| {
-            Err(Problem {
-                code: ErrorCode::Cancelled,
-                what: "the pull was dropped".to_owned(),
-                why: Vec::new(),
-                fix: None,
-            }
-            .into())
-        });
-        wit_bindgen::spawn_local(async move {
-            let listener = Caller { events: RefCell::new(Some(events)) };
-            let pulled = verbs::pull::pull(&Imports, &caller.into(), &reference, &options.into(), &listener).await;
-            // The stream ends before the result comes.
-            drop(listener);
-            let _ = outcome.write(pulled.map(each).map_err(Into::into)).await;
-        });
-        (events_reader, outcome_reader)
+    async fn pull(caller: wit::Caller, reference: String, options: wit::PullOptions) -> Told<Vec<wit::Pulled>> {
+        accompany(wit_future::new(dropped), async move |listener| {
+            verbs::pull::pull(&Imports, &caller.into(), &reference, &options.into(), listener).await.map(each)
+        })
     }
 
     async fn plan_pull(
@@ -93,6 +103,14 @@ impl wit::Guest for Component {
             .map_err(Into::into)
     }
 
+    async fn unpack(caller: wit::Caller, reference: String, platform: Option<String>) -> Told<wit::Tree> {
+        accompany(wit_future::new(dropped), async move |listener| {
+            verbs::unpack::unpack(&Imports, &caller.into(), &reference, platform.as_deref(), listener)
+                .await
+                .map(Into::into)
+        })
+    }
+
     async fn history(
         caller: wit::Caller,
         reference: String,
@@ -118,5 +136,15 @@ impl wit::Guest for Component {
     async fn check_login(caller: wit::Caller, registry: String, access: wit::Access) -> Result<bool, wit::Problem> {
         let _: contract::Caller = caller.into();
         verbs::check_login::check_login(&Imports, &registry, &access.into()).await.map_err(Into::into)
+    }
+
+    async fn tags(caller: wit::Caller, repository: String, access: wit::Access) -> Result<Vec<String>, wit::Problem> {
+        let _: contract::Caller = caller.into();
+        verbs::tags::tags(&Imports, &repository, &access.into()).await.map_err(Into::into)
+    }
+
+    async fn catalog(caller: wit::Caller, registry: String, access: wit::Access) -> Result<Vec<String>, wit::Problem> {
+        let _: contract::Caller = caller.into();
+        verbs::catalog::catalog(&Imports, &registry, &access.into()).await.map_err(Into::into)
     }
 }

@@ -1,11 +1,12 @@
 //! The `Host` trait over the imports of `wit/`. It translates names and types
 //! and decides nothing.
 
-use super::guest::wharf::images::{content, credentials, metadata, types};
+use super::guest::wharf::images::{content, credentials, layers, metadata, types};
 use super::guest::wit_stream;
 use super::http;
 use crate::host::{
-    Blob, Challenge, Grant, Host, HttpError, Ingest, Origin, Request, Response, Result, Transaction, Visit,
+    Blob, Challenge, Extraction, Grant, Host, HttpError, Ingest, Layer, Origin, Request, Response, Result, Transaction,
+    Visit,
 };
 use crate::nouns::digest::Digest;
 use crate::nouns::problem::ErrorCode;
@@ -65,6 +66,9 @@ impl Host for Imports {
     type Stream = StreamReader<u8>;
     type Ingest = content::Ingest;
     type Blob = content::Blob;
+    type Layer = layers::Layer;
+    type Extraction = layers::Extraction;
+    type Snapshot = layers::Snapshot;
     type Transaction = metadata::Transaction;
     type Grant = credentials::Grant;
 
@@ -107,6 +111,30 @@ impl Host for Imports {
                 return Ok(document);
             }
         }
+    }
+
+    async fn layer(&self, diff_id: &Digest) -> Result<Self::Layer> {
+        Ok(layers::open(diff_id.to_string()).await?)
+    }
+
+    async fn unpack(&self, blob: &Self::Blob, diff_id: &Digest) -> Result<Self::Layer> {
+        Ok(layers::unpack(blob, diff_id.to_string()).await?)
+    }
+
+    fn follow(&self, ingest: &Self::Ingest) -> Self::Extraction {
+        layers::follow(ingest)
+    }
+
+    async fn stack(&self, name: &Digest, parent: Option<&Self::Snapshot>, top: &Self::Layer) -> Result<Self::Snapshot> {
+        Ok(layers::stack(name.to_string(), parent, top).await?)
+    }
+
+    async fn snapshot(&self, name: &Digest) -> Result<Self::Snapshot> {
+        Ok(layers::find(name.to_string()).await?)
+    }
+
+    async fn sync_layers(&self) -> Result<()> {
+        Ok(layers::sync().await?)
     }
 
     async fn begin(&self) -> Result<Self::Transaction> {
@@ -189,6 +217,21 @@ impl Blob for content::Blob {
 
     async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
         Ok(self.read(offset, length).await?)
+    }
+}
+
+impl Layer for layers::Layer {
+    fn warnings(&self) -> Vec<String> {
+        self.warnings()
+    }
+}
+
+impl Extraction for layers::Extraction {
+    type Blob = content::Blob;
+    type Layer = layers::Layer;
+
+    async fn finish(self, blob: &Self::Blob, diff_id: &Digest) -> Result<Self::Layer> {
+        Ok(layers::Extraction::finish(self, blob, diff_id.to_string()).await?)
     }
 }
 

@@ -19,7 +19,7 @@ mod grammar;
 mod pattern;
 
 pub use grammar::{
-    PATH_BYTES_MAX, Parts, REFERENCE_BYTES_MAX, TAG_BYTES_MAX, is_domain, is_identifier, is_tag, parse_strict,
+    PATH_BYTES_MAX, Parts, REFERENCE_BYTES_MAX, TAG_BYTES_MAX, is_domain, is_identifier, is_path, is_tag, parse_strict,
     split_name,
 };
 pub use pattern::Pattern;

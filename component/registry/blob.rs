@@ -55,6 +55,11 @@ pub enum Phase {
     Present,
     /// The last attempt failed, and the next one will come.
     Retrying,
+    /// The bytes are here and verified, and the layer is being extracted. No
+    /// download tells this: what becomes of a blob is the verbs' matter.
+    Unpacking,
+    /// The layer is extracted. No download tells this either.
+    Unpacked,
 }
 
 /// Who is told how a download goes.
@@ -70,7 +75,16 @@ impl<H: Host> Repository<'_, H> {
     ///
     /// After a failure what has arrived is kept, and the next call goes on
     /// there, unless it was refused.
-    pub async fn blob(&self, what: &Descriptor, watch: &dyn Watch) -> Result<(H::Blob, Sent), Failure> {
+    ///
+    /// `arriving` is shown each ingest that is about to be filled, before it is,
+    /// so that what arrives can be used already. There is one, and another one
+    /// after bytes that turned out to be wrong.
+    pub async fn blob(
+        &self,
+        what: &Descriptor,
+        watch: &dyn Watch,
+        arriving: &dyn Fn(&H::Ingest),
+    ) -> Result<(H::Blob, Sent), Failure> {
         if let Kept::Whole(blob) = self.kept(what).await? {
             watch.progress(Phase::Present, what.size);
             return Ok((blob, Sent::default()));
@@ -90,6 +104,7 @@ impl<H: Host> Repository<'_, H> {
             if sent.attempts == 0 {
                 sent.resumed_from = Some(ingest.offset()).filter(|&offset| offset <= what.size).unwrap_or(0);
             }
+            arriving(&ingest);
             let mut download = Download::new(self, what, &ingest, watch, &mut rounds, &mut sent);
             download.fill().await?;
             let senders = download.senders;

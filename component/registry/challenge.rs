@@ -43,10 +43,10 @@ impl Offer {
 
 /// Chooses what to answer among the headers of a response: the first bearer
 /// challenge that has a realm, otherwise basic. Without a scope of the
-/// registry's own, the one to pull `path` is asked for.
+/// registry's own, `scope` is asked for, as in `repository:library/alpine:pull`.
 ///
 /// Fails with the schemes that were offered, when none of them is known here.
-pub fn choose<'a>(headers: impl IntoIterator<Item = &'a str>, path: &str) -> Result<Challenge, Vec<String>> {
+pub fn choose<'a>(headers: impl IntoIterator<Item = &'a str>, scope: Option<&str>) -> Result<Challenge, Vec<String>> {
     let offers: Vec<Offer> = headers.into_iter().flat_map(parse).take(OFFERS_MAX).collect();
     let bearer = offers.iter().filter(|offer| offer.scheme == "bearer").find_map(|offer| {
         let realm = offer.value("realm")?.to_owned();
@@ -59,7 +59,7 @@ pub fn choose<'a>(headers: impl IntoIterator<Item = &'a str>, path: &str) -> Res
             .map(str::to_owned)
             .collect();
         if scopes.is_empty() {
-            scopes.push(format!("repository:{path}:pull"));
+            scopes.extend(scope.map(str::to_owned));
         }
         Some(Challenge::Bearer { realm, service, scopes })
     });
@@ -297,7 +297,8 @@ mod tests {
             (&["Negotiate", "Digest realm=\"x\""], Err(vec!["negotiate".to_owned(), "digest".to_owned()])),
             (&[], Err(vec![])),
         ] {
-            assert_eq!(choose(headers.iter().copied(), "a/b"), expected, "{headers:?}");
+            let scope = Some("repository:a/b:pull");
+            assert_eq!(choose(headers.iter().copied(), scope), expected, "{headers:?}");
         }
     }
 }

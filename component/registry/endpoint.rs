@@ -42,7 +42,8 @@ pub(crate) struct Endpoint {
     pub(crate) origin: Origin,
     /// What the paths of the API begin with, as in `/v2`.
     pub(crate) base: String,
-    /// The repository there, as in `library/alpine`.
+    /// The repository there, as in `library/alpine`; empty if the registry itself
+    /// is meant.
     pub(crate) path: String,
     /// What it is used for.
     pub(crate) capabilities: Capabilities,
@@ -88,8 +89,20 @@ pub(crate) struct Survey {
 
 /// Chooses whom to ask for `reference`.
 pub(super) fn choose(reference: &Reference, access: &Access) -> Choice {
-    let Survey { rule, blocked, candidates } = survey(reference, access);
-    let asked = candidates.into_iter().filter(|candidate| !blocked && candidate.skipped.is_none());
+    pick(survey(reference, access), |candidate| candidate.skipped.is_none())
+}
+
+/// Chooses whom to ask about the registry of `reference` itself. Mirrors know
+/// nothing of it.
+pub(super) fn choose_registry(reference: &Reference, access: &Access) -> Choice {
+    let mut choice = pick(survey(reference, access), |candidate| !candidate.endpoint.mirror);
+    choice.endpoints.iter_mut().for_each(|endpoint| endpoint.path.clear());
+    choice
+}
+
+fn pick(survey: Survey, is_asked: impl Fn(&Candidate) -> bool) -> Choice {
+    let Survey { rule, blocked, candidates } = survey;
+    let asked = candidates.into_iter().filter(|candidate| !blocked && is_asked(candidate));
     let mut endpoints: Vec<Endpoint> = asked.map(|candidate| candidate.endpoint).collect();
     for at in 0..endpoints.len() {
         // Without its twin it is not the fallback of whoever is before it now.

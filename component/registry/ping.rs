@@ -11,12 +11,9 @@ use super::{
     request::within,
 };
 use crate::{
-    host::{Challenge, Grant, Host, HttpError, Method, Request, Response, Visit},
+    host::{Grant, Host, HttpError, Method, Request, Response, Visit},
     nouns::{access::Access, problem::ErrorCode, reference::Reference},
 };
-
-/// A repository that nobody asks for: only its registry counts.
-const ANY: &str = "login";
 
 /// Why an endpoint gave no verdict.
 enum Trouble {
@@ -31,15 +28,7 @@ enum Trouble {
 ///
 /// Fails with [`ErrorCode::Denied`] if it does not accept it, or there is none.
 pub(crate) async fn ping<H: Host>(host: &H, registry: &str, access: &Access) -> Result<bool, Failure> {
-    let no_registry = || {
-        let why = format!("`{}` is no registry, as `registry.lan:5000` is", registry.escape_debug());
-        Failure::new(ErrorCode::Invalid, why)
-    };
-    let name = Reference::parse(&format!("{registry}/{ANY}")).map_err(|_| no_registry())?;
-    // `org/login` is a path in the default registry, and `a.b/org/login` one in `a.b`.
-    if !matches!(name.path(), ANY | "library/login") || name.tag().is_some() || name.digest().is_some() {
-        return Err(no_registry());
-    }
+    let name = any_of(registry)?;
     let survey = endpoint::survey(&name, access);
     if survey.blocked {
         let why = format!("the configuration of this machine blocks `{registry}`");
@@ -62,8 +51,25 @@ pub(crate) async fn ping<H: Host>(host: &H, registry: &str, access: &Access) -> 
             Err(Trouble::Other(failure)) => return Err(failure),
         }
     }
-    let failure = failed.unwrap_or_else(no_registry);
+    let failure = failed.unwrap_or_else(|| no_registry(registry));
     Err(Failure { why: if why.is_empty() { failure.why } else { why }, ..failure })
+}
+
+/// Returns a repository that nobody asks for, of a registry that alone counts.
+///
+/// Fails with [`ErrorCode::Invalid`] if `registry` is none.
+pub(super) fn any_of(registry: &str) -> Result<Reference, Failure> {
+    let name = Reference::parse(&format!("{registry}/any")).map_err(|_| no_registry(registry))?;
+    // `org/any` is a path in the default registry, and `a.b/org/any` one in `a.b`.
+    match name.path() {
+        "any" | "library/any" if name.tag().is_none() && name.digest().is_none() => Ok(name),
+        _ => Err(no_registry(registry)),
+    }
+}
+
+fn no_registry(registry: &str) -> Failure {
+    let why = format!("`{}` is no registry, as `registry.lan:5000` is", registry.escape_debug());
+    Failure::new(ErrorCode::Invalid, why)
 }
 
 async fn ask<H: Host>(host: &H, endpoint: &Endpoint, silence_ms: u64) -> Result<bool, Trouble> {
@@ -73,15 +79,12 @@ async fn ask<H: Host>(host: &H, endpoint: &Endpoint, silence_ms: u64) -> Result<
         return verdict(endpoint, answer.status).map(|()| false);
     }
     let challenges = answer.headers.iter().filter(|(name, _)| name == "www-authenticate").map(|(_, value)| &**value);
-    let mut challenge = challenge::choose(challenges, "").map_err(|offered| {
+    // No repository is meant, so that only what the registry itself asks for counts.
+    let challenge = challenge::choose(challenges, None).map_err(|offered| {
         let offered = shown(&offered.join("`, `"));
         let why = format!("`{registry}` wants a login in a way that wharf does not know: `{offered}`");
         Trouble::Other(Failure::new(ErrorCode::Unsupported, why))
     })?;
-    if let Challenge::Bearer { scopes, .. } = &mut challenge {
-        // No repository is meant, so that only what the registry itself asked for is left.
-        scopes.retain(|scope| scope != "repository::pull");
-    }
     let grant = match host.authorize(origin, None, &challenge, Visit::WithLogin).await {
         Ok(grant) if !grant.anonymous() => grant,
         Ok(_) | Err(ErrorCode::NotFound) => return Err(Trouble::Other(no_login(registry))),

@@ -35,6 +35,8 @@ pub(super) enum Subject<'a> {
     Manifest(&'a str),
     Blob(&'a Digest),
     Tags,
+    /// The list of repositories.
+    Catalog,
 }
 
 /// One entry of an error document.
@@ -69,6 +71,17 @@ impl<H: Host> Server<'_, H> {
 
         let mut why = Vec::new();
         let (code, fix) = match status {
+            403..=405 if subject == Subject::Catalog => {
+                why.push(format!(
+                    "`{}` does not list its repositories, as many registries do not",
+                    self.endpoint.registry
+                ));
+                (ErrorCode::Unsupported, None)
+            }
+            401 if subject == Subject::Catalog => {
+                why.push(format!("`{}` does not list its repositories to this user", self.endpoint.registry));
+                (ErrorCode::Denied, Some(self.login()))
+            }
             401 | 403 if at_home => {
                 let (reason, fix) = self.denial();
                 why.push(reason);
@@ -90,7 +103,7 @@ impl<H: Host> Server<'_, H> {
             _ if status >= 500 || retry::is_transient(status) => (ErrorCode::Unavailable, None),
             _ => (ErrorCode::Invalid, None),
         };
-        if !matches!(status, 404) {
+        if status != 404 || subject == Subject::Catalog {
             why.push(said);
         }
         why.extend(complaints.into_iter().map(Complaint::told));
@@ -125,7 +138,7 @@ impl<H: Host> Server<'_, H> {
             _ if complaints.iter().any(|complaint| complaint.code == "NAME_UNKNOWN") => {
                 format!("there is no repository `{name}`")
             }
-            Subject::Tags => format!("there is no repository `{name}`"),
+            Subject::Tags | Subject::Catalog => format!("there is no repository `{name}`"),
             Subject::Manifest(which) if which.contains(':') => format!("`{name}` has no manifest `{which}`"),
             Subject::Manifest(which) => format!("`{name}` has no tag `{which}`"),
             Subject::Blob(digest) => format!("`{name}` has no blob `{digest}`"),

@@ -23,6 +23,9 @@ use std::{pin::pin, rc::Rc};
 const DOCUMENT_SILENCES: u64 = 2;
 /// How many redirects one request follows.
 const REDIRECTS_MAX: usize = 5;
+/// What it takes to list repositories. Distribution's token specification,
+/// “Resource Scope”.
+const CATALOG_SCOPE: &str = "registry:catalog:*";
 /// The header by which the host knows a grant.
 pub(super) const GRANT_HEADER: &str = "wharf-grant";
 pub(super) const USER_AGENT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
@@ -89,10 +92,11 @@ fn headers<'a, S>(response: &'a Response<S>, name: &'a str) -> impl Iterator<Ite
 }
 
 impl<H: Host> Server<'_, H> {
-    /// Makes a request for `rest` of this repository, as in `tags/list`.
+    /// Makes a request for `rest` of this repository, as in `tags/list`, or of the
+    /// registry itself, as in `_catalog`.
     pub(super) fn ask(&self, method: Method, rest: &str, headers: Vec<(&'static str, String)>) -> Ask {
         let Endpoint { origin, base, path, namespace, .. } = &self.endpoint;
-        let mut path = format!("{base}/{path}/{rest}");
+        let mut path = if path.is_empty() { format!("{base}/{rest}") } else { format!("{base}/{path}/{rest}") };
         if let Some(namespace) = namespace {
             // The name of a registry has no characters that a query has to escape, but for brackets of addresses.
             let namespace = namespace.replace('[', "%5B").replace(']', "%5D");
@@ -198,9 +202,18 @@ impl<H: Host> Server<'_, H> {
         challenge::wider(headers(response, "www-authenticate"), self.challenge.borrow().as_ref()?)
     }
 
+    /// Returns the repository, unless the registry itself is meant.
+    fn repository(&self) -> Option<&str> {
+        Some(self.endpoint.path.as_str()).filter(|path| !path.is_empty())
+    }
+
     /// Chooses what to answer of a 401 response.
     fn choose(&self, response: &Response<H::Stream>) -> Result<Challenge, Fault> {
-        challenge::choose(headers(response, "www-authenticate"), &self.endpoint.path).map_err(|offered| {
+        let scope = match self.repository() {
+            Some(path) => format!("repository:{path}:pull"),
+            None => CATALOG_SCOPE.to_owned(),
+        };
+        challenge::choose(headers(response, "www-authenticate"), Some(&scope)).map_err(|offered| {
             let registry = &self.endpoint.registry;
             let offered = match &offered[..] {
                 [] => "no way to log in".to_owned(),
@@ -227,7 +240,7 @@ impl<H: Host> Server<'_, H> {
     async fn authorize(&self, challenge: Challenge, visit: Visit) -> Result<Rc<H::Grant>, Fault> {
         let registry = &self.endpoint.registry;
         self.challenge.replace(Some(challenge.clone()));
-        let path = Some(self.endpoint.path.as_str());
+        let path = self.repository();
         let granted = self.host().authorize(&self.endpoint.origin, path, &challenge, visit).await;
         let error = match granted {
             Ok(grant) => return Ok(Rc::new(grant)),

@@ -30,7 +30,7 @@ use std::{
     },
     task::{Context, Poll, Wake, Waker},
 };
-use store::{NoTransaction, ScriptBlob, ScriptIngest, Store};
+use store::{NoLayer, NoTransaction, ScriptBlob, ScriptIngest, Store};
 pub(crate) use stream::{Fate, ScriptStream};
 
 /// A manifest without layers.
@@ -263,6 +263,9 @@ impl Host for Script {
     type Stream = ScriptStream;
     type Ingest = ScriptIngest;
     type Blob = ScriptBlob;
+    type Layer = NoLayer;
+    type Extraction = NoLayer;
+    type Snapshot = NoLayer;
     type Transaction = NoTransaction;
     type Grant = ScriptGrant;
 
@@ -308,6 +311,30 @@ impl Host for Script {
             }
         }
         Ok(bytes)
+    }
+
+    async fn layer(&self, _: &Digest) -> Result<NoLayer> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn unpack(&self, _: &ScriptBlob, _: &Digest) -> Result<NoLayer> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    fn follow(&self, _: &ScriptIngest) -> NoLayer {
+        unreachable!("downloads show an ingest and do not follow it")
+    }
+
+    async fn stack(&self, _: &Digest, _: Option<&NoLayer>, _: &NoLayer) -> Result<NoLayer> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn snapshot(&self, _: &Digest) -> Result<NoLayer> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn sync_layers(&self) -> Result<()> {
+        Err(ErrorCode::Unsupported)
     }
 
     async fn begin(&self) -> Result<NoTransaction> {

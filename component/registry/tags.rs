@@ -1,34 +1,10 @@
-//! The tags of a repository, page by page. It does not sort them, and does not
-//! ask what they point to.
+//! The tags of a repository. It does not sort them, and does not ask what they
+//! point to.
 //!
-//! distribution-spec, “Listing Tags”: `GET /v2/<name>/tags/list?n=1000`, then
-//! wherever the `Link` with the relation `next` leads, on the same origin.
+//! distribution-spec, “Listing Tags”: `GET /v2/<name>/tags/list?n=1000`.
 
-use super::{
-    Failure, Repository,
-    failure::{Fault, shown},
-    link,
-    location::{self, Target},
-    refusal::Subject,
-    request::{Answer, Ask},
-    rounds::Need,
-    server::Server,
-};
-use crate::{
-    host::{Host, Method},
-    nouns::{problem::ErrorCode, reference},
-    planted::{Bug, has},
-};
-use std::collections::BTreeSet;
-
-/// How many tags are asked for at once.
-const PAGE_TAGS: u32 = 1_000;
-/// A larger page is not read.
-const PAGE_BYTES_MAX: u64 = 4 << 20;
-/// No repository has more pages.
-const PAGES_MAX: usize = 100;
-/// No repository has more tags.
-const TAGS_MAX: usize = 100_000;
+use super::{Failure, Repository, pages::List, refusal::Subject, rounds::Need};
+use crate::{host::Host, nouns::reference};
 
 #[derive(serde::Deserialize)]
 struct Page {
@@ -36,168 +12,21 @@ struct Page {
     tags: Option<Vec<String>>,
 }
 
+const TAGS: List = List {
+    path: "tags/list",
+    subject: Subject::Tags,
+    entries: "tags",
+    entry: "a tag",
+    read: |bytes| serde_json::from_slice(bytes).map(|page: Page| page.tags.unwrap_or_default()),
+    is_entry: reference::is_tag,
+};
+
 impl<H: Host> Repository<'_, H> {
     /// Fetches the names of all tags, each once, in the registry's order.
     ///
     /// All pages come from one endpoint: another one may have other tags.
     pub async fn tags(&self) -> Result<Vec<String>, Failure> {
         let attempts_max = self.common.attempts_max;
-        self.persist(Need::Resolve, attempts_max, async |server| server.tags(attempts_max).await).await
-    }
-}
-
-impl<H: Host> Server<'_, H> {
-    async fn tags(&self, attempts_max: u32) -> Result<Vec<String>, Fault> {
-        let mut tags = Vec::new();
-        let mut known = BTreeSet::new();
-        let mut visited = Vec::new();
-        let headers = vec![("accept", "application/json".to_owned())];
-        let mut ask = self.ask(Method::Get, &format!("tags/list?n={PAGE_TAGS}"), headers);
-        loop {
-            let (page, next) = match visited.is_empty() {
-                // Who fails at once leaves it to the next endpoint.
-                true => self.page(&ask).await?,
-                false => self.patiently(attempts_max, async || self.page(&ask).await).await?,
-            };
-            for tag in page {
-                if !reference::is_tag(&tag) {
-                    return Err(Fault::last(ErrorCode::Invalid, format!("`{}` is not a tag", shown(&tag))));
-                }
-                if known.insert(tag.clone()) {
-                    tags.push(tag);
-                }
-            }
-            let Some(next) = next else { return Ok(tags) };
-            visited.push(std::mem::replace(&mut ask.target, next));
-            let registry = &self.endpoint().registry;
-            if visited.contains(&ask.target) && !has(Bug::PagesGoRound) {
-                return Err(Fault::last(ErrorCode::Invalid, format!("the pages of `{registry}` go round in a circle")));
-            }
-            if tags.len() > TAGS_MAX || visited.len() == PAGES_MAX {
-                let why = format!("`{registry}` lists more than {TAGS_MAX} tags or {PAGES_MAX} pages");
-                return Err(Fault::last(ErrorCode::TooLarge(TAGS_MAX as u64), why));
-            }
-        }
-    }
-
-    /// Fetches one page, and where the next one is.
-    async fn page(&self, ask: &Ask) -> Result<(Vec<String>, Option<Target>), Fault> {
-        let answer = self.exchange(ask).await?;
-        if answer.response.status != 200 {
-            return Err(self.refusal(answer, Subject::Tags).await);
-        }
-        let next = next(&answer)?;
-        let from = answer.target.origin.authority.clone();
-        let bytes = self.document(answer, PAGE_BYTES_MAX).await?;
-        let page: Page = serde_json::from_slice(&bytes).map_err(|error| {
-            Fault::last(ErrorCode::Invalid, format!("the list of tags of `{from}` is not readable: {error}"))
-        })?;
-        Ok((page.tags.unwrap_or_default(), next))
-    }
-}
-
-/// Returns where the next page is, by the `Link` headers of this one.
-fn next<S>(answer: &Answer<S>) -> Result<Option<Target>, Fault> {
-    let Some(reference) = answer.headers("link").find_map(link::next) else { return Ok(None) };
-    let from = &answer.target;
-    let refused = |why: &str| {
-        let reference = location::without_secrets(reference);
-        Fault::last(ErrorCode::Invalid, format!("the next page of `{}` is `{reference}`: {why}", from.origin.authority))
-    };
-    let next = location::resolve(from, reference).map_err(|error| refused(&error.to_string()))?;
-    if !location::same_origin(&next.origin, &from.origin) && !has(Bug::PagesLeaveHome) {
-        return Err(refused("it is on another origin"));
-    }
-    Ok(Some(next))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::registry::script::{Reply, Script, reply};
-
-    fn list(replies: impl IntoIterator<Item = Reply>) -> (Result<Vec<String>, Failure>, Vec<String>) {
-        let host = Script::new(replies);
-        let tags = host.run(host.repository("registry.example/a/b").tags());
-        (tags, host.requests().into_iter().map(|request| request.path).collect())
-    }
-
-    fn page(tags: &str, link: &str) -> Reply {
-        reply(200).header("link", link).body(format!(r#"{{"name":"a/b","tags":{tags}}}"#))
-    }
-
-    fn invalid(why: &str) -> Result<Vec<String>, Failure> {
-        Err(Failure::new(ErrorCode::Invalid, why))
-    }
-
-    #[test]
-    fn pages_are_read_to_the_last() {
-        let (tags, paths) = list([
-            page(r#"["1","2"]"#, "</v2/a/b/tags/list?last=2&n=2>; rel=\"next\""),
-            page(r#"["2","3"]"#, "<https://registry.example/v2/a/b/tags/list?last=3>; rel=next"),
-            page(r#"["latest"]"#, "<list?last=latest>;rel=next"),
-            page("null", ""),
-        ]);
-        assert_eq!(tags, Ok(["1", "2", "3", "latest"].map(str::to_owned).to_vec()));
-        assert_eq!(
-            paths,
-            [
-                "/v2/a/b/tags/list?n=1000",
-                "/v2/a/b/tags/list?last=2&n=2",
-                "/v2/a/b/tags/list?last=3",
-                "/v2/a/b/tags/list?last=latest"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_next_page_elsewhere_is_refused() {
-        for (link, why) in [
-            ("<https://registry.example:8443/v2/>; rel=next", "it is on another origin"),
-            ("<//evil.example/v2/>; rel=next", "it is on another origin"),
-            ("<http://registry.example/v2/>; rel=next", "it leads from `https` to `http`"),
-        ] {
-            let reference = link.split(['<', '>']).nth(1).expect("the link has a reference");
-            let why = format!("the next page of `registry.example` is `{reference}`: {why}");
-            assert_eq!(list([page("[]", link)]).0, invalid(&why));
-        }
-    }
-
-    #[test]
-    fn pages_that_go_round_in_a_circle_are_noticed() {
-        let round = |to: &str| page(r#"["1"]"#, &format!("</v2/a/b/tags/list?{to}>; rel=next"));
-        let (tags, paths) = list([round("b"), round("c"), round("b")]);
-        assert_eq!(tags, invalid("the pages of `registry.example` go round in a circle"));
-        assert_eq!(paths.len(), 3);
-        assert_eq!(list([round("n=1000")]).0, invalid("the pages of `registry.example` go round in a circle"));
-    }
-
-    #[test]
-    fn endless_pages_are_bounded() {
-        let (tags, paths) =
-            list((0..PAGES_MAX).map(|at| page("[]", &format!("</v2/a/b/tags/list?at={at}>; rel=next"))));
-        let why = "`registry.example` lists more than 100000 tags or 100 pages";
-        assert_eq!(tags, Err(Failure::new(ErrorCode::TooLarge(100_000), why)));
-        assert_eq!(paths.len(), PAGES_MAX);
-    }
-
-    #[test]
-    fn what_is_no_list_of_tags_is_refused() {
-        assert_eq!(list([page(r#"["../x\u001b[31m"]"#, "")]).0, invalid("`../x` is not a tag"));
-        assert_eq!(
-            list([reply(200).body("<html>")]).0,
-            invalid("the list of tags of `registry.example` is not readable: expected value at line 1 column 1")
-        );
-        assert_eq!(
-            list([reply(200).body(vec![b' '; PAGE_BYTES_MAX as usize + 1])]).0,
-            Err(Failure::new(
-                ErrorCode::TooLarge(PAGE_BYTES_MAX),
-                "the document of `registry.example` is larger than the limit of 4194304 bytes"
-            ))
-        );
-        assert_eq!(
-            list([reply(404)]).0,
-            Err(Failure::new(ErrorCode::NotFound, "there is no repository `registry.example/a/b`"))
-        );
+        self.persist(Need::Resolve, attempts_max, async |server| server.list(&TAGS, attempts_max).await).await
     }
 }

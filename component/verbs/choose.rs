@@ -136,11 +136,22 @@ impl Wishes {
         accepted
     }
 
-    /// Returns what an image runs on by its config. The configs of very old
-    /// images do not name the system; it is the machine's then.
+    /// Returns what an image runs on by its config.
     pub(super) fn platform(&self, config: &Config) -> Platform {
-        let said = config.platform();
-        if said.os.is_empty() { said.normalize_on(&self.machine) } else { said }
+        runs_on(config, &self.machine)
+    }
+
+    /// Returns which of the manifests that were chosen is extracted, by what the
+    /// index says that each runs on: all, unless all that there is was chosen.
+    /// Then it is the best one for the machine, or one that nobody says anything
+    /// about.
+    pub(super) fn extracts(&self, platforms: &[Option<&Platform>]) -> Vec<usize> {
+        if self.mode != Mode::All {
+            return (0..platforms.len()).collect();
+        }
+        let marked = platforms.iter().enumerate().filter_map(|(at, platform)| Some(((*platform)?, at)));
+        let unmarked = platforms.iter().position(Option::is_none);
+        best(Wish::of(&self.machine).matcher(), marked).or(unmarked).into_iter().collect()
     }
 
     /// Holds the platform that a config says against the wishes that the
@@ -161,6 +172,13 @@ impl Wishes {
         }
         Ok(())
     }
+}
+
+/// Returns what an image runs on by its config. The configs of very old images
+/// do not name the system; it is the machine's then.
+pub(super) fn runs_on(config: &Config, machine: &Platform) -> Platform {
+    let said = config.platform();
+    if said.os.is_empty() { said.normalize_on(machine) } else { said }
 }
 
 /// Chooses among what the target offers, and brings the manifests.

@@ -39,6 +39,8 @@ pub struct PullOptions {
     pub all_tags: bool,
     /// How many blobs are on their way at once, at least 1.
     pub concurrent_downloads: u32,
+    /// Extract the layers of what was chosen.
+    pub unpack: bool,
     /// How registries are spoken to.
     pub access: Access,
 }
@@ -126,6 +128,8 @@ pub struct PullPlan {
     pub blobs: Vec<PlannedBlob>,
     /// Bytes that are to come over the network.
     pub fetch_bytes: u64,
+    /// How many layers are to be extracted, if that is known.
+    pub unpack_layers: Option<u32>,
     /// Whether there is nothing to do.
     pub up_to_date: bool,
 }
@@ -212,6 +216,21 @@ pub struct Candidate {
     pub mirror: bool,
     /// Why it is not asked for this reference, if it is not.
     pub skipped: Option<String>,
+}
+
+/// See `images.tree`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// Fully qualified.
+    pub name: String,
+    /// The manifest of the platform.
+    pub manifest: Digest,
+    /// As in `linux/arm64/v8`.
+    pub platform: String,
+    /// The ChainID of the layers, unless there is none.
+    pub snapshot: Option<Digest>,
+    /// How many layers had to be extracted.
+    pub unpacked: u32,
 }
 
 /// See `images.step`.

@@ -90,8 +90,8 @@ pub(super) async fn open<H: Host>(host: &H, entry: &Entry, present: &Present) ->
     }
 }
 
-/// What brings back a document that is gone or damaged.
-fn pull_again(entry: &Entry, present: &Present) -> String {
+/// What brings back a blob that is gone or damaged.
+pub(super) fn pull_again(entry: &Entry, present: &Present) -> String {
     let name = entry.name.familiar();
     match &present.platform {
         // Without it the machine's platform would be pulled.

@@ -9,6 +9,7 @@ use super::{
     failing::{because, fail, invalid},
     listen::Board,
     resolve, transfers,
+    trees::{self, Trees},
 };
 use crate::{
     host::{Host, Ingest},
@@ -62,6 +63,8 @@ pub(super) struct Plan<H: Host> {
     /// Each blob once: the target, indexes and manifests, then each manifest's
     /// config and layers.
     pub(super) parts: Vec<Part<H::Blob>>,
+    /// What is extracted of it, and how far that is.
+    pub(super) trees: Trees<H>,
     /// Bytes of documents that came over the network.
     pub(super) fetched: u64,
 }
@@ -115,8 +118,8 @@ impl<B> Chosen<B> {
     }
 
     /// Reads the config, which is here now, and tells the platform if nobody
-    /// has said it before.
-    pub(super) fn settle(&mut self, config: &[u8], wishes: &Wishes, board: &Board) -> Result<(), Failure> {
+    /// has said it before. Returns the config unless it is an artifact's.
+    pub(super) fn settle(&mut self, config: &[u8], wishes: &Wishes, board: &Board) -> Result<Option<Config>, Failure> {
         let manifest = self.manifest();
         let digest = &manifest.config.digest;
         let said = if manifest.is_image() {
@@ -143,12 +146,12 @@ impl<B> Chosen<B> {
             created: said.as_ref().and_then(Config::created_seconds),
             size: weight(self.descriptors()),
             layers: manifest.layers.len().try_into().expect("a manifest has at most `LAYERS_MAX` layers"),
-            labels: said.map(|config| short_labels(&config.execution.labels)).unwrap_or_default(),
+            labels: said.as_ref().map(|config| short_labels(&config.execution.labels)).unwrap_or_default(),
         });
         if self.selected.platform.is_none() {
             self.tell(board);
         }
-        Ok(())
+        Ok(said)
     }
 
     /// The manifest, its config and its layers.
@@ -163,13 +166,15 @@ pub(super) fn weight<'d>(blobs: impl IntoIterator<Item = &'d Descriptor>) -> u64
     each.into_values().fold(0, u64::saturating_add)
 }
 
-/// Finds out what a name needs now.
+/// Finds out what a name needs now, with its layers extracted if `unpack` says
+/// so.
 pub(super) async fn make<'h, H: Host>(
     host: &'h H,
     repository: &Repository<'h, H>,
     name: Reference,
     record: Option<ImageRecord>,
     wishes: &Wishes,
+    unpack: bool,
     board: &Board,
 ) -> Result<Plan<H>, Failure> {
     let documents = Documents::new(host, repository, board);
@@ -184,6 +189,7 @@ pub(super) async fn make<'h, H: Host>(
         offered: choice.indexes.iter().flat_map(|held| held.document.parts()).map(|part| part.digest.clone()).collect(),
         choices: Vec::new(),
         parts: Vec::new(),
+        trees: Trees::default(),
         fetched: documents.transfers().values().map(|transfer| transfer.fetched_bytes).sum(),
     };
     let mut parts = Parts { sizes: BTreeMap::new(), in_order: Vec::new() };
@@ -206,7 +212,10 @@ pub(super) async fn make<'h, H: Host>(
         plan.choices.push(chosen);
     }
     plan.parts = look(&documents, host, parts.in_order).await?;
-    plan.settle(wishes, board).await?;
+    if unpack {
+        plan.plant(wishes, board);
+    }
+    plan.settle(host, wishes, board).await?;
     Ok(plan)
 }
 
@@ -271,15 +280,34 @@ async fn look<H: Host>(
 }
 
 impl<H: Host> Plan<H> {
+    /// Decides which of the images that were chosen are extracted.
+    fn plant(&mut self, wishes: &Wishes, board: &Board) {
+        let name = self.name.familiar();
+        self.trees = Trees::with_remedy(format!("to keep it without extracting it: `wharf pull --no-unpack {name}`"));
+        let platforms: Vec<_> = self.choices.iter().map(|chosen| chosen.selected.platform.as_ref()).collect();
+        for at in wishes.extracts(&platforms) {
+            let (chosen, manifest) = (&self.choices[at], self.choices[at].manifest());
+            match platforms[at].and_then(trees::stranger).or_else(|| trees::obstacle(manifest)) {
+                Some(why) => board.note(format!("`{name}` is not extracted: {why}")),
+                None => self.trees.plant(&chosen.selected.held.descriptor.digest, manifest),
+            }
+        }
+    }
+
     /// Reads the configs that are here.
-    async fn settle(&mut self, wishes: &Wishes, board: &Board) -> Result<(), Failure> {
+    async fn settle(&mut self, host: &H, wishes: &Wishes, board: &Board) -> Result<(), Failure> {
         for chosen in &mut self.choices {
             let config = &chosen.manifest().config;
             let part = self.parts.iter_mut().find(|part| part.descriptor.digest == config.digest);
             let part = part.expect("`make` adds the parts of each choice");
             let Some(blob) = &part.blob else { continue };
             match documents::bytes(&part.descriptor, &**blob).await {
-                Ok(config) => chosen.settle(&config, wishes, board)?,
+                Ok(config) => {
+                    if let Some(config) = chosen.settle(&config, wishes, board)? {
+                        let manifest = &chosen.selected.held.descriptor.digest;
+                        self.trees.learn(host, manifest, &config, &wishes.platform(&config), board).await?;
+                    }
+                }
                 Err(failure) if documents::is_damage(&failure) => {
                     documents::warn(board, &failure);
                     (part.blob, part.is_damaged) = (None, true);
@@ -291,7 +319,7 @@ impl<H: Host> Plan<H> {
     }
 
     /// Whether the name points to the target already, all that is wanted is
-    /// recorded, and every blob is here.
+    /// recorded, every blob is here, and what is to be extracted is.
     pub(super) fn is_up_to_date(&self) -> bool {
         let recorded = |chosen: &Chosen<H::Blob>| {
             let present = self.record.iter().flat_map(|record| &record.platforms);
@@ -300,6 +328,7 @@ impl<H: Host> Plan<H> {
         self.record.as_ref().is_some_and(|record| record.target == self.target)
             && self.parts.iter().all(|part| part.blob.is_some())
             && self.choices.iter().all(recorded)
+            && self.trees.are_whole()
     }
 
     /// Tells a person what would be done. Leaves no trace.
@@ -328,6 +357,7 @@ impl<H: Host> Plan<H> {
                 .iter()
                 .fold(0, |sum: u64, planned| sum.saturating_add(planned.blob.size - planned.received)),
             blobs,
+            unpack_layers: self.trees.missing(),
             up_to_date: self.is_up_to_date(),
         })
     }

@@ -1,13 +1,12 @@
 //! Pull: a reference becomes an image on this machine.
 //!
 //! ```text
-//! reference ─► resolve ─► choose ─► plan ──► fetch ──────► remember
-//!              HEAD/GET   manifests  what is  blobs, at    one transaction
-//!                                    here?    most N       a name
+//! reference ─► resolve ─► choose ─► plan ──► fetch ───────────► remember
+//!              HEAD/GET   manifests  what is  blobs, at most N   one transaction
+//!                                    here?    trees: extracted   a name
+//!                                      │      while they arrive
 //!                                      └────► or show it, and change nothing
 //! ```
-//!
-//! It does not extract layers.
 
 use super::{
     choose::{self, Wishes},
@@ -119,6 +118,7 @@ struct Call<'h, H: Host> {
     machine: Platform,
     wishes: Wishes,
     at_once: usize,
+    unpack: bool,
     /// Without tag and digest if all tags are wanted.
     name: Reference,
     repository: Repository<'h, H>,
@@ -137,13 +137,17 @@ impl<'h, H: Host> Call<'h, H> {
         if options.concurrent_downloads == 0 {
             return Err(invalid("at least 1 blob has to be on its way at once"));
         }
-        let name = if options.all_tags { resolve::repository(reference)? } else { resolve::name(reference, board)? };
+        let name = match options.all_tags {
+            true => resolve::repository(reference, "wharf pull --all-tags")?,
+            false => resolve::name(reference, board)?,
+        };
         Ok(Self {
             host,
             caller,
             wishes: Wishes::parse(&options.wanted, &machine)?,
             machine,
             at_once: options.concurrent_downloads.min(CONCURRENT_DOWNLOADS_MAX) as usize,
+            unpack: options.unpack,
             repository: Repository::open(host, &name, &options.access)?.with_voice(|text| board.warn(text)),
             name,
             board,
@@ -184,7 +188,7 @@ impl<'h, H: Host> Call<'h, H> {
 
     async fn plan(&self, name: Reference) -> Result<Plan<H>, Failure> {
         let record = Records::begin(self.host, self.caller).await?.get(&name).await?.and_then(Result::ok);
-        plan::make(self.host, &self.repository, name, record, &self.wishes, self.board).await
+        plan::make(self.host, &self.repository, name, record, &self.wishes, self.unpack, self.board).await
     }
 
     /// Returns a name for each tag of the repository, in order.

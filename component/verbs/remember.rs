@@ -44,6 +44,10 @@ pub(super) async fn remember<H: Host>(
         kept.hold(host, present, board).await?;
     }
     host.sync().await?;
+    if !plan.trees.is_empty() {
+        // Also what was stacked before: whoever did it may not have come to this.
+        host.sync_layers().await?;
+    }
     let mut durable = kept.manifests.len();
     // Where the name pointed when it was last certain that the plan is newer.
     let mut known = plan.record.as_ref().map(|record| record.target.digest.clone());

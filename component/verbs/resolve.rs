@@ -57,12 +57,13 @@ pub(super) fn name(text: &str, board: &Board) -> Result<Reference, Failure> {
     Reference::parse_docker(text).map_err(no_name)
 }
 
-/// Reads the name of a repository, all of whose tags are meant.
-pub(super) fn repository(text: &str) -> Result<Reference, Failure> {
+/// Reads the name of a repository, all of whose tags are meant. `command` is
+/// what does that, as in `wharf tags`.
+pub(super) fn repository(text: &str, command: &str) -> Result<Reference, Failure> {
     let typed = Reference::parse(text).map_err(no_name)?;
     if typed.tag().is_some() || typed.digest().is_some() {
         let failure = invalid("all tags are wanted, and the reference names one of them");
-        return Err(try_this(failure, format!("wharf pull --all-tags {}", typed.familiar_name())));
+        return Err(try_this(failure, format!("{command} {}", typed.familiar_name())));
     }
     Ok(typed)
 }

@@ -52,7 +52,7 @@ Output:
   remaining, window_s}; endpoint is null for a blob that was here, rate_limit where the registry
   tells none. With --dry-run the plan: name, target,
   manifests [{platform, manifest}], blobs [{media_type, digest, size, received, state}],
-  fetch_bytes, up_to_date; a state is here, partial or missing. Sizes are in bytes, times as
+  fetch_bytes, unpack_layers, up_to_date; a state is here, partial or missing. Sizes are in bytes, times as
   in 2026-01-31T12:00:00Z.
 
 Progress as JSON:
@@ -135,6 +135,25 @@ JSON:
   null where there is none."
 );
 
+/// `wharf tags --help`.
+pub(super) const TAGS: &str = "\
+Examples:
+  wharf tags alpine
+  wharf tags --format json ghcr.io/org/app | jq -r '.[-1]'
+
+Output:
+  One tag a line, in order. With --format json an array of strings.";
+
+/// `wharf catalog --help`.
+pub(super) const CATALOG: &str = "\
+Examples:
+  wharf catalog registry.lan:5000
+  wharf catalog --format json localhost:5000 | jq length
+
+Output:
+  One repository a line, in order, without the registry. With --format json an array of strings.
+  Most public registries list their repositories to nobody.";
+
 /// `wharf login --help`.
 pub(super) const LOGIN: &str = "\
 Examples:
@@ -210,3 +229,66 @@ Examples:
   wharf completion bash > ~/.local/share/bash-completion/completions/wharf
   wharf completion fish > ~/.config/fish/completions/wharf.fish
   wharf completion zsh > ~/.zfunc/_wharf     with ~/.zfunc in fpath";
+
+/// `wharf unpack --help`.
+pub(super) const UNPACK: &str = "\
+Examples:
+  wharf pull --no-unpack alpine:3.20 && wharf unpack alpine:3.20
+
+Output:
+  The name of the snapshot, by convention the ChainID. With --format json an object: name,
+  manifest, platform, snapshot, unpacked; snapshot is null for an image without layers, unpacked
+  is how many layers had to be extracted.";
+
+macro_rules! mount_examples {
+    () => {
+        "\
+Examples:
+  sudo wharf mount debian:12 /mnt && ls /mnt/etc && sudo wharf umount /mnt
+  wharf mount debian:12 -- sh -c 'cat $WHARF_TREE/etc/os-release'"
+    };
+}
+
+/// `wharf mount -h`.
+pub(super) const MOUNT: &str = mount_examples!();
+
+/// `wharf mount --help`.
+pub(super) const MOUNT_LONG: &str = concat!(
+    mount_examples!(),
+    "\n
+What is mounted:
+  The tree of the image, read-only, by the kernel's overlay; nothing is copied. An image that is
+  not extracted yet is extracted first. While it is mounted its layers cannot be removed.
+
+Rights:
+  Mounting on a directory takes root. With -- COMMAND anybody can: the command runs in a user and
+  mount namespace of its own, where the files of the image belong to root, whoever owns them in
+  the image, and devices are empty files. The exit code is that of the command."
+);
+
+/// `wharf ls --help`.
+pub(super) const LS: &str = "\
+Examples:
+  wharf ls alpine:3.20
+  wharf ls -R alpine:3.20 /etc
+  wharf ls --format json alpine:3.20 /bin | jq -r '.[].path'
+
+Output:
+  Mode, owner, size, time and path; nothing is mounted and no rights are needed. With --format
+  json an array of objects: path, type, mode, uid, gid, size, modified, target, device {major,
+  minor}, xattrs; what an entry has not is null. A path that is no UTF-8 has escapes as in
+  `\\xff`.";
+
+/// `wharf cat --help`.
+pub(super) const CAT: &str = "\
+Examples:
+  wharf cat alpine:3.20 /etc/os-release";
+
+/// `wharf diff --help`.
+pub(super) const DIFF: &str = "\
+Examples:
+  wharf diff alpine:3.19 alpine:3.20
+
+Output:
+  A line for each path that differs: A was added, C is another, D is gone. Times alone make no
+  difference. With --format json an array of objects: change, path.";

@@ -4,7 +4,7 @@
 //! never followed; so nothing here can leave the directory. It decides nothing about locks.
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Stat};
@@ -12,16 +12,16 @@ use rustix::io::{Errno, Result};
 
 /// An open directory.
 #[derive(Debug)]
-pub(super) struct Directory(Dir);
+pub(crate) struct Directory(Dir);
 
 impl Directory {
     /// Opens `root` once more, in a form that can be synced and locked.
-    pub(super) fn of(root: &Dir) -> Result<Self> {
+    pub(crate) fn of(root: &Dir) -> Result<Self> {
         open_directory(root.as_fd(), ".")
     }
 
     /// Makes the directory `name` for the owner alone. Does nothing if it exists.
-    pub(super) fn make(&self, name: &str) -> Result<()> {
+    pub(crate) fn make(&self, name: &str) -> Result<()> {
         match rustix::fs::mkdirat(&self.0, name, Mode::RWXU) {
             Err(Errno::EXIST) => Ok(()),
             other => other,
@@ -29,12 +29,12 @@ impl Directory {
     }
 
     /// Opens the directory `name`.
-    pub(super) fn enter(&self, name: &str) -> Result<Self> {
+    pub(crate) fn enter(&self, name: &str) -> Result<Self> {
         open_directory(self.0.as_fd(), name)
     }
 
     /// Takes away what permissions others have on the directory.
-    pub(super) fn close_to_others(&self) -> Result<()> {
+    pub(crate) fn close_to_others(&self) -> Result<()> {
         let mode = Mode::from_raw_mode(rustix::fs::fstat(&self.0)?.st_mode);
         if mode.intersects(Mode::RWXG | Mode::RWXO) { rustix::fs::fchmod(&self.0, Mode::RWXU) } else { Ok(()) }
     }
@@ -42,23 +42,23 @@ impl Directory {
     /// Opens the file `name`. Created files belong to the owner alone.
     ///
     /// Whatever has taken the place of a file cannot make this wait (a FIFO) or lead elsewhere (a symbolic link).
-    pub(super) fn open(&self, name: &str, flags: OFlags) -> Result<File> {
+    pub(crate) fn open(&self, name: &str, flags: OFlags) -> Result<File> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
     }
 
     /// Gives the owner, and nobody else, the permission to read and write the file `name`.
-    pub(super) fn permit(&self, name: &str) -> Result<()> {
+    pub(crate) fn permit(&self, name: &str) -> Result<()> {
         rustix::fs::chmodat(&self.0, name, Mode::RUSR | Mode::WUSR, AtFlags::empty())
     }
 
     /// Describes what has the name `name`, links not followed.
-    pub(super) fn stat(&self, name: &str) -> Result<Stat> {
+    pub(crate) fn stat(&self, name: &str) -> Result<Stat> {
         rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)
     }
 
     /// Whether the name `name` still leads to `child`, which was opened by it.
-    pub(super) fn leads_to(&self, name: &str, child: &Self) -> Result<bool> {
+    pub(crate) fn leads_to(&self, name: &str, child: &Self) -> Result<bool> {
         let child = rustix::fs::fstat(&child.0)?;
         match self.stat(name) {
             Ok(found) => Ok((found.st_dev, found.st_ino) == (child.st_dev, child.st_ino)),
@@ -68,28 +68,28 @@ impl Directory {
     }
 
     /// Moves the file `from` to `name` in `target`, unless something has that name: `EXIST`.
-    pub(super) fn transfer(&self, from: &str, target: &Self, name: &str) -> Result<()> {
+    pub(crate) fn transfer(&self, from: &str, target: &Self, name: &str) -> Result<()> {
         rustix::fs::renameat_with(&self.0, from, &target.0, name, RenameFlags::NOREPLACE)
     }
 
     /// Removes the file `name`.
-    pub(super) fn unlink(&self, name: &str) -> Result<()> {
+    pub(crate) fn unlink(&self, name: &str) -> Result<()> {
         rustix::fs::unlinkat(&self.0, name, AtFlags::empty())
     }
 
     /// Removes the directory `name` and everything in it.
-    pub(super) fn remove_tree(&self, name: &str) -> std::io::Result<()> {
+    pub(crate) fn remove_tree(&self, name: &str) -> std::io::Result<()> {
         self.0.remove_dir_all(name)
     }
 
     /// Returns the names in the directory, in no order. Names that are no UTF-8 are not wharf's, and left out.
-    pub(super) fn names(&self) -> std::io::Result<impl Iterator<Item = std::io::Result<String>>> {
+    pub(crate) fn names(&self) -> std::io::Result<impl Iterator<Item = std::io::Result<String>>> {
         let entries = self.0.entries()?;
         Ok(entries.filter_map(|entry| entry.map(|entry| entry.file_name().into_string().ok()).transpose()))
     }
 
     /// Makes the names in the directory durable.
-    pub(super) fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         rustix::fs::fsync(&self.0)
     }
 }
@@ -100,9 +100,15 @@ impl AsFd for Directory {
     }
 }
 
+impl From<OwnedFd> for Directory {
+    fn from(open: OwnedFd) -> Self {
+        Self(Dir::from_std_file(File::from(open)))
+    }
+}
+
 /// Opens a directory for reading: `cap_std` itself would choose `O_PATH`, which can be neither synced nor locked.
 fn open_directory(parent: BorrowedFd<'_>, name: &str) -> Result<Directory> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(parent, name, flags, Mode::empty())?;
-    Ok(Directory(Dir::from_std_file(File::from(opened))))
+    Ok(Directory::from(opened))
 }

@@ -3,6 +3,7 @@
 //! One holder at a time on the whole machine, by an exclusive lock on the ingest's directory. The bytes outlive the
 //! holder; what they hash to does not, and is computed again by the next one. An ingest without bytes leaves nothing.
 
+mod arrival;
 mod place;
 mod queue;
 mod write_back;
@@ -11,11 +12,14 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use self::arrival::Arrival;
+pub use self::arrival::{Follower, Outcome, Run};
 pub(super) use self::queue::Queues;
 pub use self::queue::Turn;
 use self::write_back::WriteBack;
@@ -74,22 +78,9 @@ pub struct Ingest {
     /// Locked. Closing it lets the next holder in.
     directory: Directory,
     /// It changes under the lock of `state` only, and is locked for as long as that takes and no longer.
-    position: Mutex<Position>,
+    arrival: Arc<Arrival>,
     state: Mutex<State>,
 }
-
-/// Which bytes count, and who may add to them.
-#[derive(Debug)]
-struct Position {
-    /// How many bytes of the file count.
-    offset: u64,
-    /// How often [`Ingest::interrupt`] was called.
-    run: Run,
-}
-
-/// A run of appends that belong together and can be interrupted together. See [`Ingest::append_in`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run(u64);
 
 #[derive(Debug)]
 struct State {
@@ -182,8 +173,8 @@ impl Content {
         };
         let hasher = Hasher::new(Algorithm::Sha256);
         let state = Mutex::new(State { data, hasher, hashed: 0, written_back: WriteBack::default() });
-        let position = Mutex::new(Position { offset, run: Run(0) });
-        Ok(Attempt::Held(Box::new(Ingest { content: self.clone(), key, directory, position, state })))
+        let arrival = Arrival::at(offset);
+        Ok(Attempt::Held(Box::new(Ingest { content: self.clone(), key, directory, arrival, state })))
     }
 
     /// Removes the ingest `key` if its name still leads to `directory`, which the caller has locked. Otherwise it is
@@ -240,18 +231,18 @@ fn has_plain(directory: &Directory, name: &str) -> Result<bool, Error> {
 impl Ingest {
     /// Returns how many bytes have arrived. It grows while another thread appends.
     pub fn offset(&self) -> u64 {
-        self.position().offset
+        self.arrival.offset()
     }
 
     /// Returns the run that appends belong to from here on.
     pub fn run(&self) -> Run {
-        self.position().run
+        self.arrival.run()
     }
 
     /// Ends the run. Once this has returned, no byte of the appends that belong to it arrives any more: the offset
     /// is where the next append begins. Does not wait.
     pub fn interrupt(&self) {
-        self.position().run.0 += 1;
+        self.arrival.interrupt();
     }
 
     /// Appends the whole of `chunk`, or nothing.
@@ -270,10 +261,7 @@ impl Ingest {
     /// Does what [`Ingest::append`] does if `run` has not been interrupted, and says whether it did.
     pub fn append_in(&self, run: Run, chunk: &[u8]) -> Result<bool, Error> {
         let mut state = self.state();
-        let Position { offset, run: current } = *self.position();
-        if current != run {
-            return Ok(false);
-        }
+        let Some(offset) = self.arrival.offset_in(run) else { return Ok(false) };
         state.catch_up(offset)?;
         let written = state.data.write_all_at(chunk, offset).map_err(Error::io("cannot write to an ingest"));
         let end = match &written {
@@ -283,7 +271,7 @@ impl Ingest {
         };
         // The file is ahead of the offset here, or of what a full disk leaves of it. Only now is it decided which of
         // them counts, in one step with whoever interrupts.
-        let counts = self.advance(run, end);
+        let counts = self.arrival.advance(run, end);
         match written {
             Ok(()) if counts => {
                 state.hasher.update(chunk);
@@ -303,20 +291,17 @@ impl Ingest {
         }
     }
 
-    /// Makes `end` the offset unless `run` was interrupted, and says whether it did.
-    fn advance(&self, run: Run, end: u64) -> bool {
-        let mut position = self.position();
-        let counts = position.run == run;
-        if counts {
-            position.offset = end;
-        }
-        counts
+    /// Returns a reader of what has arrived and of what will. It ends when the ingest was verified, and fails once
+    /// `stop` is set. It does not hold the ingest.
+    pub fn follow(&self, stop: Arc<AtomicBool>) -> Result<Follower, Error> {
+        let file = self.directory.open(DATA, OFlags::RDONLY).map_err(Error::io("cannot open an ingest"))?;
+        Ok(Follower::new(self.arrival.clone(), file, stop))
     }
 
     /// Forgets the bytes that have arrived, and begins again at offset 0.
     pub fn restart(&self) -> Result<(), Error> {
         let mut state = self.state();
-        self.position().offset = 0;
+        self.arrival.restart();
         state.cut(0)
     }
 
@@ -362,6 +347,7 @@ impl Ingest {
         if actual != *expected {
             return Err(Error::DigestMismatch { expected: Box::new(*expected), actual: Box::new(actual) });
         }
+        self.arrival.verified(*expected);
         Ok(())
     }
 
@@ -421,10 +407,6 @@ impl Ingest {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics while it holds the state of an ingest")
     }
-
-    fn position(&self) -> MutexGuard<'_, Position> {
-        self.position.lock().expect("nothing panics while it holds the position of an ingest")
-    }
 }
 
 impl State {
@@ -472,6 +454,7 @@ fn hash(file: &File, range: std::ops::Range<u64>, hasher: &mut Hasher) -> Result
 
 impl Drop for Ingest {
     fn drop(&mut self) {
+        self.arrival.leave();
         if self.offset() == 0
             && let Err(error) = self.content.clear(self.key, &self.directory)
         {

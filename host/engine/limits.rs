@@ -35,6 +35,8 @@ pub struct Limits {
     pub parts_bytes_max: usize,
     /// Transactions that are open at once.
     pub transactions_max: usize,
+    /// Layers that are extracted while they arrive. Each has a thread or two and about 2 MiB.
+    pub extractions_max: usize,
 }
 
 impl Default for Limits {
@@ -51,6 +53,7 @@ impl Default for Limits {
             streams_max: 128,
             parts_bytes_max: 16 << 20,
             transactions_max: 16,
+            extractions_max: 64,
         }
     }
 }
@@ -95,6 +98,7 @@ pub(crate) struct Budget {
     streams: Arc<Semaphore>,
     parts: Arc<Semaphore>,
     transactions: Arc<Semaphore>,
+    extractions: Arc<Semaphore>,
 }
 
 /// A share of the budget. Dropping it gives it back.
@@ -108,6 +112,7 @@ impl Budget {
             streams: shares(limits.streams_max),
             parts: shares(limits.parts_bytes_max),
             transactions: shares(limits.transactions_max),
+            extractions: shares(limits.extractions_max),
         }
     }
 
@@ -135,6 +140,12 @@ impl Budget {
         let bytes = parts.saturating_mul(PART_BYTES).saturating_add(bytes);
         let share = u32::try_from(bytes).ok().and_then(|bytes| self.parts.clone().try_acquire_many_owned(bytes).ok());
         share.ok_or_else(|| format_err!("the parts of the component's open streams have too many bytes"))
+    }
+
+    /// Takes the share of a layer that is extracted while it arrives.
+    pub(crate) fn extraction(&self) -> Result<Share> {
+        let share = self.extractions.clone().try_acquire_owned();
+        share.map_err(|_| format_err!("the component extracts too many layers at the same time"))
     }
 
     /// Takes the share of a transaction, if there is one.

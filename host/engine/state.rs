@@ -10,6 +10,7 @@ use crate::content::Content;
 use crate::credentials::Credentials;
 use crate::imports::network::Hooks;
 use crate::imports::wasi::Wasi;
+use crate::layers::Layers;
 use crate::metadata::Metadata;
 use crate::network::Network;
 use wasmtime::StoreLimits;
@@ -20,6 +21,8 @@ use wasmtime::component::{Accessor, HasData, Resource, ResourceTable};
 pub struct Services {
     /// Blobs and ingests.
     pub content: Content,
+    /// Layers and snapshots.
+    pub layers: Layers,
     /// Records.
     pub metadata: Metadata,
     /// Logins and tokens.

@@ -57,6 +57,20 @@ pub struct Blob {
     service: Arc<content::Blob>,
 }
 
+impl Ingest {
+    /// Returns the service, for another interface that takes an ingest.
+    pub(super) fn service(&self) -> &content::Ingest {
+        &self.service
+    }
+}
+
+impl Blob {
+    /// Returns the service, for another interface that takes a blob.
+    pub(super) fn service(&self) -> &Arc<content::Blob> {
+        &self.service
+    }
+}
+
 impl From<Error> for ErrorCode {
     fn from(error: Error) -> Self {
         match error {

@@ -149,6 +149,10 @@ impl std::fmt::Display for Stage {
     }
 }
 
+/// What there is to say of a connection that was gone before anything was on it, each time.
+const TURNED_AWAY: &str =
+    "it was closed before anything could be sent, as by a server that demands a certificate of the client";
+
 /// Says why a request to `origin` got no response. `proxy` is the one on the way there.
 pub(super) fn of_request(origin: &Origin, proxy: Option<&str>, error: reqwest::Error) -> Error {
     let authority = origin.authority();
@@ -175,6 +179,9 @@ pub(super) fn of_request(origin: &Origin, proxy: Option<&str>, error: reqwest::E
         if is_connect && is_io(*layer, io::ErrorKind::ConnectionRefused) {
             return Error::Refused { authority };
         }
+    }
+    if is_unsent(&error) {
+        return Error::Broken { authority, why: TURNED_AWAY.to_owned() };
     }
     let text = layers.last().map(ToString::to_string).unwrap_or_default();
     if let Some(error) = of_tls_text(&authority, &text) {

@@ -15,6 +15,7 @@ struct PlanObject<'a> {
     manifests: Vec<ManifestObject<'a>>,
     blobs: Vec<BlobObject<'a>>,
     fetch_bytes: u64,
+    unpack_layers: Option<u32>,
     up_to_date: bool,
 }
 
@@ -40,6 +41,7 @@ impl<'a> From<&'a PullPlan> for PlanObject<'a> {
             manifests: plan.manifests.iter().map(ManifestObject::from).collect(),
             blobs: plan.blobs.iter().map(BlobObject::from).collect(),
             fetch_bytes: plan.fetch_bytes,
+            unpack_layers: plan.unpack_layers,
             up_to_date: plan.up_to_date,
         }
     }
@@ -97,6 +99,12 @@ fn one(plan: &PullPlan) -> String {
     };
     out.push_str(&table::table(&["DIGEST", "KIND", "SIZE", "HERE"], plan.blobs.iter().map(row)));
     out.push_str(&format!("\ntotal: {}\n", total(plan.blobs.iter(), plan.fetch_bytes)));
+    match plan.unpack_layers {
+        Some(0) => {}
+        Some(1) => out.push_str("1 layer to extract\n"),
+        Some(layers) => out.push_str(&format!("{layers} layers to extract\n")),
+        None => out.push_str("the layers to extract are known once the config is here\n"),
+    }
     if plan.up_to_date {
         out.push_str("up to date\n");
     }

@@ -87,5 +87,7 @@ const fn word(phase: Phase) -> &'static str {
         Phase::Complete => "complete",
         Phase::Present => "present",
         Phase::Retrying => "retrying",
+        Phase::Unpacking => "unpacking",
+        Phase::Unpacked => "unpacked",
     }
 }

@@ -10,8 +10,7 @@ use super::log::Log;
 use super::memory::linear_memories;
 use super::scan::{Scanner, Secret};
 use crate::network::certificate;
-use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use crate::support;
 use futures::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -140,9 +139,8 @@ pub(crate) fn pull(case: &Arc<Case>) -> Traces {
         case.network.iter().for_each(|change| change(&cast, &mut settings));
         let network = Network::new(settings).expect("the settings are good");
         let credentials = Credentials::new(case.credentials_settings(&cast), network.clone()).expect("good settings");
-        let root = Dir::open_ambient_dir(directory.path(), ambient_authority()).expect("it was just made");
-        let Store { content, metadata } = Store::open(&root, directory.path()).expect("an empty directory");
-        let services = Services { content, metadata, credentials, network };
+        let Store { content, layers, metadata } = support::store(directory.path());
+        let services = Services { content, layers, metadata, credentials, network };
         let wharf = Wharf::new(services).expect("the component loads").with_observer(observe);
         ask(case, &cast, &wharf, &marker).await
     });
@@ -182,7 +180,8 @@ async fn ask(case: &Case, cast: &Cast, wharf: &Wharf, marker: &Secret) -> (Strin
     let mut access =
         Access { plain_http: Vec::new(), rules: Vec::new(), aliases: Vec::new(), retries: 0, silence_ms: 10_000 };
     case.access.iter().for_each(|change| change(cast, &mut access));
-    let options = PullOptions { wanted: Wanted::Machine, all_tags: case.all_tags, concurrent_downloads: 2, access };
+    let (wanted, all_tags) = (Wanted::Machine, case.all_tags);
+    let options = PullOptions { wanted, all_tags, concurrent_downloads: 2, unpack: false, access };
     let reference = (case.reference)(cast);
     let mut events = String::new();
     let mut tell = |event| writeln!(events, "{event:?}").expect("memory is writable");

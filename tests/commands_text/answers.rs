@@ -233,6 +233,7 @@ fn a_plan() -> PullPlan {
             planned("application/vnd.example+\u{1b}", '5', 10, 0, false),
         ],
         fetch_bytes: 2_428_378,
+        unpack_layers: Some(1),
         up_to_date: false,
     }
 }
@@ -251,6 +252,7 @@ DIGEST         KIND                             SIZE     HERE
 555555555555   application/vnd.example+\u{{1b}}   10B      no
 
 total: 5 blobs, 3.63MB, of which 2.43MB to download
+1 layer to extract
 ",
         digest('1'),
         digest('2')
@@ -264,6 +266,7 @@ total: 5 blobs, 3.63MB, of which 2.43MB to download
         manifests: Vec::new(),
         blobs: vec![planned(INDEX, '1', 1853, 1853, true)],
         fetch_bytes: 0,
+        unpack_layers: Some(0),
         up_to_date: true,
         ..a_plan()
     };
@@ -288,6 +291,7 @@ fn a_plan_for_a_program_has_stable_names() {
     let plan = PullPlan {
         blobs: vec![planned(LAYER, '4', 100, 40, false), planned(LAYER, '5', 7, 0, false)],
         fetch_bytes: 67,
+        unpack_layers: None,
         ..a_plan()
     };
     let (one, two, four, five) = (digest('1'), digest('2'), digest('4'), digest('5'));
@@ -329,6 +333,7 @@ fn a_plan_for_a_program_has_stable_names() {
       }}
     ],
     "fetch_bytes": 67,
+    "unpack_layers": null,
     "up_to_date": false
   }}
 ]

@@ -154,6 +154,29 @@ fn quiet_excludes_what_it_would_silence() {
     }
 }
 
+/// In the order of `--help`.
+const VERBS: [&str; 19] = [
+    "pull",
+    "images",
+    "inspect",
+    "history",
+    "unpack",
+    "ls",
+    "cat",
+    "diff",
+    "mount",
+    "umount",
+    "mounts",
+    "explain",
+    "tags",
+    "catalog",
+    "login",
+    "logout",
+    "whoami",
+    "demo",
+    "completion",
+];
+
 #[test]
 fn help_is_data_and_the_lack_of_a_verb_is_a_mistake() {
     for (words, code, on_stderr) in [("--help", 0, false), ("--version", 0, false), ("", 2, true)] {
@@ -162,7 +185,7 @@ fn help_is_data_and_the_lack_of_a_verb_is_a_mistake() {
     }
     let help = parse("--help").expect_err("help is told as an error").render().to_string();
     for needed in
-        ["Examples:\n", "Exit codes:\n  0 ", "\n  1 ", "\n  2 ", "\n  130 ", "NO_COLOR", "WHARF_ROOT", "ls, list"]
+        ["Examples:\n", "Exit codes:\n  0 ", "\n  1 ", "\n  2 ", "\n  130 ", "NO_COLOR", "WHARF_ROOT", "alias: list"]
     {
         assert!(help.contains(needed), "{needed}: {help}");
     }
@@ -170,7 +193,7 @@ fn help_is_data_and_the_lack_of_a_verb_is_a_mistake() {
 
 #[test]
 fn a_help_text_is_at_most_100_columns_wide_and_shows_no_values_of_the_environment() {
-    for verb in ["", "pull", "images", "inspect", "history", "explain", "demo", "completion", "man"] {
+    for verb in VERBS.into_iter().chain(["", "man"]) {
         for flag in ["-h", "--help"] {
             let help = parse(&format!("{verb} {flag}")).expect_err("help is told as an error").render().to_string();
             let widest = help.lines().map(|line| line.chars().count()).max();
@@ -274,7 +297,7 @@ fn an_explanation_is_for_the_same_platforms_and_registries_as_a_pull() {
 fn global_options_stand_before_or_after_the_verb() {
     for words in [
         "--root /srv --namespace ci --log debug --color never images",
-        "ls --root /srv --namespace ci --log debug --color=never",
+        "list --root /srv --namespace ci --log debug --color=never",
     ] {
         let cli = parse(words).expect(words);
         assert_eq!(cli.global.root.as_deref(), Some(Path::new("/srv")), "{words}");
@@ -387,9 +410,7 @@ hint: name a directory with `--root DIR` or `WHARF_ROOT`
 fn every_verb_can_be_completed_in_every_shell() {
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         let script = cli::completion(shell);
-        let verbs =
-            ["pull", "images", "inspect", "history", "explain", "login", "logout", "whoami", "demo", "completion"];
-        for word in verbs.into_iter().chain(["all-platforms", "no-trunc", "limit-rate", "provenance"]) {
+        for word in VERBS.into_iter().chain(["all-platforms", "no-trunc", "limit-rate", "provenance"]) {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }
@@ -399,8 +420,7 @@ fn every_verb_can_be_completed_in_every_shell() {
 fn the_manual_has_a_page_for_the_program_and_for_each_verb() {
     let pages = cli::manual();
     let files: Vec<&str> = pages.iter().map(|page| page.file.as_str()).collect();
-    let verbs = ["pull", "images", "inspect", "history", "explain", "login", "logout", "whoami", "demo", "completion"];
-    let expected = std::iter::once("wharf.1".to_owned()).chain(verbs.map(|verb| format!("wharf-{verb}.1")));
+    let expected = std::iter::once("wharf.1".to_owned()).chain(VERBS.map(|verb| format!("wharf-{verb}.1")));
     assert_eq!(files, expected.collect::<Vec<_>>());
     for page in &pages {
         let title = page.file.trim_end_matches(".1");

@@ -232,6 +232,8 @@ fn a_program_gets_exactly_these_lines() {
         (500, progress('4', 5000, Phase::Downloading, 3000)),
         (510, progress('4', 5000, Phase::Complete, 5000)),
         (510, transferred('4', 5000, Some("https://mirror.lan"))),
+        (512, progress('4', 5000, Phase::Unpacking, 5000)),
+        (514, progress('4', 5000, Phase::Unpacked, 5000)),
         (515, transferred('5', 7000, None)),
         (520, Some(Event::Warning("slow\u{9b}".to_owned()))),
         (530, Some(Event::Note("97 are left".to_owned()))),
@@ -248,10 +250,12 @@ fn a_program_gets_exactly_these_lines() {
 {{"type":"progress","blob":{blob},"phase":"downloading","received":3000,"elapsed_ms":500}}
 {{"type":"progress","blob":{blob},"phase":"complete","received":5000,"elapsed_ms":510}}
 {{"type":"transferred","blob":{blob},"endpoint":"https://mirror.lan","attempts":2,"resumed_from":0,"fetched_bytes":5000,"duration_ms":450,"cached":false,"elapsed_ms":510}}
+{{"type":"progress","blob":{blob},"phase":"unpacking","received":5000,"elapsed_ms":512}}
+{{"type":"progress","blob":{blob},"phase":"unpacked","received":5000,"elapsed_ms":514}}
 {{"type":"transferred","blob":{here},"endpoint":null,"attempts":0,"resumed_from":0,"fetched_bytes":0,"duration_ms":450,"cached":true,"elapsed_ms":515}}
 {{"type":"warning","message":"slow\u009b","elapsed_ms":520}}
 {{"type":"note","message":"97 are left","elapsed_ms":530}}
-{{"type":"summary","end":"done","blobs":1,"complete":1,"present":0,"size":5000,"received":5000,"fetched":4000,"elapsed_ms":600}}
+{{"type":"summary","end":"done","blobs":1,"complete":1,"present":0,"unpacked":1,"size":5000,"received":5000,"fetched":4000,"elapsed_ms":600}}
 "#
         )
     );

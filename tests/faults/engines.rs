@@ -79,6 +79,7 @@ impl Engine for Sandbox {
             wanted: images::Wanted::Machine,
             all_tags,
             concurrent_downloads: AT_ONCE,
+            unpack: false,
             access: outside(access),
         };
         let mut hear = |event: images::Event| {
@@ -139,8 +140,13 @@ impl Engine for Native {
         stop: &CancellationToken,
         tell: &mut (dyn FnMut(String) + Send),
     ) -> Result<Vec<Pulled>, Problem> {
-        let options =
-            PullOptions { wanted: Wanted::Machine, all_tags, concurrent_downloads: AT_ONCE, access: access.clone() };
+        let options = PullOptions {
+            wanted: Wanted::Machine,
+            all_tags,
+            concurrent_downloads: AT_ONCE,
+            unpack: false,
+            access: access.clone(),
+        };
         let ear = Ear { stop, tell: RefCell::new(tell) };
         let pulled = verbs::pull(self, &inside(), reference, &options, &ear).await?;
         Ok(pulled

@@ -11,9 +11,7 @@ use crate::native::Native;
 use crate::support::fault_registry::{
     Auth, Fault, FaultRegistry, Object, Place, REPOSITORY, Seen, Stock, Times, Untrusted, WRONG_PASSWORD,
 };
-use crate::support::{PASSWORD, USER, basic};
-use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use crate::support::{self, PASSWORD, USER, basic};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -104,12 +102,11 @@ impl World {
             Some(Mirror::Untrusted) => (None, Some(Untrusted::start())),
         };
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let root = Dir::open_ambient_dir(directory.path(), ambient_authority()).expect("it was just made");
-        let Store { content, metadata } = Store::open(&root, directory.path()).expect("an empty directory is a store");
+        let Store { content, layers, metadata } = support::store(directory.path());
         let network = Network::new(network::Settings::default()).expect("nothing is wrong with the defaults");
         let settings = credentials::Settings { documents: documents(case.login, &registry), ..Default::default() };
         let credentials = Credentials::new(settings, network.clone()).expect("nothing is wrong with the settings");
-        let services = Services { content, metadata, credentials, network };
+        let services = Services { content, layers, metadata, credentials, network };
         Self { registry, mirror, untrusted, directory, services }
     }
 

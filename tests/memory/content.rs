@@ -48,12 +48,12 @@ impl Content {
         Self { disk: RefCell::new(disk), tally, ..Self::default() }
     }
 
-    fn push_handle(&self) {
+    pub(super) fn push_handle(&self) {
         self.handles.set(self.handles.get() + 1);
         assert!(self.handles.get() <= HANDLES_MAX, "trap: more than {HANDLES_MAX} handles");
     }
 
-    fn drop_handle(&self) {
+    pub(super) fn drop_handle(&self) {
         self.handles.set(self.handles.get() - 1);
     }
 
@@ -93,7 +93,12 @@ impl Content {
         .await;
         self.disk.borrow_mut().ingests.entry(name.to_owned()).or_default();
         self.push_handle();
-        Ok(Ingest { memory: memory.clone(), name: name.to_owned(), appending: Cell::new(false) })
+        Ok(Ingest {
+            memory: memory.clone(),
+            name: name.to_owned(),
+            appending: Cell::new(false),
+            restarts: Rc::default(),
+        })
     }
 }
 
@@ -103,9 +108,16 @@ pub(crate) struct Ingest {
     memory: Memory,
     name: String,
     appending: Cell<bool>,
+    /// How often it was begun again.
+    restarts: Rc<Cell<u64>>,
 }
 
 impl Ingest {
+    /// Its name and how often it was begun again, for who follows it.
+    pub(super) fn followed(&self) -> (String, Rc<Cell<u64>>) {
+        (self.name.clone(), self.restarts.clone())
+    }
+
     fn store(&self) -> &Rc<Content> {
         &self.memory.inner.content
     }
@@ -161,6 +173,7 @@ impl host::Ingest for Ingest {
     }
 
     async fn restart(&self) -> Result<()> {
+        self.restarts.set(self.restarts.get() + 1);
         self.store().disk.borrow_mut().ingests.insert(self.name.clone(), Vec::new());
         Ok(())
     }
@@ -196,6 +209,16 @@ pub(crate) struct Blob {
     store: Rc<Content>,
     key: String,
     bytes: Rc<[u8]>,
+}
+
+impl Blob {
+    pub(super) fn name(&self) -> &str {
+        &self.key
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Drop for Blob {

@@ -3,10 +3,11 @@
 //! It is deterministic: one thread, virtual time, seeded random numbers. It is
 //! honest where a verb could tell the difference: ingests survive a restart,
 //! transactions conflict, pins refuse a removal, a body that was cut short just
-//! ends. It does not extract layers and asks no token server.
+//! ends, an extraction is private until it is finished. It asks no token server.
 
 pub(crate) mod clock;
 pub(crate) mod content;
+pub(crate) mod layers;
 pub(crate) mod metadata;
 pub(crate) mod network;
 pub(crate) mod registry;
@@ -15,6 +16,7 @@ pub(crate) mod tally;
 
 use clock::{Clock, DAWN};
 use content::{Blob, Content, Disk, Ingest};
+use layers::{Extraction, Layer, Layers, Stacked, Trees};
 use metadata::{Rows, Table, Transaction};
 use network::{Grant, Network};
 use std::{
@@ -39,6 +41,7 @@ pub(crate) struct Memory {
 struct Inner {
     clock: Clock,
     content: Rc<Content>,
+    layers: Layers,
     table: RefCell<Table>,
     network: Rc<Network>,
     dice: Cell<u64>,
@@ -65,6 +68,12 @@ pub(crate) enum Call {
     Append,
     /// `content.ingest.commit`.
     CommitIngest,
+    /// `layers.unpack` and `layers.extraction.finish`.
+    Unpack,
+    /// `layers.stack`.
+    Stack,
+    /// `layers.sync`.
+    SyncLayers,
     /// `metadata.transaction.get`.
     Get,
     /// `metadata.transaction.scan`.
@@ -82,37 +91,44 @@ struct Trap {
 }
 
 /// Everything that outlives a process: for comparing before and after.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     /// Blobs and ingests.
     pub(crate) disk: Disk,
+    /// Layers and snapshots.
+    pub(crate) trees: Trees,
     /// Records.
     pub(crate) rows: Rows,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self::with(Disk::default(), Rows::default(), Rc::default(), Clock::default())
+        Self::with(Snapshot::default(), Rc::default(), Clock::default())
     }
 }
 
 impl Memory {
-    fn with(disk: Disk, rows: Rows, network: Rc<Network>, clock: Clock) -> Self {
+    fn with(Snapshot { disk, trees, rows }: Snapshot, network: Rc<Network>, clock: Clock) -> Self {
         let tally = Tally::default();
-        let content = Rc::new(Content::new(disk, tally.clone()));
+        let (content, layers) = (Rc::new(Content::new(disk, tally.clone())), Layers::new(trees));
         let (table, dice) = (RefCell::new(Table::new(rows)), Cell::new(0x5eed));
-        Self { inner: Rc::new(Inner { clock, content, table, network, dice, traps: RefCell::default(), tally }) }
+        Self {
+            inner: Rc::new(Inner { clock, content, layers, table, network, dice, traps: RefCell::default(), tally }),
+        }
     }
 
     /// The machine after a power cut: what was durable is there, nothing is held.
     pub(crate) fn restart(self) -> Self {
-        let Snapshot { disk, rows } = self.snapshot();
-        Self::with(disk, rows, self.inner.network.clone(), self.inner.clock.clone())
+        Self::with(self.snapshot(), self.inner.network.clone(), self.inner.clock.clone())
     }
 
     /// What is durable now.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot { disk: self.inner.content.disk.borrow().clone(), rows: self.inner.table.borrow().rows().clone() }
+        Snapshot {
+            disk: self.inner.content.disk.borrow().clone(),
+            trees: self.inner.layers.durable(),
+            rows: self.inner.table.borrow().rows().clone(),
+        }
     }
 
     /// Runs a call to its end, in virtual time.
@@ -130,6 +146,11 @@ impl Memory {
         &self.inner.content
     }
 
+    /// This machine's layers.
+    pub(crate) fn layers(&self) -> &Layers {
+        &self.inner.layers
+    }
+
     /// This machine's network.
     pub(crate) fn network(&self) -> &Rc<Network> {
         &self.inner.network
@@ -137,6 +158,11 @@ impl Memory {
 
     /// How often each host call was made since the last call of this.
     pub(crate) fn calls(&self) -> BTreeMap<&'static str, usize> {
+        tally::counts(&self.order())
+    }
+
+    /// Which host calls were made since the last call of this, in order.
+    pub(crate) fn order(&self) -> Vec<&'static str> {
         self.inner.tally.take()
     }
 
@@ -173,6 +199,9 @@ impl Host for Memory {
     type Stream = Stream;
     type Ingest = Ingest;
     type Blob = Blob;
+    type Layer = Layer;
+    type Extraction = Extraction;
+    type Snapshot = Stacked;
     type Transaction = Transaction;
     type Grant = Grant;
 
@@ -211,6 +240,35 @@ impl Host for Memory {
             }
         }
         Ok(all)
+    }
+
+    async fn layer(&self, diff_id: &Digest) -> Result<Layer> {
+        self.inner.tally.note("layers.open");
+        self.open_layer(diff_id)
+    }
+
+    async fn unpack(&self, blob: &Blob, diff_id: &Digest) -> Result<Layer> {
+        self.unpack_blob(blob, diff_id).await
+    }
+
+    fn follow(&self, ingest: &Ingest) -> Extraction {
+        self.inner.tally.note("layers.follow");
+        Extraction::new(self, ingest)
+    }
+
+    async fn stack(&self, name: &Digest, parent: Option<&Stacked>, top: &Layer) -> Result<Stacked> {
+        self.inner.tally.note("layers.stack");
+        self.put_on(name, parent, top)
+    }
+
+    async fn snapshot(&self, name: &Digest) -> Result<Stacked> {
+        self.inner.tally.note("layers.find");
+        self.find_snapshot(name)
+    }
+
+    async fn sync_layers(&self) -> Result<()> {
+        self.inner.tally.note("layers.sync");
+        self.make_durable()
     }
 
     async fn begin(&self) -> Result<Transaction> {

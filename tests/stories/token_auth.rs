@@ -133,3 +133,21 @@ fn an_identity_token_is_exchanged_by_oauth_2() {
     let other = wharf.run(&["pull", "-q", "--platform", "linux/arm64", &reference]).failure();
     assert!(other.contains("rejected") && !other.contains("lantern"), "{other}");
 }
+
+#[test]
+fn a_catalog_takes_the_right_to_list_and_no_repository() {
+    let (tokens, registry) = started(Policy::default());
+    let (_directory, wharf) = wharf();
+    let address = registry.address().to_string();
+    let told = wharf.run(&["catalog", &address]).failure();
+    assert!(told.contains(&format!("wharf login {address}")), "{told}");
+    remember(&wharf, &registry, &password(PASSWORD));
+    assert_eq!(wharf.run(&["catalog", &address]).success(), "team/demo\n");
+    assert_eq!(wharf.run(&["tags", &format!("{address}/team/demo")]).success(), "latest\n");
+    let requests = tokens.requests();
+    let asked: Vec<_> = requests.iter().filter(|request| request.status == 200).map(|request| &request.query).collect();
+    let decoded = |query: &str| query.replace("%3A", ":").replace("%2A", "*").replace("%2F", "/");
+    let [catalog, tags] = &asked[..] else { panic!("one token each: {requests:?}") };
+    assert!(decoded(catalog).contains("scope=registry:catalog:*"), "{catalog}");
+    assert!(decoded(tags).contains("scope=repository:team/demo:pull"), "{tags}");
+}

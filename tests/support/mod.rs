@@ -10,16 +10,18 @@ pub(crate) mod proxy;
 pub(crate) mod push;
 pub(crate) mod skopeo;
 pub(crate) mod token_server;
+pub(crate) mod tree;
 pub(crate) mod wharf;
 
 use ::wharf::credentials::{self, Credentials};
 use ::wharf::engine::Services;
+use ::wharf::layers::{self, Rights};
 use ::wharf::network::{self, Network};
 use ::wharf::store::Store;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, mpsc};
 use tokio::runtime::Runtime;
 
@@ -57,12 +59,20 @@ pub(crate) fn require(program: &str) -> PathBuf {
 /// An empty store and the services on it, without logins.
 pub(crate) fn services() -> (tempfile::TempDir, Services) {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let root = Dir::open_ambient_dir(directory.path(), ambient_authority()).expect("it was just made");
-    let Store { content, metadata } = Store::open(&root, directory.path()).expect("an empty directory becomes a store");
+    let Store { content, layers, metadata } = store(directory.path());
     let network = Network::new(network::Settings::default()).expect("nothing is wrong with the defaults");
     let credentials = Credentials::new(credentials::Settings::default(), network.clone())
         .expect("nothing is wrong with the defaults");
-    (directory, Services { content, metadata, credentials, network })
+    (directory, Services { content, layers, metadata, credentials, network })
+}
+
+/// Opens the store in a directory, with the rights of whoever runs the tests.
+pub(crate) fn store(directory: &Path) -> Store {
+    let root = Dir::open_ambient_dir(directory, ambient_authority()).expect("the test has made the directory");
+    let rights = if rustix::process::geteuid().is_root() { Rights::Root } else { Rights::User };
+    let proc = Dir::open_ambient_dir("/proc", ambient_authority()).expect("it is mounted");
+    let settings = layers::Settings { rights, boot: "this".to_owned(), proc };
+    Store::open(&root, directory, settings).expect("a directory that is empty or has a store opens")
 }
 
 /// Encodes a login for `Authorization: Basic`. RFC 7617.

@@ -40,7 +40,7 @@ fn an_image_is_shown_as_docker_shows_it() {
         "Architecture": "amd64",
         "Os": "linux",
         "Size": built.size,
-        "RootFS": { "Type": "layers", "Layers": [format!("sha256:{:064}", 0), format!("sha256:{:064}", 1)] },
+        "RootFS": { "Type": "layers", "Layers": built.layers },
         "Metadata": { "LastTagTime": found["Metadata"]["LastTagTime"] },
         "Descriptor": {
             "mediaType": "application/vnd.oci.image.manifest.v1+json",

@@ -9,7 +9,7 @@ use wharf_component::{
         digest::Digest,
         problem::ErrorCode,
     },
-    verbs::contract::{Allowance, Event, Pulled},
+    verbs::contract::{Allowance, Pulled},
 };
 
 const HUB: &str = "https://registry-1.docker.io";
@@ -18,16 +18,6 @@ impl World {
     /// Another registry that the same machine reaches.
     fn beside(&self, authority: &str) -> Self {
         Self { memory: self.memory.clone(), registry: Registry::start(&self.memory, authority) }
-    }
-}
-
-impl Ear {
-    fn notes(&self) -> Vec<String> {
-        let note = |event: &Event| match event {
-            Event::Note(text) => Some(text.clone()),
-            _ => None,
-        };
-        self.heard.borrow().iter().filter_map(note).collect()
     }
 }
 

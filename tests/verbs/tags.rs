@@ -1,8 +1,14 @@
-//! Pulling every tag of a repository.
+//! Pulling every tag of a repository, and listing them.
 
 use super::{Recipe, World, options};
 use crate::memory::{Call, registry::Trouble};
-use wharf_component::{nouns::problem::ErrorCode, verbs::contract::PullOptions};
+use wharf_component::{
+    nouns::problem::ErrorCode,
+    verbs::{
+        self,
+        contract::{Access, PullOptions},
+    },
+};
 
 fn all_tags() -> PullOptions {
     PullOptions { all_tags: true, ..options() }
@@ -97,4 +103,29 @@ fn what_would_fail_for_every_tag_ends_the_pull_at_once() {
         assert_eq!(problem.why[2..], ["pulled: `1.0`"]);
         assert_eq!(world.record("docker.io/library/app:latest"), None);
     }
+}
+
+#[test]
+fn tags_are_listed_in_order_and_nothing_is_pulled() {
+    let world = world();
+    let tags = |repository: &str, access: &Access| world.memory.run(verbs::tags(&world.memory, repository, access));
+    assert_eq!(tags("app", &Access::default()).unwrap(), ["1.0", "1.1", "latest"]);
+    let aliases = vec![("short".to_owned(), "docker.io/library/app".to_owned())];
+    assert_eq!(tags("short", &Access { aliases, ..Access::default() }).unwrap().len(), 3);
+    assert!(world.memory.snapshot().rows.is_empty() && world.memory.snapshot().disk.blobs.is_empty());
+
+    let problem = tags("app:1.0", &Access::default()).unwrap_err();
+    assert_eq!((problem.what.as_str(), problem.code), ("cannot list the tags of `app:1.0`", ErrorCode::Invalid));
+    assert_eq!(problem.fix.as_deref(), Some("wharf tags app"));
+}
+
+/// The registry in memory is one of the many that have none.
+#[test]
+fn a_registry_without_a_catalog_says_so() {
+    let world = world();
+    let problem =
+        world.memory.run(verbs::catalog(&world.memory, "docker.io", &Access::default())).expect_err("it has none");
+    assert_eq!(problem.code, ErrorCode::Unsupported);
+    assert_eq!(problem.what, "cannot list the repositories of `docker.io`");
+    assert_eq!(world.requests(), ["GET _catalog?n=1000"]);
 }

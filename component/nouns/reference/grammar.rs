@@ -144,7 +144,8 @@ fn scan_name(name: &str) -> Option<(Option<&str>, &str)> {
     is_path(name).then_some((None, name))
 }
 
-fn is_path(path: &str) -> bool {
+/// Says whether a text can be the path of a name, as in `library/alpine`.
+pub fn is_path(path: &str) -> bool {
     path.split('/').all(is_path_component)
 }
 

@@ -25,7 +25,7 @@ fn rest(first: usize) -> Reply {
 
 fn download(host: &Script) -> (Result<u64, Failure>, Witness) {
     let watch = Witness::default();
-    let done = host.run(host.repository("registry.example/a/b").blob(&what(), &watch));
+    let done = host.run(host.repository("registry.example/a/b").blob(&what(), &watch, &|_| {}));
     let done = done.map(|(blob, sent)| {
         assert_eq!(blob.0, BYTES);
         sent.fetched_bytes
@@ -93,8 +93,9 @@ fn an_earlier_run_that_has_too_much_begins_again() {
 fn an_empty_blob_needs_no_request() {
     let host = Script::new([]);
     let empty = Descriptor::new("text/plain", Digest::of(Algorithm::Sha256, b""), 0);
-    let (blob, sent) =
-        host.run(host.repository("registry.example/a/b").blob(&empty, &Witness::default())).expect("nothing is all");
+    let (blob, sent) = host
+        .run(host.repository("registry.example/a/b").blob(&empty, &Witness::default(), &|_| {}))
+        .expect("nothing is all");
     assert_eq!((blob.0, sent), (vec![], Sent::default()));
 }
 
@@ -280,7 +281,7 @@ fn a_registry_that_sends_a_byte_a_second_is_given_up() {
     };
     let host = Script::new([0, 60, 120, 180, 240].map(drip));
     let watch = Witness::default();
-    let failure = host.run(host.repository("registry.example/a/b").blob(&what, &watch)).map(|_| ());
+    let failure = host.run(host.repository("registry.example/a/b").blob(&what, &watch, &|_| {})).map(|_| ());
     let failure = failure.expect_err("it would take days");
     assert_eq!(failure.why[0], "`registry.example` stopped sending, or sends less than 1 KiB a second");
     assert!(host.uptime_ms() < 330_000, "{} ms", host.uptime_ms());
@@ -293,7 +294,7 @@ fn progress_is_told_while_bytes_arrive() {
     // Cut beyond its end, so that it comes in small steps: 375 of a millisecond.
     let host = Script::new([reply(200).body(bytes).fate(Fate::Short(3_000))]);
     let watch = Witness::default();
-    host.run(host.repository("registry.example/a/b").blob(&what, &watch)).expect("it arrives");
+    host.run(host.repository("registry.example/a/b").blob(&what, &watch, &|_| {})).expect("it arrives");
     let received: Vec<u64> = watch.phases.borrow().iter().map(|&(_, received)| received).collect();
     assert_eq!(received.len(), 3 + 5, "a report every 100 ms: {received:?}");
     assert!(received.is_sorted() && received.ends_with(&[3_000, 3_000, 3_000]), "{received:?}");
@@ -346,4 +347,32 @@ fn a_wait_for_a_blob_is_told_to_its_watch() {
     let (done, watch) = download(&host);
     assert_eq!(done, Ok(42));
     assert_eq!(*watch.warnings.borrow(), ["`registry.example` asks to wait 300 s before the next request"]);
+}
+
+/// Who follows an ingest is shown each one, before it is filled: from an earlier
+/// run, and again after bytes that were wrong.
+#[test]
+fn each_ingest_is_shown_before_it_is_filled() {
+    let shown = |host: &Script| {
+        let offsets = std::cell::RefCell::new(Vec::new());
+        let arriving = |ingest: &_| offsets.borrow_mut().push(Ingest::offset(ingest));
+        let repository = host.repository("registry.example/a/b");
+        let (blob, _) = host.run(repository.blob(&what(), &Witness::default(), &arriving)).expect("it arrives");
+        assert_eq!(blob.0, BYTES);
+        drop(repository);
+        offsets.into_inner()
+    };
+    assert_eq!(shown(&Script::new([reply(200).body(BYTES)])), [0]);
+    let host = Script::new([rest(30)]);
+    host.keep_part(&what(), &BYTES[..30]);
+    assert_eq!(shown(&host), [30]);
+    // A line that breaks goes on in the same one.
+    assert_eq!(shown(&Script::new([reply(200).body(BYTES).cut_at(30), rest(30)])), [0]);
+    assert_eq!(shown(&Script::new([reply(200).body(FORGED), reply(200).body(BYTES)])), [0, 0]);
+    let host = Script::new([]);
+    host.keep(BYTES);
+    assert_eq!(shown(&host), [0; 0], "it is here");
+    let host = Script::new([]);
+    host.finish_meanwhile(BYTES);
+    assert_eq!(shown(&host), [0; 0], "somebody else has brought it");
 }

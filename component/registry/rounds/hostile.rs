@@ -25,7 +25,7 @@ fn a_mirror_that_spoils_the_first_bytes_is_not_asked_for_them_again() {
     let slowly = rest(10).fate(Fate::Drip);
     let host = Script::new([reply(200).body(FORGED).fate(Fate::Short(10)), slowly, reply(200).body(BYTES)]);
     let (blob, sent) =
-        host.run(host.by(NAME, &mirrored()).blob(&what(), &Witness::default())).expect("the registry has it");
+        host.run(host.by(NAME, &mirrored()).blob(&what(), &Witness::default(), &|_| {})).expect("the registry has it");
     assert!(host.uptime_ms() > 30_000, "the mirror has rested");
     assert_eq!((blob.0, sent.fetched_bytes), (BYTES.to_vec(), 84));
     assert_eq!(asked(&host), [MIRROR, REGISTRY, REGISTRY]);
@@ -37,8 +37,9 @@ fn a_mirror_without_the_rest_does_not_cost_what_is_here() {
     for answer in [reply(416).header("content-range", "bytes */7"), other] {
         let host = Script::new([answer, rest(20)]);
         host.keep_part(&what(), &BYTES[..20]);
-        let (_, sent) =
-            host.run(host.by(NAME, &mirrored()).blob(&what(), &Witness::default())).expect("the registry has it");
+        let (_, sent) = host
+            .run(host.by(NAME, &mirrored()).blob(&what(), &Witness::default(), &|_| {}))
+            .expect("the registry has it");
         assert_eq!((sent.resumed_from, sent.fetched_bytes), (20, 22));
         assert_eq!(asked(&host), [MIRROR, REGISTRY]);
     }
@@ -107,7 +108,8 @@ fn plain_http_has_no_twin_where_the_twin_is_not_asked() {
 fn bytes_of_an_earlier_run_are_not_held_against_a_mirror() {
     let host = Script::new([reply(200).body(BYTES)]);
     host.keep_part(&what(), FORGED);
-    let (_, sent) = host.run(host.by(NAME, &mirrored()).blob(&what(), &Witness::default())).expect("it is mended");
+    let (_, sent) =
+        host.run(host.by(NAME, &mirrored()).blob(&what(), &Witness::default(), &|_| {})).expect("it is mended");
     assert_eq!((asked(&host), sent.resumed_from), (vec![MIRROR.to_owned()], 0));
 }
 
@@ -181,13 +183,13 @@ fn lengths_that_contradict_each_other_or_the_body_are_refused() {
         let lying =
             || lengths.iter().fold(reply(200).body(BYTES), |reply, length| reply.header("content-length", length));
         let host = Script::new([lying()]);
-        let failure = host.run(host.repository(NAME).blob(&what(), &Witness::default())).map(|_| ());
+        let failure = host.run(host.repository(NAME).blob(&what(), &Witness::default(), &|_| {})).map(|_| ());
         let why = "`lan.example` declares two lengths of one body".to_owned();
         assert_eq!(failure.map_err(|failure| failure.why), Err(vec![why]), "{lengths:?}");
     }
     let same = reply(200).header("content-length", "42").header("content-length", "42, 42").body(BYTES);
     let host = Script::new([same]);
-    host.run(host.repository(NAME).blob(&what(), &Witness::default())).expect("it says one thing");
+    host.run(host.repository(NAME).blob(&what(), &Witness::default(), &|_| {})).expect("it says one thing");
 
     let size = MANIFEST.len();
     for length in [size - 1, size + 1] {

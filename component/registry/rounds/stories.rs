@@ -111,7 +111,8 @@ fn a_mirror_is_told_which_registry_is_meant_and_the_registry_is_not() {
 fn a_blob_goes_on_at_the_registry_where_the_mirror_broke_off() {
     let host = Script::new([reply(200).body(BYTES).cut_at(10), rest(10)]);
     let watch = Witness::default();
-    let (blob, sent) = host.run(host.by(NAME, &mirrored()).blob(&what(), &watch)).expect("the registry has it");
+    let (blob, sent) =
+        host.run(host.by(NAME, &mirrored()).blob(&what(), &watch, &|_| {})).expect("the registry has it");
     assert_eq!(blob.0, BYTES);
     let expected = Sent { endpoint: Some(REGISTRY.to_owned()), attempts: 2, resumed_from: 0, fetched_bytes: 42 };
     assert_eq!(sent, expected);
@@ -124,7 +125,7 @@ fn a_mirror_with_other_bytes_is_not_asked_for_them_again() {
     let forged = b"forty-two bytes that make a fake, no more.";
     let host = Script::new([reply(200).body(&forged[..]), reply(200).body(BYTES)]);
     let (blob, sent) =
-        host.run(host.by(NAME, &mirrored()).blob(&what(), &Witness::default())).expect("the registry has it");
+        host.run(host.by(NAME, &mirrored()).blob(&what(), &Witness::default(), &|_| {})).expect("the registry has it");
     assert_eq!((blob.0, sent.endpoint.as_deref(), sent.fetched_bytes), (BYTES.to_vec(), Some(REGISTRY), 84));
     assert_eq!(asked(&host), [MIRROR, REGISTRY]);
     assert_eq!(host.sent("range"), [None, None], "nothing of the mirror is kept");
@@ -201,7 +202,7 @@ fn a_full_disk_is_no_matter_of_mirrors() {
     host.fill_disk();
     let access = mirrored();
     let repository = host.by(NAME, &access);
-    let failure = host.run(repository.blob(&what(), &Witness::default())).map(|_| ());
+    let failure = host.run(repository.blob(&what(), &Witness::default(), &|_| {})).map(|_| ());
     assert_eq!(failure.expect_err("there is no space").code, ErrorCode::NoSpace);
     assert_eq!(asked(&host), [MIRROR]);
     host.run(repository.manifest("v1")).expect("the mirror did nothing wrong");

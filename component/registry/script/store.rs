@@ -2,7 +2,7 @@
 
 use super::{ScriptStream, clock::Clock};
 use crate::{
-    host::{Blob, Ingest, Result, Transaction},
+    host::{Blob, Extraction, Ingest, Layer, Result, Transaction},
     nouns::{digest::Digest, problem::ErrorCode},
 };
 use std::{
@@ -119,6 +119,25 @@ impl Blob for ScriptBlob {
         let start = self.0.len().min(offset as usize);
         let end = self.0.len().min(start + length as usize);
         Ok(self.0[start..end].to_vec())
+    }
+}
+
+/// Nothing is extracted, so there is never one of these.
+#[derive(Debug)]
+pub(crate) enum NoLayer {}
+
+impl Layer for NoLayer {
+    fn warnings(&self) -> Vec<String> {
+        match *self {}
+    }
+}
+
+impl Extraction for NoLayer {
+    type Blob = ScriptBlob;
+    type Layer = NoLayer;
+
+    async fn finish(self, _: &ScriptBlob, _: &Digest) -> Result<NoLayer> {
+        match self {}
     }
 }
 

@@ -32,8 +32,12 @@ pub(super) struct Blob {
     pub(super) size: u64,
     pub(super) phase: Phase,
     pub(super) received: u64,
+    /// Whether it is here and verified, and how: `Complete` or `Present`.
+    here: Option<Phase>,
     /// When its download began, for the first time in this run.
     started: Option<Duration>,
+    /// When its extraction was first seen to go on alone.
+    unpacking: Option<Duration>,
     /// What came in this run.
     fetched: u64,
     /// Who sent it, if it was a mirror.
@@ -49,6 +53,8 @@ pub(super) struct Sums {
     pub(super) complete: u64,
     /// Blobs that were here before.
     pub(super) present: u64,
+    /// Layers that were extracted in this run.
+    pub(super) unpacked: u64,
     /// Bytes of all blobs.
     pub(super) size: u64,
     /// Bytes of them that are here.
@@ -73,13 +79,24 @@ impl Tally {
             // earlier run; a finished one came at once.
             let from_before = match phase {
                 Phase::Waiting | Phase::Downloading | Phase::Retrying | Phase::Present => received,
+                Phase::Unpacking | Phase::Unpacked => received,
                 Phase::Verifying | Phase::Complete => 0,
             };
             self.sums.blobs += 1;
             self.sums.size = self.sums.size.saturating_add(descriptor.size);
             self.sums.received = self.sums.received.saturating_add(from_before);
             let speed = Speed::default();
-            Blob { size: descriptor.size, phase, received: from_before, started: None, fetched: 0, mirror: None, speed }
+            Blob {
+                size: descriptor.size,
+                phase,
+                received: from_before,
+                here: None,
+                started: None,
+                unpacking: None,
+                fetched: 0,
+                mirror: None,
+                speed,
+            }
         });
         let before = known.then_some(blob.phase);
 
@@ -91,11 +108,25 @@ impl Tally {
         blob.fetched = blob.fetched.saturating_add(came);
         blob.received = received;
 
-        let ended = |phase: Option<Phase>, which| u64::from(phase == Some(which));
+        let here = match phase {
+            Phase::Complete | Phase::Present => Some(phase),
+            // Only what is here is unpacked. Of reports that follow each other fast the last one is told alone.
+            Phase::Unpacking | Phase::Unpacked => {
+                blob.here.or(Some(if blob.started.is_some() { Phase::Complete } else { Phase::Present }))
+            }
+            Phase::Waiting | Phase::Downloading | Phase::Verifying | Phase::Retrying => None,
+        };
+        let is = |phase: Option<Phase>, which| u64::from(phase == Some(which));
         for (sum, which) in [(&mut self.sums.complete, Phase::Complete), (&mut self.sums.present, Phase::Present)] {
-            *sum = sum.saturating_sub(ended(before, which)) + ended(Some(phase), which);
+            *sum = sum.saturating_sub(is(blob.here, which)) + is(here, which);
         }
+        let unpacked = &mut self.sums.unpacked;
+        *unpacked = unpacked.saturating_sub(is(before, Phase::Unpacked)) + is(Some(phase), Phase::Unpacked);
+        blob.here = here;
         blob.phase = phase;
+        if phase == Phase::Unpacking {
+            blob.unpacking.get_or_insert(now);
+        }
 
         if blob.started.is_none() && matches!(phase, Phase::Downloading | Phase::Verifying | Phase::Complete) {
             blob.started = Some(now);
@@ -139,26 +170,30 @@ impl Tally {
 
     /// As in `12.3MB of 45MB (27 %), 1.2MB/s, 28s left, 2 of 5 blobs`.
     pub(super) fn totals(&self, now: Duration) -> String {
-        let Sums { blobs, complete, present, size, received, .. } = self.sums;
+        let Sums { blobs, complete, present, unpacked, size, received, .. } = self.sums;
         let percent = if size == 0 { 100 } else { u128::from(received.min(size)) * 100 / u128::from(size) };
         let pace = pace(self.speed.rate(now), size.saturating_sub(received));
         let (here, all) = (size::si(received), size::si(size));
-        format!("{here} of {all} ({percent} %){pace}, {} of {blobs} blobs", complete + present)
+        format!("{here} of {all} ({percent} %){pace}, {} of {blobs} blobs{}", complete + present, extracted(unpacked))
     }
 
     /// One sentence about the whole pull, unless no blob was heard of.
     pub(super) fn summary(&self, end: End, now: Duration) -> Option<String> {
-        let Sums { blobs, complete, present, size, received, fetched } = self.sums;
+        let Sums { blobs, complete, present, unpacked, size, received, fetched } = self.sums;
+        let extracted = extracted(unpacked);
         if blobs == 0 {
             return None;
         }
         let took = age::duration(now);
         let (here, all) = (size::si(received), size::si(size));
         Some(match end {
-            End::Done if complete == 0 && fetched == 0 => format!("nothing to download, {present} here before"),
+            End::Done if complete == 0 && fetched == 0 => {
+                format!("nothing to download, {present} here before{extracted}")
+            }
             End::Done => {
                 let rate = average(fetched, now).map(|rate| format!(" ({})", size::rate(rate))).unwrap_or_default();
-                format!("{} in {took}{rate}: {complete} downloaded, {present} here before", size::si(fetched))
+                let fetched = size::si(fetched);
+                format!("{fetched} in {took}{rate}: {complete} downloaded, {present} here before{extracted}")
             }
             // What is kept after a failure depends on the failure: a full disk is given its space back.
             End::Failed => format!("stopped after {took}: {here} of {all} had arrived"),
@@ -178,6 +213,7 @@ impl Blob {
                 let pace = pace(self.speed.rate(now), self.size.saturating_sub(self.received));
                 format!("downloading {here} of {all}{pace}")
             }
+            Phase::Unpacking => format!("extracting {all}"),
             phase => format!("{} {here} of {all}", super::word(phase)),
         }
     }
@@ -187,7 +223,11 @@ impl Blob {
     pub(super) fn news(&self, now: Duration) -> Option<String> {
         let all = size::si(self.size);
         match self.phase {
-            Phase::Waiting | Phase::Verifying => None,
+            Phase::Waiting | Phase::Verifying | Phase::Unpacking => None,
+            Phase::Unpacked => {
+                let took = now.saturating_sub(self.unpacking.or(self.started).unwrap_or(now));
+                Some(format!("extracted, {} after it was here", age::duration(took)))
+            }
             Phase::Downloading if self.received == 0 => Some(format!("downloading {all}")),
             Phase::Downloading => Some(format!("downloading {all}, {} are here", size::si(self.received))),
             Phase::Retrying => Some(format!("trying again, {} of {all} are here", size::si(self.received))),
@@ -238,6 +278,11 @@ fn average(bytes: u64, time: Duration) -> Option<u64> {
         return None;
     }
     Some(u64::try_from(u128::from(bytes) * 1000 / time.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// As in `, 3 extracted`.
+fn extracted(layers: u64) -> String {
+    if layers == 0 { String::new() } else { format!(", {layers} extracted") }
 }
 
 /// As in `, 1.2MB/s, 28s left`.

@@ -33,7 +33,7 @@ fn patience(retries: u32) -> Access {
 fn download(host: &Script, bytes: &[u8], access: &Access) -> Result<Result<Sent, Failure>, String> {
     let what = Descriptor::new(LAYER, Digest::of(Algorithm::Sha256, bytes), bytes.len() as u64);
     let repository = host.repository(REGISTRY, "app", access)?;
-    Ok(run(repository.blob(&what, &Nobody)).map(|(_, sent)| sent))
+    Ok(run(repository.blob(&what, &Nobody, &|_| {})).map(|(_, sent)| sent))
 }
 
 fn manifest(host: &Script, which: &str) -> Result<Result<(), Failure>, String> {

@@ -7,7 +7,8 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use wharf_component::host::{
-    Blob, Challenge, Grant, Host, HttpError, Ingest, Origin, Request, Response, Result, Transaction, Visit,
+    Blob, Challenge, Extraction, Grant, Host, HttpError, Ingest, Layer, Origin, Request, Response, Result, Transaction,
+    Visit,
 };
 use wharf_component::nouns::access::Access;
 use wharf_component::nouns::digest::Digest;
@@ -127,6 +128,9 @@ impl Host for Script {
     type Stream = Vec<u8>;
     type Ingest = Arriving;
     type Blob = Kept;
+    type Layer = NoLayer;
+    type Extraction = NoLayer;
+    type Snapshot = NoLayer;
     type Transaction = NoTransaction;
     type Grant = Anonymous;
 
@@ -152,6 +156,30 @@ impl Host for Script {
 
     async fn collect(&self, stream: Vec<u8>, limit: u64) -> Result<Vec<u8>> {
         if stream.len() as u64 > limit { Err(ErrorCode::TooLarge(limit)) } else { Ok(stream) }
+    }
+
+    async fn layer(&self, _: &Digest) -> Result<NoLayer> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn unpack(&self, _: &Kept, _: &Digest) -> Result<NoLayer> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    fn follow(&self, _: &Arriving) -> NoLayer {
+        unreachable!("downloads show an ingest and do not follow it")
+    }
+
+    async fn stack(&self, _: &Digest, _: Option<&NoLayer>, _: &NoLayer) -> Result<NoLayer> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn snapshot(&self, _: &Digest) -> Result<NoLayer> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn sync_layers(&self) -> Result<()> {
+        Err(ErrorCode::Unsupported)
     }
 
     async fn begin(&self) -> Result<NoTransaction> {
@@ -255,6 +283,25 @@ impl Blob for Kept {
 
     async fn read(&self, _: u64, _: u64) -> Result<Vec<u8>> {
         Err(ErrorCode::Unsupported)
+    }
+}
+
+/// Nothing is extracted, so there is never one of these.
+#[derive(Debug)]
+pub(super) enum NoLayer {}
+
+impl Layer for NoLayer {
+    fn warnings(&self) -> Vec<String> {
+        match *self {}
+    }
+}
+
+impl Extraction for NoLayer {
+    type Blob = Kept;
+    type Layer = NoLayer;
+
+    async fn finish(self, _: &Kept, _: &Digest) -> Result<NoLayer> {
+        match self {}
     }
 }
 

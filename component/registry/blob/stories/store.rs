@@ -21,7 +21,8 @@ fn a_manifest_that_lies_about_a_size_does_not_harm_the_blob_that_is_here() {
     let host = Script::new([reply(200).header("content-length", "42").body(BYTES)]);
     host.keep(BYTES);
     let lie = Descriptor { size: 41, ..what() };
-    let failure = host.run(host.repository("registry.example/a/b").blob(&lie, &Witness::default())).map(|_| ());
+    let failure =
+        host.run(host.repository("registry.example/a/b").blob(&lie, &Witness::default(), &|_| {})).map(|_| ());
     let why = "the blob of `registry.example` has 42 bytes, and 41 were promised";
     assert_eq!(failure, Err(Failure::new(ErrorCode::SizeMismatch(42), why)));
     assert_eq!(host.kept(&what()).as_deref(), Some(BYTES));

@@ -1,0 +1,281 @@
+//! `wharf:images/layers` over the layer store.
+//!
+//! Extraction runs on blocking threads. What follows an ingest runs on one of its own from the call on, and stops when
+//! its handle is dropped; so does a call that is dropped.
+
+use crate::bindings::wharf::images::layers::{
+    Host, HostExtraction, HostExtractionWithStore, HostLayer, HostLayerWithStore, HostSnapshot, HostSnapshotWithStore,
+    HostWithStore,
+};
+use crate::bindings::wharf::images::types::{self, ErrorCode};
+use crate::content;
+use crate::engine::state::{HasState, Push, State};
+use crate::engine::{Budget, Share};
+use crate::hash::Digest;
+use crate::imports::content::{Blob, Ingest};
+use crate::layers::{self, Error, Layers, Unpacked, apply};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::task::JoinHandle;
+use wasmtime::component::{Access, Accessor, Resource};
+use wasmtime::{Result, format_err};
+
+/// The host's side of `layers.layer`.
+#[derive(Debug)]
+pub struct Layer {
+    service: Arc<layers::Layer>,
+}
+
+/// The host's side of `layers.snapshot`.
+#[derive(Debug)]
+pub struct Snapshot {
+    service: Arc<layers::Snapshot>,
+}
+
+/// The host's side of `layers.extraction`.
+#[derive(Debug)]
+pub struct Extraction {
+    stop: Stop,
+    job: JoinHandle<std::result::Result<Unpacked, Error>>,
+    /// Whether what was extracted is what the ingest became.
+    outcome: content::Outcome,
+    _share: Share,
+}
+
+/// Stops work on another thread when it is dropped.
+#[derive(Debug, Default)]
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl From<Error> for ErrorCode {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound => Self::NotFound,
+            Error::Archive(_) | Error::Compression(_) | Error::Entry { .. } => Self::Invalid,
+            Error::DigestMismatch { actual, .. } => Self::DigestMismatch(actual.to_string()),
+            Error::TooLarge { limit, .. } => Self::TooLarge(limit),
+            Error::InUse => Self::InUse,
+            Error::NoSpace => Self::NoSpace,
+            Error::Unsupported(_) => Self::Unsupported,
+            Error::Stopped => Self::Cancelled,
+            error @ (Error::Damaged(_) | Error::Io { .. }) => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// A call's answer: a trap, or a result that the guest sees.
+type Answer<T> = Result<std::result::Result<T, ErrorCode>>;
+
+/// Runs `work` on a blocking thread, within the store's budget.
+async fn blocking<T: Send + 'static>(
+    budget: &Budget,
+    work: impl FnOnce() -> std::result::Result<T, Error> + Send + 'static,
+) -> Answer<T> {
+    Ok(budget.blocking(work).await?.map_err(ErrorCode::from))
+}
+
+/// Returns the layer `diff_id`, of `blob` if it is not there.
+async fn unpack(layers: Layers, budget: &Budget, blob: Arc<content::Blob>, diff_id: Digest) -> Answer<Layer> {
+    let stop = Stop::default();
+    let stopped = stop.0.clone();
+    let layer = blocking(budget, move || match layers.layer(&diff_id) {
+        Err(Error::NotFound) => {
+            layers::unpack(&layers, blob.reader(0), &apply::Budget::default(), &stopped)?.publish(&diff_id)
+        }
+        there => there,
+    });
+    let layer = layer.await;
+    drop(stop);
+    Ok(layer?.map(Layer::from))
+}
+
+impl From<layers::Layer> for Layer {
+    fn from(layer: layers::Layer) -> Self {
+        Self { service: Arc::new(layer) }
+    }
+}
+
+impl From<layers::Snapshot> for Snapshot {
+    fn from(snapshot: layers::Snapshot) -> Self {
+        Self { service: Arc::new(snapshot) }
+    }
+}
+
+impl Host for State {}
+impl HostLayer for State {}
+impl HostExtraction for State {}
+impl HostSnapshot for State {}
+
+impl<T: Send + 'static> HostWithStore<T> for HasState {
+    async fn open(store: &Accessor<T, Self>, diff_id: types::Digest) -> Answer<Resource<Layer>> {
+        let (layers, budget) = store.layers("layers.open");
+        let Ok(diff_id) = diff_id.parse::<Digest>() else { return Ok(Err(ErrorCode::Invalid)) };
+        match blocking(&budget, move || layers.layer(&diff_id)).await? {
+            Ok(layer) => Ok(Ok(store.push(Layer::from(layer))?)),
+            Err(code) => Ok(Err(code)),
+        }
+    }
+
+    async fn unpack(
+        store: &Accessor<T, Self>,
+        blob: Resource<Blob>,
+        diff_id: types::Digest,
+    ) -> Answer<Resource<Layer>> {
+        let (layers, budget) = store.layers("layers.unpack");
+        let blob =
+            store.with(|mut access| Ok::<_, wasmtime::Error>(access.get().table.get(&blob)?.service().clone()))?;
+        let Ok(diff_id) = diff_id.parse::<Digest>() else { return Ok(Err(ErrorCode::Invalid)) };
+        match unpack(layers, &budget, blob, diff_id).await? {
+            Ok(layer) => Ok(Ok(store.push(layer)?)),
+            Err(code) => Ok(Err(code)),
+        }
+    }
+
+    fn follow(mut store: Access<'_, T, Self>, ingest: Resource<Ingest>) -> Result<Resource<Extraction>> {
+        let state = store.get();
+        state.crossings.note("layers.follow");
+        let share = state.budget.extraction()?;
+        let stop = Stop::default();
+        let follower = state.table.get(&ingest)?.service().follow(stop.0.clone());
+        let follower = follower.map_err(|error| format_err!("an ingest cannot be followed: {error}"))?;
+        let (layers, stopped, outcome) = (state.services.layers.clone(), stop.0.clone(), follower.outcome());
+        let job =
+            tokio::task::spawn_blocking(move || layers::unpack(&layers, follower, &apply::Budget::default(), &stopped));
+        Ok(state.table.push(Extraction { stop, job, outcome, _share: share })?)
+    }
+
+    async fn stack(
+        store: &Accessor<T, Self>,
+        name: String,
+        parent: Option<Resource<Snapshot>>,
+        top: Resource<Layer>,
+    ) -> Answer<Resource<Snapshot>> {
+        let (layers, budget) = store.layers("layers.stack");
+        let (parent, top) = store.with(|mut access| {
+            let table = &access.get().table;
+            let parent = parent.map(|parent| Ok::<_, wasmtime::Error>(table.get(&parent)?.service.clone()));
+            Ok::<_, wasmtime::Error>((parent.transpose()?, table.get(&top)?.service.clone()))
+        })?;
+        match blocking(&budget, move || layers.stack(&name, parent.as_deref(), &top)).await? {
+            Ok(snapshot) => Ok(Ok(store.push(Snapshot::from(snapshot))?)),
+            Err(code) => Ok(Err(code)),
+        }
+    }
+
+    async fn find(store: &Accessor<T, Self>, name: String) -> Answer<Resource<Snapshot>> {
+        let (layers, budget) = store.layers("layers.find");
+        match blocking(&budget, move || layers.snapshot(&name)).await? {
+            Ok(snapshot) => Ok(Ok(store.push(Snapshot::from(snapshot))?)),
+            Err(code) => Ok(Err(code)),
+        }
+    }
+
+    async fn sync(store: &Accessor<T, Self>) -> Answer<()> {
+        let (layers, budget) = store.layers("layers.sync");
+        blocking(&budget, move || layers.sync()).await
+    }
+
+    async fn entries(store: &Accessor<T, Self>, after: Option<String>, limit: u32) -> Answer<Vec<String>> {
+        let (layers, budget) = store.layers("layers.entries");
+        blocking(&budget, move || layers.entries(after.as_deref(), limit as usize)).await
+    }
+
+    async fn remove(store: &Accessor<T, Self>, name: String) -> Answer<()> {
+        let (layers, budget) = store.layers("layers.remove");
+        blocking(&budget, move || layers.remove(&name)).await
+    }
+}
+
+impl<T: Send + 'static> HostExtractionWithStore<T> for HasState {
+    async fn finish(
+        store: &Accessor<T, Self>,
+        this: Resource<Extraction>,
+        blob: Resource<Blob>,
+        diff_id: types::Digest,
+    ) -> Answer<Resource<Layer>> {
+        let (layers, budget) = store.layers("layers.extraction.finish");
+        let (extraction, blob) = store.with(|mut access| {
+            let table = &mut access.get().table;
+            Ok::<_, wasmtime::Error>((table.delete(this)?, table.get(&blob)?.service().clone()))
+        })?;
+        let Ok(diff_id) = diff_id.parse::<Digest>() else { return Ok(Err(ErrorCode::Invalid)) };
+        let layer = if extraction.outcome.is(blob.digest()) {
+            let Extraction { stop, job, _share, .. } = extraction;
+            let unpacked = job.await?;
+            drop(stop);
+            blocking(&budget, move || unpacked?.publish(&diff_id)).await?.map(Layer::from)
+        } else {
+            // The ingest began again, or is another one's: nothing of this is believed.
+            drop(extraction);
+            unpack(layers, &budget, blob, diff_id).await?
+        };
+        match layer {
+            Ok(layer) => Ok(Ok(store.push(layer)?)),
+            Err(code) => Ok(Err(code)),
+        }
+    }
+
+    fn drop(mut store: Access<'_, T, Self>, extraction: Resource<Extraction>) -> Result<()> {
+        store.get().table.delete(extraction)?;
+        Ok(())
+    }
+}
+
+impl<T: Send + 'static> HostLayerWithStore<T> for HasState {
+    fn diff_id(mut store: Access<'_, T, Self>, layer: Resource<Layer>) -> Result<types::Digest> {
+        Ok(store.get().table.get(&layer)?.service.diff_id().to_string())
+    }
+
+    fn size(mut store: Access<'_, T, Self>, layer: Resource<Layer>) -> Result<u64> {
+        Ok(store.get().table.get(&layer)?.service.size())
+    }
+
+    fn warnings(mut store: Access<'_, T, Self>, layer: Resource<Layer>) -> Result<Vec<String>> {
+        Ok(store.get().table.get(&layer)?.service.warnings().to_vec())
+    }
+
+    fn drop(mut store: Access<'_, T, Self>, layer: Resource<Layer>) -> Result<()> {
+        store.get().table.delete(layer)?;
+        Ok(())
+    }
+}
+
+impl<T: Send + 'static> HostSnapshotWithStore<T> for HasState {
+    fn name(mut store: Access<'_, T, Self>, snapshot: Resource<Snapshot>) -> Result<String> {
+        Ok(store.get().table.get(&snapshot)?.service.name().to_owned())
+    }
+
+    fn parent(mut store: Access<'_, T, Self>, snapshot: Resource<Snapshot>) -> Result<Option<String>> {
+        Ok(store.get().table.get(&snapshot)?.service.parent().map(str::to_owned))
+    }
+
+    fn usage(mut store: Access<'_, T, Self>, snapshot: Resource<Snapshot>) -> Result<(u64, u64)> {
+        Ok(store.get().table.get(&snapshot)?.service.usage())
+    }
+
+    fn drop(mut store: Access<'_, T, Self>, snapshot: Resource<Snapshot>) -> Result<()> {
+        store.get().table.delete(snapshot)?;
+        Ok(())
+    }
+}
+
+/// What every call begins with.
+trait Calls {
+    /// Returns the layer store and the budget, and counts the call.
+    fn layers(&self, call: &'static str) -> (Layers, Budget);
+}
+
+impl<T: Send + 'static> Calls for Accessor<T, HasState> {
+    fn layers(&self, call: &'static str) -> (Layers, Budget) {
+        self.with(|mut access| {
+            let state = access.get();
+            state.crossings.note(call);
+            (state.services.layers.clone(), state.budget.clone())
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! Directories of the store that somebody holds: pinned by those who use them, claimed by whoever removes them.
+//!
+//! The rule is that of the content store (`host/content.rs`), with a directory in the place of a file: a shared lock
+//! while it is used, the exclusive one to remove it, and after either a look whether the name still leads there.
+
+use super::{Error, removal};
+use crate::content::directory::Directory;
+use crate::content::pin;
+use rustix::io::Errno;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How many names are tried for a new directory. Each was taken by a process that died.
+const NAMES_MAX: u32 = 10_000;
+
+/// Opens the directory `name` and pins it. Returns none if it is absent. Waits while somebody takes it away, which is a
+/// matter of one rename.
+pub(super) fn pinned(parent: &Directory, name: &str) -> Result<Option<Directory>, Error> {
+    loop {
+        let Some(directory) = entered(parent, name)? else { return Ok(None) };
+        pin::share(&directory).map_err(Error::io("cannot pin a directory of the layer store"))?;
+        if leads(parent, name, &directory)? {
+            return Ok(Some(directory));
+        }
+    }
+}
+
+/// Opens the directory `name` for its removal. Returns none if it is absent.
+///
+/// Fails with [`Error::InUse`] while somebody has pinned it.
+pub(super) fn claimed(parent: &Directory, name: &str) -> Result<Option<Directory>, Error> {
+    loop {
+        let Some(directory) = entered(parent, name)? else { return Ok(None) };
+        if !pin::try_claim(&directory).map_err(Error::io("cannot lock a directory of the layer store"))? {
+            return Err(Error::InUse);
+        }
+        if leads(parent, name, &directory)? {
+            return Ok(Some(directory));
+        }
+    }
+}
+
+/// Makes a directory in `parent` that nobody else has, and pins it. Returns its name too.
+pub(super) fn fresh(parent: &Directory) -> Result<(String, Directory), Error> {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let process = std::process::id();
+    for _ in 0..NAMES_MAX {
+        let name = format!("{process}-{}", SERIAL.fetch_add(1, Ordering::Relaxed));
+        match rustix::fs::mkdirat(parent, name.as_str(), rustix::fs::Mode::RWXU) {
+            Ok(()) => {}
+            // Another process namespace, or a process that died, has had the same number.
+            Err(Errno::EXIST) => continue,
+            Err(error) => return Err(Error::io("cannot make a directory of the layer store")(error)),
+        }
+        // Whoever sweeps may come between, and takes it for debris.
+        if let Some(directory) = pinned(parent, &name)? {
+            return Ok((name, directory));
+        }
+    }
+    Err(Error::Damaged("every name of a new directory is taken".to_owned()))
+}
+
+/// Takes the claimed directory `name` out of sight, and then removes it from `extract`, where a process that dies
+/// leaves it for the next one.
+pub(super) fn discard(extract: &Directory, parent: &Directory, name: &str, claimed: Directory) -> Result<(), Error> {
+    let (grave, held) = fresh(extract)?;
+    // An empty directory is replaced by the rename.
+    match rustix::fs::renameat(parent, name, extract, grave.as_str()) {
+        Ok(()) => {}
+        Err(error) => {
+            let _ = removal::remove(extract, &grave);
+            return Err(Error::io("cannot take something out of the layer store")(error));
+        }
+    }
+    drop(held);
+    // Whoever waits for the lock sees at once that the name leads nowhere, and the sweep still sees a holder.
+    pin::share(&claimed).map_err(Error::io("cannot unlock a directory of the layer store"))?;
+    removal::remove(extract, &grave)
+}
+
+/// Opens the directory `name`, which may be gone at any time. Returns none if it is absent.
+pub(super) fn entered(parent: &Directory, name: &str) -> Result<Option<Directory>, Error> {
+    match parent.enter(name) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        Err(error) => Err(Error::io("cannot open a directory of the layer store")(error)),
+    }
+}
+
+fn leads(parent: &Directory, name: &str, directory: &Directory) -> Result<bool, Error> {
+    parent.leads_to(name, directory).map_err(Error::io("cannot describe a directory of the layer store"))
+}

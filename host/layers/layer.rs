@@ -1,0 +1,111 @@
+//! Layers: published once, opened by DiffID, and pinned while a handle is held.
+//!
+//! Removing one is the business of `snapshot`: a layer goes with the last snapshot that uses it.
+
+use super::apply::Applied;
+use super::nascent::Nascent;
+use super::record::{self, ASIDE, DURABLE, LAYER};
+use super::{Error, Layers, held};
+use crate::content::directory::Directory;
+use crate::hash::Digest;
+use std::sync::Arc;
+
+/// How often a name is tried that somebody else takes and gives up all the time.
+pub(super) const PUBLISH_ATTEMPTS_MAX: u32 = 10;
+
+/// An extracted layer, which stays on disk while the handle is held. Clones share one pin.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    diff_id: Digest,
+    pub(super) record: Arc<record::Layer>,
+    /// Locked. The lock ends with the last descriptor of this open directory.
+    pub(super) directory: Arc<Directory>,
+}
+
+impl Layer {
+    /// Returns the DiffID.
+    pub fn diff_id(&self) -> &Digest {
+        &self.diff_id
+    }
+
+    /// Returns the size of the extracted files, in bytes.
+    pub fn size(&self) -> u64 {
+        self.record.size
+    }
+
+    /// Returns how many files of every kind there are.
+    pub fn inodes(&self) -> u64 {
+        self.record.inodes
+    }
+
+    /// Returns what was left out or done otherwise than the archive says, a sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.record.warnings
+    }
+}
+
+impl Nascent {
+    /// Makes it the layer `diff_id`. Returns the layer that exists, if another process was faster.
+    pub fn publish(mut self, diff_id: &Digest, applied: Applied) -> Result<Layer, Error> {
+        let layers = self.layers.clone();
+        let store = &layers.store;
+        let (record, aside) = record::Layer::of(applied, &store.boot, store.rights);
+        if !aside.is_empty() {
+            record::write(self.directory(), ASIDE, &aside)?;
+        }
+        record::write(self.directory(), LAYER, &record)?;
+        let name = diff_id.encoded();
+        for _ in 0..PUBLISH_ATTEMPTS_MAX {
+            if let Some(directory) = self.place(&store.layers, &name)? {
+                return Ok(Layer { diff_id: *diff_id, record: Arc::new(record), directory: Arc::new(directory) });
+            }
+            match layers.layer(diff_id) {
+                Err(Error::NotFound) => evict(&layers, &store.layers, &name, |directory| believed(&layers, directory))?,
+                other => return other,
+            }
+        }
+        Err(Error::InUse)
+    }
+}
+
+impl Layers {
+    /// Opens the layer that has this DiffID.
+    ///
+    /// Fails with [`Error::NotFound`], also if it was made before the machine was started and never made durable.
+    pub fn layer(&self, diff_id: &Digest) -> Result<Layer, Error> {
+        let directory = held::pinned(&self.store.layers, &diff_id.encoded())?.ok_or(Error::NotFound)?;
+        let record = believed(self, &directory)?.ok_or(Error::NotFound)?;
+        Ok(Layer { diff_id: *diff_id, record: Arc::new(record), directory: Arc::new(directory) })
+    }
+
+    /// Whether what is in `directory`, and was made in the boot `boot`, is whole.
+    pub(super) fn is_whole(&self, directory: &Directory, boot: &str) -> bool {
+        boot == self.store.boot || directory.stat(DURABLE).is_ok()
+    }
+}
+
+/// Reads the record of a layer, if the layer is whole.
+pub(super) fn believed(layers: &Layers, directory: &Directory) -> Result<Option<record::Layer>, Error> {
+    let record: Option<record::Layer> = record::read(directory, LAYER)?;
+    Ok(record.filter(|record| layers.is_whole(directory, &record.boot)))
+}
+
+/// Removes what has the name of a layer or snapshot and is none, by `believed`.
+pub(super) fn evict<T>(
+    layers: &Layers,
+    parent: &Directory,
+    name: &str,
+    believed: impl Fn(&Directory) -> Result<Option<T>, Error>,
+) -> Result<(), Error> {
+    let claimed = match held::claimed(parent, name) {
+        // Somebody looks at it, or has made it good and uses it: the next attempt tells.
+        Err(Error::InUse) | Ok(None) => return Ok(()),
+        Ok(Some(claimed)) => claimed,
+        Err(error) => return Err(error),
+    };
+    if believed(&claimed)?.is_some() {
+        return Ok(());
+    }
+    tracing::warn!(name, "replacing what was left of a layer or snapshot");
+    held::discard(&layers.store.extract, parent, name, claimed)
+}

@@ -1,0 +1,148 @@
+//! What the store writes beside the trees: small files, written once and read strictly.
+//!
+//! ```text
+//! layers/<id>/layer         Layer      what the tree is, and what it implies about the layers below
+//! layers/<id>/aside         [Aside]    what an ordinary user could not set; absent if there is nothing
+//! snapshots/<key>/snapshot  Snapshot   what stands on what
+//! snapshots/<key>/aside     [Aside]    of what was settled
+//! */durable                 empty      see `durable`
+//! ```
+//!
+//! A file is one byte of version and a postcard message that fills the rest.
+
+use super::apply::{self, Applied};
+use super::{Error, Rights};
+use crate::content::directory::Directory;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io::{Read, Write};
+
+/// The name of a layer's record.
+pub(super) const LAYER: &str = "layer";
+/// The name of a snapshot's record.
+pub(super) const SNAPSHOT: &str = "snapshot";
+/// The name of what could not be set.
+pub(super) const ASIDE: &str = "aside";
+/// The name of what tells that a directory is durable.
+pub(super) const DURABLE: &str = "durable";
+
+/// The version of all records.
+const VERSION: u8 = 1;
+/// The size of a record, in bytes. It grows with names that a registry chose.
+const RECORD_BYTES_MAX: usize = 64 << 20;
+
+/// A path below the root of an image, relative and cleaned.
+pub(super) type Path = Vec<u8>;
+
+/// A layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Layer {
+    /// The boot of the machine in which it was made.
+    pub(super) boot: String,
+    /// Whether it was made with the rights of an ordinary user.
+    pub(super) user: bool,
+    /// As in [`Applied`], like all that follow.
+    pub(super) size: u64,
+    pub(super) inodes: u64,
+    pub(super) implied: Vec<Path>,
+    pub(super) names_root: bool,
+    pub(super) is_opaque: bool,
+    pub(super) links: Vec<Link>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Layer {
+    pub(super) fn of(applied: Applied, boot: &str, rights: Rights) -> (Self, Vec<Aside>) {
+        let Applied { size, inodes, implied, names_root, is_opaque, links, aside, warnings } = applied;
+        let user = rights == Rights::User;
+        let links = links.into_iter().map(Link::from).collect();
+        let aside = aside.into_iter().map(Aside::from).collect();
+        (Self { boot: boot.to_owned(), user, size, inodes, implied, names_root, is_opaque, links, warnings }, aside)
+    }
+}
+
+/// A hard link to what is not in the layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Link {
+    pub(super) path: Path,
+    pub(super) target: Path,
+    pub(super) mode: u32,
+    pub(super) owner: (u32, u32),
+    /// Seconds since 1970, and nanoseconds after that.
+    pub(super) mtime: (i64, u32),
+    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl From<apply::Link> for Link {
+    fn from(link: apply::Link) -> Self {
+        let apply::Link { path, target, mode, owner, mtime, xattrs } = link;
+        Self { path, target, mode, owner, mtime: (mtime.seconds, mtime.nanoseconds), xattrs }
+    }
+}
+
+/// A snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Snapshot {
+    /// The boot of the machine in which it was made.
+    pub(super) boot: String,
+    pub(super) name: String,
+    pub(super) parent: Option<String>,
+    /// The DiffID of its layer.
+    pub(super) layer: String,
+    /// Whether it has a tree of its own.
+    pub(super) settled: bool,
+    /// How many layers there are, this one included.
+    pub(super) height: u32,
+    /// Bytes of this one alone.
+    pub(super) size: u64,
+    pub(super) inodes: u64,
+}
+
+/// What could not be set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Aside {
+    pub(super) path: Path,
+    pub(super) owner: (u32, u32),
+    pub(super) mode: u32,
+    pub(super) device: Option<(char, u32, u32)>,
+    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl From<apply::Aside> for Aside {
+    fn from(aside: apply::Aside) -> Self {
+        let apply::Aside { path, owner, mode, device, xattrs } = aside;
+        Self { path, owner, mode, device, xattrs }
+    }
+}
+
+/// Writes the record `name`, which must be new.
+pub(super) fn write<T: Serialize + ?Sized>(directory: &Directory, name: &str, record: &T) -> Result<(), Error> {
+    let mut bytes = vec![VERSION];
+    bytes = postcard::to_extend(record, bytes).map_err(|error| Error::Damaged(error.to_string()))?;
+    if bytes.len() > RECORD_BYTES_MAX {
+        return Err(Error::TooLarge { what: "bytes of names in its record", limit: RECORD_BYTES_MAX as u64 });
+    }
+    let mut file = directory
+        .open(name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)
+        .map_err(Error::io("cannot write a record"))?;
+    file.write_all(&bytes).map_err(Error::io("cannot write a record"))
+}
+
+/// Reads the record `name`. Returns none if it is absent, or is nothing that [`write`] has written: after a power cut
+/// anything may be there.
+pub(super) fn read<T: DeserializeOwned>(directory: &Directory, name: &str) -> Result<Option<T>, Error> {
+    let file = match directory.open(name, OFlags::RDONLY) {
+        Ok(file) => file,
+        Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
+        Err(error) => return Err(Error::io("cannot open a record")(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(Error::io("cannot read a record"))?;
+    let Some((&VERSION, message)) = bytes.split_first() else { return Ok(None) };
+    match postcard::take_from_bytes(message) {
+        Ok((record, [])) if bytes.len() <= RECORD_BYTES_MAX => Ok(Some(record)),
+        _ => Ok(None),
+    }
+}

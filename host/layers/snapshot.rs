@@ -1,0 +1,254 @@
+//! Snapshots: layers stacked by name.
+//!
+//! A snapshot keeps what it stands on by existing: nothing is counted. Whoever removes something takes its exclusive
+//! lock, and then looks whether a snapshot names it. Whoever stacks holds both things that the new snapshot names.
+
+use super::layer::{Layer, PUBLISH_ATTEMPTS_MAX, believed as believed_layer, evict};
+use super::nascent::TREE;
+use super::record::{self, ASIDE, SNAPSHOT};
+use super::{Error, Layers, held, settle};
+use crate::content::directory::Directory;
+use crate::hash::{Algorithm, Digest};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// How many layers may stand on each other: the kernel's limit of overlay's lower directories.
+pub const HEIGHT_MAX: u32 = 500;
+/// How many names [`Layers::entries`] returns at most.
+pub const ENTRIES_MAX: usize = 1_000;
+
+/// A layer and everything below it, which stay on disk while the handle is held. Clones share one pin.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub(super) record: Arc<record::Snapshot>,
+    /// Locked. The lock ends with the last descriptor of this open directory.
+    _directory: Arc<Directory>,
+}
+
+/// One directory of a stack, as it is mounted and read.
+#[derive(Clone, Debug)]
+pub(super) struct Level {
+    /// The tree, below the store's directory.
+    pub(super) tree: String,
+    /// Directories below the store's directory whose `aside` is about the tree, the one that decides first.
+    pub(super) asides: Vec<String>,
+    /// Whether it was made with the rights of an ordinary user.
+    pub(super) user: bool,
+}
+
+impl Snapshot {
+    /// Returns the name it was given.
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// Returns the name of the snapshot below it.
+    pub fn parent(&self) -> Option<&str> {
+        self.record.parent.as_deref()
+    }
+
+    /// Returns the DiffID of the layer on top.
+    pub fn layer(&self) -> &str {
+        &self.record.layer
+    }
+
+    /// Returns how many layers there are.
+    pub fn height(&self) -> u32 {
+        self.record.height
+    }
+
+    /// Returns the space of this one alone, in bytes and inodes.
+    pub fn usage(&self) -> (u64, u64) {
+        (self.record.size, self.record.inodes)
+    }
+}
+
+impl Layers {
+    /// Puts `top` on `parent`, settles what it implies about the layers below, and calls the result `name`. Returns the
+    /// snapshot that exists, if any.
+    ///
+    /// Fails with [`Error::TooLarge`] if the stack is higher than [`HEIGHT_MAX`], with [`Error::Entry`] if the layer
+    /// has a hard link to something that no layer below has.
+    pub fn stack(&self, name: &str, parent: Option<&Snapshot>, top: &Layer) -> Result<Snapshot, Error> {
+        match self.snapshot(name) {
+            Err(Error::NotFound) => {}
+            other => return other,
+        }
+        let height = parent.map_or(0, Snapshot::height) + 1;
+        if height > HEIGHT_MAX {
+            return Err(Error::TooLarge { what: "layers below it", limit: u64::from(HEIGHT_MAX) - 1 });
+        }
+        let mut nascent = self.begin()?;
+        let settled = settle::settle(&nascent, parent, top)?;
+        if !settled.differs {
+            nascent.without_tree()?;
+        }
+        if !settled.aside.is_empty() {
+            record::write(nascent.directory(), ASIDE, &settled.aside)?;
+        }
+        let record = record::Snapshot {
+            boot: self.store.boot.clone(),
+            name: name.to_owned(),
+            parent: parent.map(|parent| parent.name().to_owned()),
+            layer: top.diff_id().to_string(),
+            settled: settled.differs,
+            height,
+            size: top.size(),
+            inodes: top.inodes(),
+        };
+        record::write(nascent.directory(), SNAPSHOT, &record)?;
+        let record = Arc::new(record);
+        for _ in 0..PUBLISH_ATTEMPTS_MAX {
+            if let Some(directory) = nascent.place(&self.store.snapshots, &key(name))? {
+                return Ok(Snapshot { record, _directory: Arc::new(directory) });
+            }
+            match self.snapshot(name) {
+                Err(Error::NotFound) => {
+                    evict(self, &self.store.snapshots, &key(name), |directory| self.whole(directory, name))?;
+                }
+                other => return other,
+            }
+        }
+        Err(Error::InUse)
+    }
+
+    /// Opens the snapshot that has this name.
+    ///
+    /// Fails with [`Error::NotFound`], also if something of it or below it is not whole.
+    pub fn snapshot(&self, name: &str) -> Result<Snapshot, Error> {
+        let directory = held::pinned(&self.store.snapshots, &key(name))?.ok_or(Error::NotFound)?;
+        let record = self.whole(&directory, name)?.ok_or(Error::NotFound)?;
+        Ok(Snapshot { record: Arc::new(record), _directory: Arc::new(directory) })
+    }
+
+    /// Reads the record of the snapshot `name` if it and everything below it is whole.
+    fn whole(&self, directory: &Directory, name: &str) -> Result<Option<record::Snapshot>, Error> {
+        let Some(top) = self.believed(directory, name)? else { return Ok(None) };
+        let (mut below, mut height) = (top.parent.clone(), top.height);
+        if !self.has_layer(&top)? {
+            return Ok(None);
+        }
+        while let Some(name) = below {
+            let Some(record) = self.peek(&name)? else { return Ok(None) };
+            // Each is one lower than the one above. So a circle cannot be.
+            if record.height + 1 != height || !self.has_layer(&record)? {
+                return Ok(None);
+            }
+            (below, height) = (record.parent, record.height);
+        }
+        Ok((height == 1).then_some(top))
+    }
+
+    /// Reads the record of the snapshot `name`, if it is believed, without looking at what is below.
+    fn peek(&self, name: &str) -> Result<Option<record::Snapshot>, Error> {
+        match held::entered(&self.store.snapshots, &key(name))? {
+            Some(directory) => self.believed(&directory, name),
+            None => Ok(None),
+        }
+    }
+
+    fn believed(&self, directory: &Directory, name: &str) -> Result<Option<record::Snapshot>, Error> {
+        let record: Option<record::Snapshot> = record::read(directory, SNAPSHOT)?;
+        Ok(record.filter(|record| record.name == name && self.is_whole(directory, &record.boot)))
+    }
+
+    fn has_layer(&self, record: &record::Snapshot) -> Result<bool, Error> {
+        let Ok(diff_id) = record.layer.parse::<Digest>() else { return Ok(false) };
+        match held::entered(&self.store.layers, &diff_id.encoded())? {
+            Some(directory) => Ok(believed_layer(self, &directory)?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// Returns the directories of a stack, the top first.
+    pub(super) fn levels(&self, snapshot: &Snapshot) -> Result<Vec<Level>, Error> {
+        let damaged = |name: &str| Error::Damaged(format!("`{name}` or something below it is not whole"));
+        let mut levels = Vec::new();
+        let mut record = record::Snapshot::clone(&snapshot.record);
+        loop {
+            let diff_id: Digest = record.layer.parse().map_err(|_| damaged(&record.name))?;
+            let layer = held::entered(&self.store.layers, &diff_id.encoded())?.ok_or_else(|| damaged(&record.name))?;
+            let record::Layer { user, is_opaque, .. } =
+                believed_layer(self, &layer)?.ok_or_else(|| damaged(&record.name))?;
+            let (layer, own) = (format!("layers/{}", diff_id.encoded()), format!("snapshots/{}", key(&record.name)));
+            let tree = format!("{}/{TREE}", if record.settled { &own } else { &layer });
+            levels.push(Level { tree, asides: vec![own, layer], user });
+            let parent = match record.parent {
+                Some(parent) if !is_opaque => parent,
+                _ => return Ok(levels),
+            };
+            record = self.peek(&parent)?.ok_or_else(|| damaged(&parent))?;
+        }
+    }
+
+    /// Returns up to `limit` names after `after`, in order of name, and at most [`ENTRIES_MAX`]. None, and a limit above
+    /// 0, means that there are no more.
+    pub fn entries(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, Error> {
+        let mut page = BTreeSet::new();
+        self.each(|record| {
+            if after.is_none_or(|after| *record.name > *after) {
+                page.insert(record.name);
+                if page.len() > limit.min(ENTRIES_MAX) {
+                    page.pop_last();
+                }
+            }
+        })?;
+        Ok(page.into_iter().collect())
+    }
+
+    /// Calls `visit` for each snapshot that is believed, in no order.
+    pub(super) fn each(&self, mut visit: impl FnMut(record::Snapshot)) -> Result<(), Error> {
+        for entry in self.store.snapshots.names().map_err(Error::io("cannot list the layer store"))? {
+            let entry = entry.map_err(Error::io("cannot list the layer store"))?;
+            let Some(directory) = held::entered(&self.store.snapshots, &entry)? else { continue };
+            let record: Option<record::Snapshot> = record::read(&directory, SNAPSHOT)?;
+            if let Some(record) = record
+                && key(&record.name) == entry
+                && self.is_whole(&directory, &record.boot)
+            {
+                visit(record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a snapshot, and its layer if no other snapshot uses it and nobody holds it. Does nothing if it is absent.
+    ///
+    /// Fails with [`Error::InUse`] while it has a child or a handle, or is mounted.
+    pub fn remove(&self, name: &str) -> Result<(), Error> {
+        let key = key(name);
+        let Some(claimed) = held::claimed(&self.store.snapshots, &key)? else { return Ok(()) };
+        let record: Option<record::Snapshot> = record::read(&claimed, SNAPSHOT)?;
+        let mut has_child = false;
+        self.each(|record| has_child |= record.parent.as_deref() == Some(name))?;
+        if has_child || self.is_mounted(&key)? {
+            return Err(Error::InUse);
+        }
+        held::discard(&self.store.extract, &self.store.snapshots, &key, claimed)?;
+        match record.and_then(|record| record.layer.parse().ok()) {
+            Some(diff_id) => self.forget(&diff_id),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes a layer, unless somebody uses or holds it.
+    fn forget(&self, diff_id: &Digest) -> Result<(), Error> {
+        let name = diff_id.encoded();
+        let claimed = match held::claimed(&self.store.layers, &name) {
+            Ok(Some(claimed)) => claimed,
+            Ok(None) | Err(Error::InUse) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let (text, mut is_used) = (diff_id.to_string(), false);
+        self.each(|record| is_used |= record.layer == text)?;
+        if is_used {
+            return Ok(());
+        }
+        held::discard(&self.store.extract, &self.store.layers, &name, claimed)
+    }
+}
+
+/// The name of a snapshot's directory: names may be anything.
+pub(super) fn key(name: &str) -> String {
+    Digest::of(Algorithm::Sha256, name.as_bytes()).encoded()
+}

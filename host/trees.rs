@@ -1,0 +1,212 @@
+//! The verbs that use the tree of an image: `unpack`, `ls`, `cat`, `diff`, `mount` and its like. It is a part of `main`,
+//! and as such takes ambient authority: it mounts, and runs what a person wants to run in a tree.
+//!
+//! Which snapshot an image has is decided by the component, which also has it extracted where it is not.
+
+use crate::ambient::{root, services};
+use crate::watch::{reporter, watch};
+use crate::{Failed, log, print, problem};
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::Command;
+use wharf::cli::{self, Cli, TableFormat, TextFormat, exit};
+use wharf::images::{Caller, ErrorCode, Problem, Tree, Wharf};
+use wharf::layers::view::{Entry, Kind, View};
+use wharf::layers::{self, Layers, Snapshot};
+use wharf::network::{self, Network};
+use wharf::render;
+use wharf::render::palette::Palette;
+
+/// What every verb here begins with.
+pub(crate) struct Trees<'a> {
+    root: PathBuf,
+    layers: Layers,
+    wharf: Wharf,
+    caller: &'a Caller,
+    palette: Palette,
+    screen: log::Screen,
+}
+
+impl<'a> Trees<'a> {
+    pub(crate) fn open(cli: &Cli, caller: &'a Caller, palette: Palette, screen: log::Screen) -> Result<Self, Failed> {
+        let network = Network::new(network::Settings::default()).map_err(|error| problem("cannot start", &error))?;
+        let root = root(cli)?;
+        let services = services(&root, network, Default::default())?;
+        Ok(Self { root, layers: services.layers.clone(), wharf: Wharf::new(services)?, caller, palette, screen })
+    }
+
+    /// `wharf unpack`.
+    pub(crate) async fn unpack(&self, unpack: &cli::Unpack) -> Result<u8, Failed> {
+        let tree = self.tree(&unpack.which, cli::Progress::Auto).await?;
+        print(&match unpack.format {
+            TextFormat::Json => render::tree::snapshot_json(&tree),
+            TextFormat::Text => render::tree::snapshot(&tree),
+        });
+        Ok(exit::DONE)
+    }
+
+    /// `wharf ls`.
+    pub(crate) async fn list(&self, ls: &cli::Ls) -> Result<u8, Failed> {
+        let view = self.view(&ls.which).await?;
+        let path = ls.path.as_bytes();
+        let failed = |error| wrong(&format!("cannot list `{}` in `{}`", ls.path.display(), ls.which.reference), error);
+        let entries = entries(&view, path, ls.recursive).map_err(failed)?;
+        print(&match ls.format {
+            TableFormat::Json => render::tree::entries_json(&entries),
+            TableFormat::Table => render::tree::entries(&entries),
+        });
+        Ok(exit::DONE)
+    }
+
+    /// `wharf cat`.
+    pub(crate) async fn cat(&self, cat: &cli::Cat) -> Result<u8, Failed> {
+        let view = self.view(&cat.which).await?;
+        let what = format!("cannot print `{}` of `{}`", cat.path.display(), cat.which.reference);
+        let mut file = view.read(cat.path.as_bytes()).map_err(|error| wrong(&what, error))?;
+        match std::io::copy(&mut file, &mut std::io::stdout().lock()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(problem(&what, &error).into()),
+            // A reader that went away has read enough.
+            _ => Ok(exit::DONE),
+        }
+    }
+
+    /// `wharf diff`.
+    pub(crate) async fn diff(&self, diff: &cli::Diff) -> Result<u8, Failed> {
+        let which = |reference: &String| cli::Which { reference: reference.clone(), platform: diff.platform.clone() };
+        let (from, to) = (self.view(&which(&diff.from)).await?, self.view(&which(&diff.to)).await?);
+        let absolute = |(change, path): (_, Vec<u8>)| (change, [b"/", path.as_slice()].concat());
+        let changes: Result<Vec<_>, _> = from.difference(&to).map(|change| change.map(absolute)).collect();
+        let changes =
+            changes.map_err(|error| wrong(&format!("cannot compare `{}` with `{}`", diff.from, diff.to), error))?;
+        print(&match diff.format {
+            TextFormat::Json => render::tree::changes_json(&changes),
+            TextFormat::Text => render::tree::changes(&changes),
+        });
+        Ok(exit::DONE)
+    }
+
+    /// `wharf mount`.
+    pub(crate) async fn mount(&self, mount: &cli::Mount) -> Result<u8, Failed> {
+        let what = format!("cannot mount `{}`", mount.which.reference);
+        let snapshot = self.snapshot(&mount.which).await?;
+        let Some(at) = &mount.directory else { return self.enter(&snapshot, &mount.command, &what) };
+        let directory = File::open(at).map_err(|error| problem(&format!("{what} on `{}`", at.display()), &error))?;
+        self.layers.mount(&snapshot, directory.as_fd()).map_err(|error| {
+            let command = format!("wharf mount {} -- COMMAND", mount.which.reference);
+            let fix = matches!(error, layers::Error::Unsupported(_)).then_some(command);
+            Problem { fix, ..wrong(&what, error) }
+        })?;
+        Ok(exit::DONE)
+    }
+
+    /// Runs a command that sees the snapshot, and returns its exit code.
+    ///
+    /// Meanwhile this thread waits and does nothing else: Ctrl-C is for the command, which is in the same group.
+    fn enter(&self, snapshot: &Snapshot, command: &[OsString], what: &str) -> Result<u8, Failed> {
+        let at = self.root.join("mnt");
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&at).and_then(|()| at.canonicalize());
+        let at = made.map_err(|error| problem(what, &error))?;
+        let entrance = self.layers.entrance(snapshot, &at).map_err(|error| wrong(what, error))?;
+        let (program, arguments) = command.split_first().expect("the arguments ask for at least one word");
+        let mut child = Command::new(program);
+        child.args(arguments).env("WHARF_TREE", &at);
+        // SAFETY: `enter` makes system calls alone, as its contract says, and the child has one thread.
+        unsafe { child.pre_exec(move || entrance.enter()) };
+        let status = child.status().map_err(|error| problem(&format!("{what} for `{}`", program.display()), &error))?;
+        let code =
+            status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(i32::from(exit::FAILED));
+        Ok(u8::try_from(code).unwrap_or(exit::FAILED))
+    }
+
+    /// `wharf umount`.
+    pub(crate) fn unmount(&self, umount: &cli::Umount) -> Result<u8, Failed> {
+        for at in &umount.directories {
+            let what = format!("cannot unmount `{}`", at.display());
+            let at = at.canonicalize().map_err(|error| problem(&what, &error))?;
+            self.layers.unmount(&at).map_err(|error| match error {
+                layers::Error::NotFound => problem(&what, &"no image of this store is mounted there"),
+                layers::Error::InUse => problem(&what, &"somebody works in it"),
+                other => wrong(&what, other),
+            })?;
+        }
+        Ok(exit::DONE)
+    }
+
+    /// `wharf mounts`.
+    pub(crate) fn mounts(&self, mounts: &cli::Mounts) -> Result<u8, Failed> {
+        let mounted = self.layers.mounts().map_err(|error| wrong("cannot list the mounts", error))?;
+        print(&match mounts.format {
+            TableFormat::Json => render::tree::mounts_json(&mounted),
+            TableFormat::Table => render::tree::mounts(&mounted),
+        });
+        Ok(exit::DONE)
+    }
+
+    /// Has the image extracted, if it is not.
+    async fn tree(&self, which: &cli::Which, progress: cli::Progress) -> Result<Tree, Failed> {
+        let reporter = reporter(progress, false, self.palette, self.screen.clone());
+        let what = format!("unpacking `{}`", which.reference);
+        watch(reporter, &what, async |stop, tell| {
+            self.wharf.unpack(self.caller, &which.reference, which.platform.as_deref(), stop, tell).await
+        })
+        .await
+    }
+
+    async fn snapshot(&self, which: &cli::Which) -> Result<Snapshot, Failed> {
+        let tree = self.tree(which, cli::Progress::None).await?;
+        let what = format!("cannot read the files of `{}`", which.reference);
+        match &tree.snapshot {
+            Some(name) => Ok(self.layers.snapshot(name).map_err(|error| wrong(&what, error))?),
+            None => Err(problem(&what, &"the image has no layers, and so it has no files").into()),
+        }
+    }
+
+    async fn view(&self, which: &cli::Which) -> Result<View, Failed> {
+        let snapshot = self.snapshot(which).await?;
+        let what = format!("cannot read the files of `{}`", which.reference);
+        Ok(View::new(&self.layers, &snapshot).map_err(|error| wrong(&what, error))?)
+    }
+}
+
+/// Lists a directory, or a file as itself; with everything below it if `recursive`. Paths begin at the root.
+fn entries(view: &View, path: &[u8], recursive: bool) -> Result<Vec<(Vec<u8>, Entry)>, layers::Error> {
+    let path = path.strip_suffix(b"/").filter(|path| !path.is_empty()).unwrap_or(path);
+    let listed = match view.list(path) {
+        Ok(listed) => listed,
+        // No directory. Whatever it is, it is listed as itself.
+        Err(layers::Error::NotFound) => return Ok(vec![(path.to_vec(), view.entry(path)?)]),
+        Err(error) => return Err(error),
+    };
+    let above = path.strip_suffix(b"/").unwrap_or(path);
+    let mut entries = Vec::new();
+    for (name, entry) in listed {
+        let path = [above, b"/", &name].concat();
+        let is_directory = entry.kind == Kind::Directory;
+        entries.push((path.clone(), entry));
+        if recursive && is_directory {
+            entries.extend(self::entries(view, &path, recursive)?);
+        }
+    }
+    Ok(entries)
+}
+
+/// Says why a tree cannot be used.
+fn wrong(what: &str, error: layers::Error) -> Problem {
+    let code = match &error {
+        layers::Error::NotFound => ErrorCode::NotFound,
+        layers::Error::InUse => ErrorCode::InUse,
+        layers::Error::Unsupported(_) => ErrorCode::Unsupported,
+        layers::Error::NoSpace => ErrorCode::NoSpace,
+        other => ErrorCode::Other(other.to_string()),
+    };
+    let why = match error {
+        layers::Error::NotFound => "there is no such file or directory in the image".to_owned(),
+        other => other.to_string(),
+    };
+    Problem { code, ..problem(what, &why) }
+}

@@ -1,0 +1,13 @@
+//! The layer store and what it is made of, from the bytes of an archive to a mounted tree.
+
+#![allow(clippy::disallowed_methods, reason = "a test looks behind the store's back, and starts processes")]
+
+mod apply;
+mod archive;
+mod mount;
+mod namespace;
+mod settle;
+mod shelf;
+mod stacks;
+mod store;
+mod view;

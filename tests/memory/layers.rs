@@ -1,0 +1,231 @@
+//! Extracted layers in memory, and stacks of them.
+//!
+//! It keeps to `wit/layers.wit` in what callers can see: an extraction is
+//! private until it is finished, bytes have to hash to the DiffID, and what was
+//! not synced is gone after a restart. A layer is known by its bytes alone, and
+//! nothing is removed by itself.
+//!
+//! In place of archives there is text: `squeezed|text` unpacks to `text`, and
+//! what has no `|` unpacks to itself. Text that begins with `broken` is no
+//! archive, and text that begins with `odd` is worth a warning.
+
+use super::{
+    Call, Memory,
+    content::{Blob, Ingest, digest_of},
+};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+use wharf_component::{
+    host::{self, Result},
+    nouns::{digest::Digest, problem::ErrorCode},
+};
+
+/// How long it takes to extract a layer that is here.
+const UNPACK_MS: u64 = 400;
+/// How long it takes to extract the rest of a layer that was followed.
+const FINISH_MS: u64 = 50;
+/// So many extractions run at once. One more is a trap.
+const EXTRACTIONS_MAX: usize = 64;
+
+/// What is on the disk, so to speak.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trees {
+    /// DiffIDs.
+    pub(crate) layers: BTreeSet<Digest>,
+    /// By name: what is below, and the layer on top.
+    pub(crate) snapshots: BTreeMap<Digest, (Option<Digest>, Digest)>,
+}
+
+/// The service of one machine that runs.
+#[derive(Debug, Default)]
+pub(crate) struct Layers {
+    visible: RefCell<Trees>,
+    durable: RefCell<Trees>,
+    /// How many handles there are on what, layers and snapshots.
+    pins: RefCell<BTreeMap<Digest, usize>>,
+    running: Cell<usize>,
+}
+
+impl Layers {
+    pub(super) fn new(trees: Trees) -> Self {
+        Self { visible: RefCell::new(trees.clone()), durable: RefCell::new(trees), ..Self::default() }
+    }
+
+    /// What is there after a power cut.
+    pub(super) fn durable(&self) -> Trees {
+        self.durable.borrow().clone()
+    }
+
+    /// What is there now.
+    pub(crate) fn visible(&self) -> Trees {
+        self.visible.borrow().clone()
+    }
+
+    /// How many extractions run.
+    pub(crate) fn running(&self) -> usize {
+        self.running.get()
+    }
+
+    /// Removes a layer, or the snapshot of one, as another process does.
+    ///
+    /// Fails with [`ErrorCode::InUse`] while it has a handle, or something
+    /// stands on it.
+    pub(crate) fn remove(&self, name: &Digest) -> Result<()> {
+        let mut trees = self.visible.borrow_mut();
+        let stands = |(below, top): &(Option<Digest>, Digest)| below.as_ref() == Some(name) || top == name;
+        if self.pins.borrow().contains_key(name)
+            || trees.snapshots.iter().any(|(other, it)| other != name && stands(it))
+        {
+            return Err(ErrorCode::InUse);
+        }
+        trees.snapshots.remove(name);
+        trees.layers.remove(name);
+        Ok(())
+    }
+}
+
+/// A handle on a layer or a snapshot. Counted, so that a removal can refuse.
+#[derive(Debug)]
+struct Pin {
+    memory: Memory,
+    name: Digest,
+}
+
+impl Pin {
+    fn new(memory: &Memory, name: &Digest) -> Self {
+        memory.inner.content.push_handle();
+        *memory.inner.layers.pins.borrow_mut().entry(name.clone()).or_default() += 1;
+        Self { memory: memory.clone(), name: name.clone() }
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.memory.inner.content.drop_handle();
+        let mut pins = self.memory.inner.layers.pins.borrow_mut();
+        let count = pins.get_mut(&self.name).expect("what is held is counted");
+        *count -= 1;
+        if *count == 0 {
+            pins.remove(&self.name);
+        }
+    }
+}
+
+/// See `layers.layer`.
+#[derive(Debug)]
+pub(crate) struct Layer {
+    pin: Pin,
+    warnings: Vec<String>,
+}
+
+impl host::Layer for Layer {
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+}
+
+/// See `layers.snapshot`.
+#[derive(Debug)]
+pub(crate) struct Stacked(Pin);
+
+/// See `layers.extraction`.
+#[derive(Debug)]
+pub(crate) struct Extraction {
+    memory: Memory,
+    /// Of the ingest, and how often that had been begun again.
+    name: String,
+    began: Rc<Cell<u64>>,
+    restarts: u64,
+}
+
+impl Extraction {
+    pub(super) fn new(memory: &Memory, ingest: &Ingest) -> Self {
+        let layers = &memory.inner.layers;
+        layers.running.set(layers.running.get() + 1);
+        assert!(layers.running.get() <= EXTRACTIONS_MAX, "trap: more than {EXTRACTIONS_MAX} extractions");
+        memory.inner.content.push_handle();
+        let (name, began) = ingest.followed();
+        Self { memory: memory.clone(), name, restarts: began.get(), began }
+    }
+}
+
+impl Drop for Extraction {
+    fn drop(&mut self) {
+        self.memory.inner.content.drop_handle();
+        let running = &self.memory.inner.layers.running;
+        running.set(running.get() - 1);
+    }
+}
+
+impl host::Extraction for Extraction {
+    type Blob = Blob;
+    type Layer = Layer;
+
+    async fn finish(self, blob: &Blob, diff_id: &Digest) -> Result<Layer> {
+        self.memory.inner.tally.note("layers.extraction.finish");
+        let is_ours = self.began.get() == self.restarts && self.name == blob.name();
+        extract(&self.memory, blob, diff_id, if is_ours { FINISH_MS } else { UNPACK_MS }).await
+    }
+}
+
+impl Memory {
+    pub(super) async fn unpack_blob(&self, blob: &Blob, diff_id: &Digest) -> Result<Layer> {
+        self.inner.tally.note("layers.unpack");
+        extract(self, blob, diff_id, UNPACK_MS).await
+    }
+
+    pub(super) fn open_layer(&self, diff_id: &Digest) -> Result<Layer> {
+        match self.inner.layers.visible.borrow().layers.contains(diff_id) {
+            true => Ok(Layer { pin: Pin::new(self, diff_id), warnings: Vec::new() }),
+            false => Err(ErrorCode::NotFound),
+        }
+    }
+
+    pub(super) fn find_snapshot(&self, name: &Digest) -> Result<Stacked> {
+        match self.inner.layers.visible.borrow().snapshots.contains_key(name) {
+            true => Ok(Stacked(Pin::new(self, name))),
+            false => Err(ErrorCode::NotFound),
+        }
+    }
+
+    pub(super) fn put_on(&self, name: &Digest, parent: Option<&Stacked>, top: &Layer) -> Result<Stacked> {
+        self.before(Call::Stack)?;
+        let below = parent.map(|parent| parent.0.name.clone());
+        let placed = (below, top.pin.name.clone());
+        self.inner.layers.visible.borrow_mut().snapshots.entry(name.clone()).or_insert(placed);
+        Ok(Stacked(Pin::new(self, name)))
+    }
+
+    pub(super) fn make_durable(&self) -> Result<()> {
+        self.before(Call::SyncLayers)?;
+        self.inner.layers.durable.replace(self.inner.layers.visible());
+        Ok(())
+    }
+}
+
+async fn extract(memory: &Memory, blob: &Blob, diff_id: &Digest, ms: u64) -> Result<Layer> {
+    if let Ok(layer) = memory.open_layer(diff_id) {
+        return Ok(layer);
+    }
+    memory.inner.clock.sleep(ms).await;
+    memory.before(Call::Unpack)?;
+    let text = unpacked(blob.bytes());
+    if text.starts_with(b"broken") {
+        return Err(ErrorCode::Invalid);
+    }
+    let found = digest_of(text);
+    if found != *diff_id {
+        return Err(ErrorCode::DigestMismatch(found));
+    }
+    memory.inner.layers.visible.borrow_mut().layers.insert(found);
+    let warnings = if text.starts_with(b"odd") { vec!["it is odd".to_owned()] } else { Vec::new() };
+    Ok(Layer { pin: Pin::new(memory, diff_id), warnings })
+}
+
+/// What a layer's bytes unpack to.
+pub(crate) fn unpacked(bytes: &[u8]) -> &[u8] {
+    bytes.iter().position(|&byte| byte == b'|').map_or(bytes, |at| &bytes[at + 1..])
+}

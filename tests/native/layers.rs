@@ -1,0 +1,76 @@
+//! The layer store, as the component's code reaches it when it runs natively. What follows an ingest has a thread of
+//! its own; everything else blocks the caller's.
+
+use super::{Blob, code, native};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{JoinHandle, spawn};
+use wharf::layers::apply::Budget;
+use wharf::layers::{self, Error, Layers, Unpacked};
+use wharf_component::host::{self, Result};
+use wharf_component::nouns::digest::Digest;
+
+/// See `layers.layer`.
+#[derive(Debug)]
+pub(crate) struct Layer(pub(super) layers::Layer);
+
+impl host::Layer for Layer {
+    fn warnings(&self) -> Vec<String> {
+        self.0.warnings().to_vec()
+    }
+}
+
+/// See `layers.snapshot`.
+#[derive(Debug)]
+pub(crate) struct Snapshot(pub(super) layers::Snapshot);
+
+/// See `layers.extraction`.
+#[derive(Debug)]
+pub(crate) struct Extraction {
+    layers: Layers,
+    stop: Arc<AtomicBool>,
+    outcome: wharf::content::Outcome,
+    thread: Option<JoinHandle<std::result::Result<Unpacked, Error>>>,
+}
+
+impl Extraction {
+    pub(super) fn begin(layers: &Layers, ingest: &wharf::content::Ingest) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let follower = ingest.follow(stop.clone()).expect("the ingest is there");
+        let (outcome, theirs, stopped) = (follower.outcome(), layers.clone(), stop.clone());
+        let thread = spawn(move || layers::unpack(&theirs, follower, &Budget::default(), &stopped));
+        Self { layers: layers.clone(), stop, outcome, thread: Some(thread) }
+    }
+}
+
+impl host::Extraction for Extraction {
+    type Blob = Blob;
+    type Layer = Layer;
+
+    async fn finish(mut self, blob: &Blob, diff_id: &Digest) -> Result<Layer> {
+        if !self.outcome.is(blob.0.digest()) {
+            return unpack(&self.layers, blob, diff_id);
+        }
+        let thread = self.thread.take().expect("it is taken here alone");
+        let unpacked = thread.join().expect("extracting does not panic");
+        unpacked.and_then(|unpacked| unpacked.publish(&native(diff_id))).map(Layer).map_err(code)
+    }
+}
+
+impl Drop for Extraction {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Extracts a blob from its beginning.
+pub(super) fn unpack(layers: &Layers, blob: &Blob, diff_id: &Digest) -> Result<Layer> {
+    let expected = native(diff_id);
+    let layer = match layers.layer(&expected) {
+        Err(Error::NotFound) => layers::unpack(layers, blob.0.reader(0), &Budget::default(), &AtomicBool::new(false))
+            .and_then(|unpacked| unpacked.publish(&expected)),
+        there => there,
+    };
+    layer.map(Layer).map_err(code)
+}
