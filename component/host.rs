@@ -57,11 +57,11 @@ pub trait Host {
     /// See `layers.open`.
     async fn layer(&self, diff_id: &Digest) -> Result<Self::Layer>;
     /// See `layers.unpack`.
-    async fn unpack(&self, blob: &Self::Blob, diff_id: &Digest) -> Result<Self::Layer>;
+    async fn unpack(&self, blob: &Self::Blob, diff_id: &Digest) -> Made<Self::Layer>;
     /// See `layers.follow`.
     fn follow(&self, ingest: &Self::Ingest) -> Self::Extraction;
     /// See `layers.stack`.
-    async fn stack(&self, name: &Digest, parent: Option<&Self::Snapshot>, top: &Self::Layer) -> Result<Self::Snapshot>;
+    async fn stack(&self, name: &Digest, parent: Option<&Self::Snapshot>, top: &Self::Layer) -> Made<Self::Snapshot>;
     /// See `layers.find`.
     async fn snapshot(&self, name: &Digest) -> Result<Self::Snapshot>;
     /// See `layers.sync`.
@@ -127,6 +127,25 @@ pub trait Blob {
     async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>>;
 }
 
+/// See `layers.refusal`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What a caller may branch on.
+    pub code: ErrorCode,
+    /// What is wrong, for a person.
+    pub why: String,
+}
+
+impl From<ErrorCode> for Refusal {
+    /// A condition that says all there is to say.
+    fn from(code: ErrorCode) -> Self {
+        Self { why: code.to_string(), code }
+    }
+}
+
+/// What comes of making a layer or a stack.
+pub type Made<T> = std::result::Result<T, Refusal>;
+
 /// See `layers.layer`. Holding it keeps it on disk.
 pub trait Layer {
     /// See `layers.layer.warnings`.
@@ -140,7 +159,7 @@ pub trait Extraction {
     /// The host's layer.
     type Layer;
     /// See `layers.extraction.finish`.
-    async fn finish(self, blob: &Self::Blob, diff_id: &Digest) -> Result<Self::Layer>;
+    async fn finish(self, blob: &Self::Blob, diff_id: &Digest) -> Made<Self::Layer>;
 }
 
 /// See `metadata.transaction`. Dropping it forgets the writes.

@@ -4,16 +4,20 @@
 //! Which snapshot an image has is decided by the component, which also has it extracted where it is not.
 
 use crate::ambient::{root, services};
-use crate::watch::{reporter, watch};
+use crate::watch::{COMMAND_RUNS, reporter, watch};
 use crate::{Failed, log, print, problem};
+use rustix::process::{Pid, Signal};
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
 use wharf::cli::{self, Cli, TableFormat, TextFormat, exit};
 use wharf::images::{Caller, ErrorCode, Problem, Tree, Wharf};
 use wharf::layers::view::{Entry, Kind, View};
@@ -21,6 +25,11 @@ use wharf::layers::{self, Layers, Snapshot};
 use wharf::network::{self, Network};
 use wharf::render;
 use wharf::render::palette::Palette;
+
+/// The exit code if there is no such command, as shells have it.
+const NO_PROGRAM: u8 = 127;
+/// The exit code if a command cannot be run.
+const NOT_TO_BE_RUN: u8 = 126;
 
 /// What every verb here begins with.
 pub(crate) struct Trees<'a> {
@@ -52,10 +61,10 @@ impl<'a> Trees<'a> {
 
     /// `wharf ls`.
     pub(crate) async fn list(&self, ls: &cli::Ls) -> Result<u8, Failed> {
-        let view = self.view(&ls.which).await?;
-        let path = ls.path.as_bytes();
-        let failed = |error| wrong(&format!("cannot list `{}` in `{}`", ls.path.display(), ls.which.reference), error);
-        let entries = entries(&view, path, ls.recursive).map_err(failed)?;
+        let what = format!("cannot list `{}` of `{}`", ls.path.display(), ls.which.reference);
+        let view = self.view(&ls.which, &what).await?;
+        let path = absolute(ls.path.as_bytes());
+        let entries = entries(&view, &path, ls.recursive).map_err(|error| wrong(&what, error))?;
         print(&match ls.format {
             TableFormat::Json => render::tree::entries_json(&entries),
             TableFormat::Table => render::tree::entries(&entries),
@@ -65,8 +74,8 @@ impl<'a> Trees<'a> {
 
     /// `wharf cat`.
     pub(crate) async fn cat(&self, cat: &cli::Cat) -> Result<u8, Failed> {
-        let view = self.view(&cat.which).await?;
         let what = format!("cannot print `{}` of `{}`", cat.path.display(), cat.which.reference);
+        let view = self.view(&cat.which, &what).await?;
         let mut file = view.read(cat.path.as_bytes()).map_err(|error| wrong(&what, error))?;
         match std::io::copy(&mut file, &mut std::io::stdout().lock()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(problem(&what, &error).into()),
@@ -78,11 +87,12 @@ impl<'a> Trees<'a> {
     /// `wharf diff`.
     pub(crate) async fn diff(&self, diff: &cli::Diff) -> Result<u8, Failed> {
         let which = |reference: &String| cli::Which { reference: reference.clone(), platform: diff.platform.clone() };
-        let (from, to) = (self.view(&which(&diff.from)).await?, self.view(&which(&diff.to)).await?);
+        let what = format!("cannot compare `{}` with `{}`", diff.from, diff.to);
+        let from = self.view(&which(&diff.from), &what).await?;
+        let to = self.view(&which(&diff.to), &what).await?;
         let absolute = |(change, path): (_, Vec<u8>)| (change, [b"/", path.as_slice()].concat());
         let changes: Result<Vec<_>, _> = from.difference(&to).map(|change| change.map(absolute)).collect();
-        let changes =
-            changes.map_err(|error| wrong(&format!("cannot compare `{}` with `{}`", diff.from, diff.to), error))?;
+        let changes = changes.map_err(|error| wrong(&what, error))?;
         print(&match diff.format {
             TextFormat::Json => render::tree::changes_json(&changes),
             TextFormat::Text => render::tree::changes(&changes),
@@ -93,9 +103,10 @@ impl<'a> Trees<'a> {
     /// `wharf mount`.
     pub(crate) async fn mount(&self, mount: &cli::Mount) -> Result<u8, Failed> {
         let what = format!("cannot mount `{}`", mount.which.reference);
-        let snapshot = self.snapshot(&mount.which).await?;
-        let Some(at) = &mount.directory else { return self.enter(&snapshot, &mount.command, &what) };
-        let directory = File::open(at).map_err(|error| problem(&format!("{what} on `{}`", at.display()), &error))?;
+        let snapshot = self.snapshot(&mount.which, &what).await?;
+        let Some(at) = &mount.directory else { return self.enter(&snapshot, &mount.command, &what).await };
+        let what = format!("{what} on `{}`", at.display());
+        let directory = self.place(at, &what)?;
         self.layers.mount(&snapshot, directory.as_fd()).map_err(|error| {
             let command = format!("wharf mount {} -- COMMAND", mount.which.reference);
             let fix = matches!(error, layers::Error::Unsupported(_)).then_some(command);
@@ -104,20 +115,62 @@ impl<'a> Trees<'a> {
         Ok(exit::DONE)
     }
 
+    /// Opens the directory that something is to be mounted on.
+    fn place(&self, at: &Path, what: &str) -> Result<File, Problem> {
+        let opened = at.canonicalize().and_then(|path| Ok((File::open(&path)?, path)));
+        let (directory, path) = opened.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                Problem { fix: Some(format!("mkdir {}", at.display())), ..problem(what, &"there is no such directory") }
+            }
+            _ => problem(what, &error),
+        })?;
+        if !path.is_dir() {
+            return Err(problem(what, &"it is no directory"));
+        }
+        // The next call could not open the store, and this mount could not be taken away by wharf.
+        let root = self.root.canonicalize().map_err(|error| problem(what, &error))?;
+        if path.starts_with(&root) || root.starts_with(&path) {
+            return Err(problem(what, &"it would hide the store of wharf, or a part of it"));
+        }
+        Ok(directory)
+    }
+
     /// Runs a command that sees the snapshot, and returns its exit code.
-    ///
-    /// Meanwhile this thread waits and does nothing else: Ctrl-C is for the command, which is in the same group.
-    fn enter(&self, snapshot: &Snapshot, command: &[OsString], what: &str) -> Result<u8, Failed> {
+    async fn enter(&self, snapshot: &Snapshot, command: &[OsString], what: &str) -> Result<u8, Failed> {
         let at = self.root.join("mnt");
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&at).and_then(|()| at.canonicalize());
         let at = made.map_err(|error| problem(what, &error))?;
         let entrance = self.layers.entrance(snapshot, &at).map_err(|error| wrong(what, error))?;
         let (program, arguments) = command.split_first().expect("the arguments ask for at least one word");
         let mut child = Command::new(program);
-        child.args(arguments).env("WHARF_TREE", &at);
+        child.args(arguments).env("WHARF_TREE", &at).kill_on_drop(true);
         // SAFETY: `enter` makes system calls alone, as its contract says, and the child has one thread.
         unsafe { child.pre_exec(move || entrance.enter()) };
-        let status = child.status().map_err(|error| problem(&format!("{what} for `{}`", program.display()), &error))?;
+        // Ctrl-C goes to the whole group, the command included; what is sent to this process alone is passed on.
+        COMMAND_RUNS.store(true, Ordering::Relaxed);
+        let failed = |error| problem(what, &error);
+        let mut interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut terminates = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut running = child.spawn().map_err(|error| {
+            let (why, code) = match error.kind() {
+                ErrorKind::NotFound => ("there is no such program".to_owned(), NO_PROGRAM),
+                ErrorKind::PermissionDenied => (error.to_string(), NOT_TO_BE_RUN),
+                _ => (error.to_string(), exit::FAILED),
+            };
+            let what = format!("cannot run `{}` in a namespace of its own", program.display());
+            Failed { problem: problem(&what, &why), code }
+        })?;
+        let pid = running.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let status = loop {
+            tokio::select! {
+                status = running.wait() => break status.map_err(failed)?,
+                _ = interrupts.recv() => {}
+                _ = terminates.recv() => {
+                    // It may have ended in this moment.
+                    let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::TERM));
+                }
+            }
+        };
         let code =
             status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(i32::from(exit::FAILED));
         Ok(u8::try_from(code).unwrap_or(exit::FAILED))
@@ -127,10 +180,16 @@ impl<'a> Trees<'a> {
     pub(crate) fn unmount(&self, umount: &cli::Umount) -> Result<u8, Failed> {
         for at in &umount.directories {
             let what = format!("cannot unmount `{}`", at.display());
-            let at = at.canonicalize().map_err(|error| problem(&what, &error))?;
+            let at = at.canonicalize().map_err(|error| match error.kind() {
+                ErrorKind::NotFound => problem(&what, &"there is no such directory"),
+                _ => problem(&what, &error),
+            })?;
             self.layers.unmount(&at).map_err(|error| match error {
-                layers::Error::NotFound => problem(&what, &"no image of this store is mounted there"),
-                layers::Error::InUse => problem(&what, &"somebody works in it"),
+                layers::Error::NotFound => Problem {
+                    fix: Some("`wharf mounts` lists what is mounted".to_owned()),
+                    ..problem(&what, &"no image of this store is mounted there")
+                },
+                layers::Error::InUse => problem(&what, &"a program works in it, or has a file of it open"),
                 other => wrong(&what, other),
             })?;
         }
@@ -157,25 +216,26 @@ impl<'a> Trees<'a> {
         .await
     }
 
-    async fn snapshot(&self, which: &cli::Which) -> Result<Snapshot, Failed> {
-        let tree = self.tree(which, cli::Progress::None).await?;
-        let what = format!("cannot read the files of `{}`", which.reference);
+    /// Returns the snapshot of an image. `what` is what fails if there is none.
+    async fn snapshot(&self, which: &cli::Which, what: &str) -> Result<Snapshot, Failed> {
+        let tree = self
+            .tree(which, cli::Progress::None)
+            .await
+            .map_err(|failed| Failed { problem: Problem { what: what.to_owned(), ..failed.problem }, ..failed })?;
         match &tree.snapshot {
-            Some(name) => Ok(self.layers.snapshot(name).map_err(|error| wrong(&what, error))?),
-            None => Err(problem(&what, &"the image has no layers, and so it has no files").into()),
+            Some(name) => Ok(self.layers.snapshot(name).map_err(|error| wrong(what, error))?),
+            None => Err(problem(what, &"the image has no layers, and so it has no files").into()),
         }
     }
 
-    async fn view(&self, which: &cli::Which) -> Result<View, Failed> {
-        let snapshot = self.snapshot(which).await?;
-        let what = format!("cannot read the files of `{}`", which.reference);
-        Ok(View::new(&self.layers, &snapshot).map_err(|error| wrong(&what, error))?)
+    async fn view(&self, which: &cli::Which, what: &str) -> Result<View, Failed> {
+        let snapshot = self.snapshot(which, what).await?;
+        Ok(View::new(&self.layers, &snapshot).map_err(|error| wrong(what, error))?)
     }
 }
 
 /// Lists a directory, or a file as itself; with everything below it if `recursive`. Paths begin at the root.
 fn entries(view: &View, path: &[u8], recursive: bool) -> Result<Vec<(Vec<u8>, Entry)>, layers::Error> {
-    let path = path.strip_suffix(b"/").filter(|path| !path.is_empty()).unwrap_or(path);
     let listed = match view.list(path) {
         Ok(listed) => listed,
         // No directory. Whatever it is, it is listed as itself.
@@ -193,6 +253,19 @@ fn entries(view: &View, path: &[u8], recursive: bool) -> Result<Vec<(Vec<u8>, En
         }
     }
     Ok(entries)
+}
+
+/// Returns a path as it begins at the root, without what leads nowhere else.
+fn absolute(path: &[u8]) -> Vec<u8> {
+    let mut names: Vec<&[u8]> = Vec::new();
+    for name in path.split(|&byte| byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    [b"/".as_slice(), &names.join(&b'/')].concat()
 }
 
 /// Says why a tree cannot be used.

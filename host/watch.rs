@@ -3,6 +3,7 @@
 
 use crate::{Failed, log, variable};
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,6 +18,9 @@ const STOP_MAX: Duration = Duration::from_millis(600);
 /// How long the program may take to say goodbye after that: standard error may
 /// be a pipe that nobody reads.
 const FAREWELL_MAX: Duration = Duration::from_millis(250);
+
+/// Whether signals are for a command that this process waits for.
+pub(crate) static COMMAND_RUNS: AtomicBool = AtomicBool::new(false);
 
 /// Runs `call`, which tells its events and ends soon after the token is cancelled. `what` is what Ctrl-C interrupts, as
 /// in ``the pull of `alpine` ``.
@@ -86,6 +90,9 @@ async fn stop_when_interrupted(stop: CancellationToken, over: CancellationToken)
     let Ok(mut interrupts) = Interrupts::listen() else { return };
     interrupts.next().await;
     stop.cancel();
+    if over.is_cancelled() && COMMAND_RUNS.load(Ordering::Relaxed) {
+        return;
+    }
     if !over.is_cancelled() {
         tokio::select! {
             () = interrupts.next() => (),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test looks behind the store's back, and starts processes")]
 
-mod apply;
+pub(crate) mod apply;
 mod archive;
 mod mount;
 mod namespace;

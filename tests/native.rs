@@ -17,7 +17,9 @@ use wharf::hash;
 use wharf::images::ErrorCode as Told;
 use wharf::metadata;
 use wharf::network::{self, Timeouts};
-use wharf_component::host::{self, Challenge, Host, HttpError, Method, Origin, Request, Response, Result, Visit};
+use wharf_component::host::{
+    self, Challenge, Host, HttpError, Made, Method, Origin, Refusal, Request, Response, Result, Visit,
+};
 use wharf_component::nouns::digest::Digest;
 use wharf_component::nouns::problem::ErrorCode;
 
@@ -59,6 +61,11 @@ pub(crate) fn code(told: impl Into<Told>) -> ErrorCode {
         Told::Cancelled => ErrorCode::Cancelled,
         Told::Other(what) => ErrorCode::Other(what),
     }
+}
+
+/// Says why a layer could not be made, as `host/imports` does.
+pub(crate) fn refusal(error: wharf::layers::Error) -> Refusal {
+    Refusal { why: error.to_string(), code: code(error) }
 }
 
 fn native(digest: &Digest) -> hash::Digest {
@@ -115,7 +122,7 @@ impl Host for Native {
         self.services.layers.layer(&native(diff_id)).map(Layer).map_err(code)
     }
 
-    async fn unpack(&self, blob: &Blob, diff_id: &Digest) -> Result<Layer> {
+    async fn unpack(&self, blob: &Blob, diff_id: &Digest) -> Made<Layer> {
         layers::unpack(&self.services.layers, blob, diff_id)
     }
 
@@ -123,9 +130,9 @@ impl Host for Native {
         Extraction::begin(&self.services.layers, &ingest.0)
     }
 
-    async fn stack(&self, name: &Digest, parent: Option<&Snapshot>, top: &Layer) -> Result<Snapshot> {
+    async fn stack(&self, name: &Digest, parent: Option<&Snapshot>, top: &Layer) -> Made<Snapshot> {
         let parent = parent.map(|parent| &parent.0);
-        self.services.layers.stack(name.as_str(), parent, &top.0).map(Snapshot).map_err(code)
+        self.services.layers.stack(name.as_str(), parent, &top.0).map(Snapshot).map_err(refusal)
     }
 
     async fn snapshot(&self, name: &Digest) -> Result<Snapshot> {

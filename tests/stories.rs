@@ -10,6 +10,7 @@ mod pulls;
 mod restart;
 mod text;
 mod token_auth;
+mod trees;
 
 use crate::support::docker_registry::{Access, DockerRegistry};
 use crate::support::wharf::Wharf;

@@ -5,8 +5,8 @@ use super::guest::wharf::images::{content, credentials, layers, metadata, types}
 use super::guest::wit_stream;
 use super::http;
 use crate::host::{
-    Blob, Challenge, Extraction, Grant, Host, HttpError, Ingest, Layer, Origin, Request, Response, Result, Transaction,
-    Visit,
+    Blob, Challenge, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Refusal, Request, Response,
+    Result, Transaction, Visit,
 };
 use crate::nouns::digest::Digest;
 use crate::nouns::problem::ErrorCode;
@@ -39,6 +39,12 @@ impl From<types::ErrorCode> for ErrorCode {
             types::ErrorCode::Cancelled => Self::Cancelled,
             types::ErrorCode::Other(what) => Self::Other(what),
         }
+    }
+}
+
+impl From<layers::Refusal> for Refusal {
+    fn from(refusal: layers::Refusal) -> Self {
+        Self { code: refusal.code.into(), why: refusal.why }
     }
 }
 
@@ -117,7 +123,7 @@ impl Host for Imports {
         Ok(layers::open(diff_id.to_string()).await?)
     }
 
-    async fn unpack(&self, blob: &Self::Blob, diff_id: &Digest) -> Result<Self::Layer> {
+    async fn unpack(&self, blob: &Self::Blob, diff_id: &Digest) -> Made<Self::Layer> {
         Ok(layers::unpack(blob, diff_id.to_string()).await?)
     }
 
@@ -125,7 +131,7 @@ impl Host for Imports {
         layers::follow(ingest)
     }
 
-    async fn stack(&self, name: &Digest, parent: Option<&Self::Snapshot>, top: &Self::Layer) -> Result<Self::Snapshot> {
+    async fn stack(&self, name: &Digest, parent: Option<&Self::Snapshot>, top: &Self::Layer) -> Made<Self::Snapshot> {
         Ok(layers::stack(name.to_string(), parent, top).await?)
     }
 
@@ -230,7 +236,7 @@ impl Extraction for layers::Extraction {
     type Blob = content::Blob;
     type Layer = layers::Layer;
 
-    async fn finish(self, blob: &Self::Blob, diff_id: &Digest) -> Result<Self::Layer> {
+    async fn finish(self, blob: &Self::Blob, diff_id: &Digest) -> Made<Self::Layer> {
         Ok(layers::Extraction::finish(self, blob, diff_id.to_string()).await?)
     }
 }

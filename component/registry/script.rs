@@ -7,7 +7,7 @@ mod stream;
 
 use super::{Phase, Repository, Watch};
 use crate::{
-    host::{Challenge, Grant, Host, HttpError, Origin, Request, Response, Result, Visit},
+    host::{Challenge, Grant, Host, HttpError, Made, Origin, Request, Response, Result, Visit},
     nouns::{
         access::Access,
         descriptor::Descriptor,
@@ -317,16 +317,16 @@ impl Host for Script {
         Err(ErrorCode::Unsupported)
     }
 
-    async fn unpack(&self, _: &ScriptBlob, _: &Digest) -> Result<NoLayer> {
-        Err(ErrorCode::Unsupported)
+    async fn unpack(&self, _: &ScriptBlob, _: &Digest) -> Made<NoLayer> {
+        Err(ErrorCode::Unsupported.into())
     }
 
     fn follow(&self, _: &ScriptIngest) -> NoLayer {
         unreachable!("downloads show an ingest and do not follow it")
     }
 
-    async fn stack(&self, _: &Digest, _: Option<&NoLayer>, _: &NoLayer) -> Result<NoLayer> {
-        Err(ErrorCode::Unsupported)
+    async fn stack(&self, _: &Digest, _: Option<&NoLayer>, _: &NoLayer) -> Made<NoLayer> {
+        Err(ErrorCode::Unsupported.into())
     }
 
     async fn snapshot(&self, _: &Digest) -> Result<NoLayer> {

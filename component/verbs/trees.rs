@@ -17,7 +17,7 @@ use super::{
     watched::Watched,
 };
 use crate::{
-    host::{self, Extraction, Host, Layer},
+    host::{self, Extraction, Host, Layer, Refusal},
     nouns::{
         chain::chain_ids, config::Config, descriptor::Descriptor, digest::Digest, manifest::Manifest, media_type::Kind,
         platform::Platform, problem::ErrorCode,
@@ -236,7 +236,7 @@ impl<H: Host> Trees<H> {
             Some(extraction) => extraction.finish(blob, &rung.diff_id).await,
             None => host.unpack(blob, &rung.diff_id).await,
         };
-        let extracted = extracted.map_err(|code| self.unpackable(rung, code))?;
+        let extracted = extracted.map_err(|refusal| self.unpackable(rung, refusal))?;
         for text in extracted.warnings() {
             let digest = layer.digest.encoded();
             board.warn(format!("layer `{}`: {text}", &digest[..SHORT_DIGITS.min(digest.len())]));
@@ -270,7 +270,7 @@ impl<H: Host> Trees<H> {
         for rung in &rungs[height..] {
             let layer = self.obtain(host, rung).await?;
             let snapshot = host.stack(&rung.chain_id, top.as_deref(), &layer).await;
-            top = Some(Rc::new(snapshot.map_err(|code| self.unstackable(rung, code))?));
+            top = Some(Rc::new(snapshot.map_err(|refusal| self.unstackable(rung, refusal))?));
         }
         self.state.change(|state| {
             let tree = &mut state.trees[tree];
@@ -295,35 +295,28 @@ impl<H: Host> Trees<H> {
             return Ok(layer);
         }
         let blob = host.open(&rung.layer.digest).await?;
-        host.unpack(&blob, &rung.diff_id).await.map_err(|code| self.unpackable(rung, code))
+        host.unpack(&blob, &rung.diff_id).await.map_err(|refusal| self.unpackable(rung, refusal))
     }
 }
 
 impl<H: Host> Trees<H> {
     /// Explains why a layer could not be extracted.
-    fn unpackable(&self, rung: &Rung, code: ErrorCode) -> Failure {
-        let why = match &code {
-            ErrorCode::DigestMismatch(found) => {
-                format!("its uncompressed bytes hash to `{found}`, and the config says `{}`", rung.diff_id)
-            }
-            ErrorCode::Invalid => {
-                "it is not an archive that can be extracted: it breaks the format, or would leave its directory"
-                    .to_owned()
-            }
-            ErrorCode::TooLarge(limit) => format!("it has more in it than the limit of {limit} allows"),
-            _ => return because(rung.told("extracted"))(self.unable(code)),
-        };
-        self.hint(because(rung.told("extracted"))(fail(code, why)))
+    fn unpackable(&self, rung: &Rung, refusal: Refusal) -> Failure {
+        self.refused(rung.told("extracted"), refusal)
     }
 
     /// Explains why a layer could not be put on those below it.
-    fn unstackable(&self, rung: &Rung, code: ErrorCode) -> Failure {
-        let why = match &code {
-            ErrorCode::Invalid => "it has a hard link to something that no layer below it has".to_owned(),
-            ErrorCode::TooLarge(limit) => format!("the image has more than {limit} layers"),
-            _ => return because(rung.told("stacked"))(self.unable(code)),
-        };
-        self.hint(because(rung.told("stacked"))(fail(code, why)))
+    fn unstackable(&self, rung: &Rung, refusal: Refusal) -> Failure {
+        self.refused(rung.told("stacked"), refusal)
+    }
+
+    fn refused(&self, told: String, Refusal { code, why }: Refusal) -> Failure {
+        match code {
+            ErrorCode::DigestMismatch(_) | ErrorCode::Invalid | ErrorCode::TooLarge(_) => {
+                self.hint(because(told)(fail(code, why)))
+            }
+            _ => because(told)(self.unable(code)),
+        }
     }
 
     /// Explains a failure that is no matter of a layer.

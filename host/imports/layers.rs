@@ -5,7 +5,7 @@
 
 use crate::bindings::wharf::images::layers::{
     Host, HostExtraction, HostExtractionWithStore, HostLayer, HostLayerWithStore, HostSnapshot, HostSnapshotWithStore,
-    HostWithStore,
+    HostWithStore, Refusal,
 };
 use crate::bindings::wharf::images::types::{self, ErrorCode};
 use crate::content;
@@ -68,19 +68,30 @@ impl From<Error> for ErrorCode {
     }
 }
 
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { why: error.to_string(), code: error.into() }
+    }
+}
+
+/// Says that a DiffID is none.
+fn no_diff_id() -> Refusal {
+    Refusal { code: ErrorCode::Invalid, why: "the DiffID is not written as a digest is".to_owned() }
+}
+
 /// A call's answer: a trap, or a result that the guest sees.
-type Answer<T> = Result<std::result::Result<T, ErrorCode>>;
+type Answer<T, E = ErrorCode> = Result<std::result::Result<T, E>>;
 
 /// Runs `work` on a blocking thread, within the store's budget.
-async fn blocking<T: Send + 'static>(
+async fn blocking<T: Send + 'static, E: From<Error>>(
     budget: &Budget,
     work: impl FnOnce() -> std::result::Result<T, Error> + Send + 'static,
-) -> Answer<T> {
-    Ok(budget.blocking(work).await?.map_err(ErrorCode::from))
+) -> Answer<T, E> {
+    Ok(budget.blocking(work).await?.map_err(E::from))
 }
 
 /// Returns the layer `diff_id`, of `blob` if it is not there.
-async fn unpack(layers: Layers, budget: &Budget, blob: Arc<content::Blob>, diff_id: Digest) -> Answer<Layer> {
+async fn unpack(layers: Layers, budget: &Budget, blob: Arc<content::Blob>, diff_id: Digest) -> Answer<Layer, Refusal> {
     let stop = Stop::default();
     let stopped = stop.0.clone();
     let layer = blocking(budget, move || match layers.layer(&diff_id) {
@@ -125,11 +136,11 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
         store: &Accessor<T, Self>,
         blob: Resource<Blob>,
         diff_id: types::Digest,
-    ) -> Answer<Resource<Layer>> {
+    ) -> Answer<Resource<Layer>, Refusal> {
         let (layers, budget) = store.layers("layers.unpack");
         let blob =
             store.with(|mut access| Ok::<_, wasmtime::Error>(access.get().table.get(&blob)?.service().clone()))?;
-        let Ok(diff_id) = diff_id.parse::<Digest>() else { return Ok(Err(ErrorCode::Invalid)) };
+        let Ok(diff_id) = diff_id.parse::<Digest>() else { return Ok(Err(no_diff_id())) };
         match unpack(layers, &budget, blob, diff_id).await? {
             Ok(layer) => Ok(Ok(store.push(layer)?)),
             Err(code) => Ok(Err(code)),
@@ -154,7 +165,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
         name: String,
         parent: Option<Resource<Snapshot>>,
         top: Resource<Layer>,
-    ) -> Answer<Resource<Snapshot>> {
+    ) -> Answer<Resource<Snapshot>, Refusal> {
         let (layers, budget) = store.layers("layers.stack");
         let (parent, top) = store.with(|mut access| {
             let table = &access.get().table;
@@ -197,13 +208,13 @@ impl<T: Send + 'static> HostExtractionWithStore<T> for HasState {
         this: Resource<Extraction>,
         blob: Resource<Blob>,
         diff_id: types::Digest,
-    ) -> Answer<Resource<Layer>> {
+    ) -> Answer<Resource<Layer>, Refusal> {
         let (layers, budget) = store.layers("layers.extraction.finish");
         let (extraction, blob) = store.with(|mut access| {
             let table = &mut access.get().table;
             Ok::<_, wasmtime::Error>((table.delete(this)?, table.get(&blob)?.service().clone()))
         })?;
-        let Ok(diff_id) = diff_id.parse::<Digest>() else { return Ok(Err(ErrorCode::Invalid)) };
+        let Ok(diff_id) = diff_id.parse::<Digest>() else { return Ok(Err(no_diff_id())) };
         let layer = if extraction.outcome.is(blob.digest()) {
             let Extraction { stop, job, _share, .. } = extraction;
             let unpacked = job.await?;

@@ -61,7 +61,8 @@ pub fn unpack(
             .spawn_scoped(scope, move || inflate(source, &full, &empty))
             .map_err(Error::io("cannot start a thread"))?;
         let stopped = || stop.load(Ordering::Relaxed);
-        let mut archive = Archive::new(Buffers { arriving, spent, current: Buffer::default(), failure: &failure });
+        let mut archive =
+            Archive::new(Buffers { arriving, spent, current: Buffer::default(), failure: &failure, stop });
         let applied =
             apply::apply(&mut archive, nascent.tree(), layers.rights(), budget, &stopped).and_then(|applied| {
                 archive.finish(budget.bytes)?;
@@ -153,11 +154,16 @@ struct Buffers<'f> {
     current: Buffer,
     /// What the writer's end failed of. A reader hears only that it did.
     failure: &'f RefCell<Option<Error>>,
+    stop: &'f AtomicBool,
 }
 
 impl BufRead for Buffers<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.current.rest().is_empty() {
+            // A long skip asks nobody else.
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(io::Error::other("the work was stopped"));
+            }
             match self.arriving.recv() {
                 Ok(Ok(buffer)) => {
                     let spent = std::mem::replace(&mut self.current, buffer);

@@ -102,3 +102,25 @@ pub(super) fn look(path: &Path) -> String {
     let metadata = fs::symlink_metadata(path).expect("it is there");
     format!("{:o} {}:{}", metadata.mode(), metadata.uid(), metadata.gid())
 }
+
+/// Set in a process that has one test for itself.
+const ALONE: &str = "WHARF_TEST_ALONE";
+
+/// Runs the calling test in a process of its own, and returns whether it did: the caller has nothing left to do then.
+///
+/// Other tests start programs. Between `fork` and `exec` such a child has the locks of this process, so that what nobody
+/// holds seems to be held, for a moment.
+pub(super) fn runs_elsewhere() -> bool {
+    if std::env::var_os(ALONE).is_some() {
+        return false;
+    }
+    let thread = std::thread::current();
+    let name = thread.name().expect("a test has a thread of its name");
+    let mut command = std::process::Command::new("/proc/self/exe");
+    let output =
+        command.args(["--exact", name, "--nocapture"]).env(ALONE, "1").output().expect("the test starts again");
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}{}", said(&output.stdout), said(&output.stderr));
+    assert!(said(&output.stdout).contains("1 passed"), "`{name}` is the name of a test");
+    true
+}

@@ -1,7 +1,7 @@
 //! The life of layers and snapshots in the store: publishing, holding, believing, removing. What is in a tree does not
 //! matter here.
 
-use super::shelf::{Shelf, directory, id, layer, named, open};
+use super::shelf::{self, Shelf, directory, id, layer, named, open};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +39,9 @@ fn directories_and_records_belong_to_the_owner_alone() {
 
 #[test]
 fn of_two_who_publish_the_same_layer_both_get_it_and_one_tree_stays() {
+    if shelf::runs_elsewhere() {
+        return;
+    }
     let shelf = Shelf::new();
     let results: Vec<_> = std::thread::scope(|scope| {
         let publish = |number: usize| {
@@ -78,6 +81,9 @@ fn what_is_begun_and_dropped_leaves_nothing_whatever_its_modes_and_depth() {
 
 #[test]
 fn debris_of_a_dead_process_is_removed_and_work_of_a_living_one_is_not() {
+    if shelf::runs_elsewhere() {
+        return;
+    }
     let shelf = Shelf::new();
     let living = shelf.layers.begin().expect("a private directory");
     fs::create_dir_all(shelf.path("extract/77777777-0/tree/~0/deep")).expect("debris");
@@ -91,6 +97,9 @@ fn debris_of_a_dead_process_is_removed_and_work_of_a_living_one_is_not() {
 
 #[test]
 fn what_was_not_made_durable_is_not_believed_after_a_restart() {
+    if shelf::runs_elsewhere() {
+        return;
+    }
     let shelf = Shelf::new();
     shelf.stack(&["a", "b"]);
     let after = shelf.again("the next boot");
@@ -125,6 +134,9 @@ fn what_was_made_durable_is_believed_after_a_restart() {
 
 #[test]
 fn a_record_that_is_damaged_is_replaced_and_not_believed() {
+    if shelf::runs_elsewhere() {
+        return;
+    }
     for damage in [&b""[..], b"\0\0\0\0", b"\x01", b"\x02rest"] {
         let shelf = Shelf::new();
         shelf.stack(&["a"]);
@@ -138,6 +150,9 @@ fn a_record_that_is_damaged_is_replaced_and_not_believed() {
 
 #[test]
 fn a_record_with_more_bytes_than_it_needs_is_not_believed() {
+    if shelf::runs_elsewhere() {
+        return;
+    }
     let shelf = Shelf::new();
     shelf.layer("a", named(), |_| {});
     let path = shelf.path(&format!("layers/{}/layer", id("a").encoded()));
@@ -149,6 +164,9 @@ fn a_record_with_more_bytes_than_it_needs_is_not_believed() {
 
 #[test]
 fn a_snapshot_with_a_handle_or_a_child_is_in_use() {
+    if shelf::runs_elsewhere() {
+        return;
+    }
     let shelf = Shelf::new();
     let mut stack = shelf.stack(&["a", "b"]);
     let other = shelf.again("this boot");
@@ -158,8 +176,8 @@ fn a_snapshot_with_a_handle_or_a_child_is_in_use() {
     assert!(matches!(other.remove("snapshot a"), Err(Error::InUse)), "it has a child");
     other.remove("snapshot b").expect("nobody uses it");
     assert!(matches!(shelf.layers.layer(&id("b")), Err(Error::NotFound)), "its layer goes with it");
-    other.remove("snapshot a").expect("nobody uses it any more");
-    other.remove("snapshot a").expect("what is absent is removed already");
+    other.remove("snapshot a").expect("nobody uses it");
+    other.remove("snapshot a").expect("nobody uses it");
     for directory in ["layers", "snapshots", "extract"] {
         assert!(shelf.names(directory).is_empty(), "{directory}");
     }
@@ -167,6 +185,9 @@ fn a_snapshot_with_a_handle_or_a_child_is_in_use() {
 
 #[test]
 fn a_layer_stays_while_another_snapshot_or_a_handle_uses_it() {
+    if shelf::runs_elsewhere() {
+        return;
+    }
     let shelf = Shelf::new();
     drop(shelf.stack(&["a", "b"]));
     let layer = shelf.layers.layer(&id("b")).expect("the layer");
@@ -180,8 +201,20 @@ fn a_layer_stays_while_another_snapshot_or_a_handle_uses_it() {
 }
 
 /// A lock on a directory that was taken away between opening and locking protects nothing.
+/// Tells others that it is over when it goes, also by a panic.
+struct Over<'o>(&'o AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn whoever_has_a_handle_has_the_tree_however_often_it_is_removed() {
+    if shelf::runs_elsewhere() {
+        return;
+    }
     let shelf = Shelf::new();
     let tree = shelf.path(&format!("layers/{}/tree", id("a").encoded()));
     let is_over = AtomicBool::new(false);
@@ -200,11 +233,13 @@ fn whoever_has_a_handle_has_the_tree_however_often_it_is_removed() {
                 })
             })
             .collect();
+        // Whatever ends this ends the readers too.
+        let over = Over(&is_over);
         for _ in 0..400 {
             drop(shelf.stack(&["a"]));
-            shelf.layers.remove("snapshot a").expect("nobody holds the snapshot");
+            shelf.layers.remove("snapshot a").expect("nobody uses it");
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
         readers.into_iter().map(|reader| reader.join().expect("every handle has a tree")).sum::<u32>()
     });
     assert!(opened > 0);

@@ -19,7 +19,7 @@ use std::{
     rc::Rc,
 };
 use wharf_component::{
-    host::{self, Result},
+    host::{self, Made, Refusal, Result},
     nouns::{digest::Digest, problem::ErrorCode},
 };
 
@@ -164,7 +164,7 @@ impl host::Extraction for Extraction {
     type Blob = Blob;
     type Layer = Layer;
 
-    async fn finish(self, blob: &Blob, diff_id: &Digest) -> Result<Layer> {
+    async fn finish(self, blob: &Blob, diff_id: &Digest) -> Made<Layer> {
         self.memory.inner.tally.note("layers.extraction.finish");
         let is_ours = self.began.get() == self.restarts && self.name == blob.name();
         extract(&self.memory, blob, diff_id, if is_ours { FINISH_MS } else { UNPACK_MS }).await
@@ -172,7 +172,7 @@ impl host::Extraction for Extraction {
 }
 
 impl Memory {
-    pub(super) async fn unpack_blob(&self, blob: &Blob, diff_id: &Digest) -> Result<Layer> {
+    pub(super) async fn unpack_blob(&self, blob: &Blob, diff_id: &Digest) -> Made<Layer> {
         self.inner.tally.note("layers.unpack");
         extract(self, blob, diff_id, UNPACK_MS).await
     }
@@ -191,7 +191,7 @@ impl Memory {
         }
     }
 
-    pub(super) fn put_on(&self, name: &Digest, parent: Option<&Stacked>, top: &Layer) -> Result<Stacked> {
+    pub(super) fn put_on(&self, name: &Digest, parent: Option<&Stacked>, top: &Layer) -> Made<Stacked> {
         self.before(Call::Stack)?;
         let below = parent.map(|parent| parent.0.name.clone());
         let placed = (below, top.pin.name.clone());
@@ -206,7 +206,7 @@ impl Memory {
     }
 }
 
-async fn extract(memory: &Memory, blob: &Blob, diff_id: &Digest, ms: u64) -> Result<Layer> {
+async fn extract(memory: &Memory, blob: &Blob, diff_id: &Digest, ms: u64) -> Made<Layer> {
     if let Ok(layer) = memory.open_layer(diff_id) {
         return Ok(layer);
     }
@@ -214,11 +214,11 @@ async fn extract(memory: &Memory, blob: &Blob, diff_id: &Digest, ms: u64) -> Res
     memory.before(Call::Unpack)?;
     let text = unpacked(blob.bytes());
     if text.starts_with(b"broken") {
-        return Err(ErrorCode::Invalid);
+        return Err(Refusal { code: ErrorCode::Invalid, why: "it begins with `broken`".to_owned() });
     }
     let found = digest_of(text);
     if found != *diff_id {
-        return Err(ErrorCode::DigestMismatch(found));
+        return Err(ErrorCode::DigestMismatch(found).into());
     }
     memory.inner.layers.visible.borrow_mut().layers.insert(found);
     let warnings = if text.starts_with(b"odd") { vec!["it is odd".to_owned()] } else { Vec::new() };

@@ -28,7 +28,7 @@ use std::{
 use stream::Stream;
 use tally::Tally;
 use wharf_component::{
-    host::{Challenge, Host, HttpError, Origin, Request, Response, Result, Visit},
+    host::{Challenge, Host, HttpError, Made, Origin, Request, Response, Result, Visit},
     nouns::{digest::Digest, problem::ErrorCode},
 };
 
@@ -247,7 +247,7 @@ impl Host for Memory {
         self.open_layer(diff_id)
     }
 
-    async fn unpack(&self, blob: &Blob, diff_id: &Digest) -> Result<Layer> {
+    async fn unpack(&self, blob: &Blob, diff_id: &Digest) -> Made<Layer> {
         self.unpack_blob(blob, diff_id).await
     }
 
@@ -256,7 +256,7 @@ impl Host for Memory {
         Extraction::new(self, ingest)
     }
 
-    async fn stack(&self, name: &Digest, parent: Option<&Stacked>, top: &Layer) -> Result<Stacked> {
+    async fn stack(&self, name: &Digest, parent: Option<&Stacked>, top: &Layer) -> Made<Stacked> {
         self.inner.tally.note("layers.stack");
         self.put_on(name, parent, top)
     }

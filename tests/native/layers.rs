@@ -1,13 +1,13 @@
 //! The layer store, as the component's code reaches it when it runs natively. What follows an ingest has a thread of
 //! its own; everything else blocks the caller's.
 
-use super::{Blob, code, native};
+use super::{Blob, native, refusal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, spawn};
 use wharf::layers::apply::Budget;
 use wharf::layers::{self, Error, Layers, Unpacked};
-use wharf_component::host::{self, Result};
+use wharf_component::host::{self, Made};
 use wharf_component::nouns::digest::Digest;
 
 /// See `layers.layer`.
@@ -47,13 +47,13 @@ impl host::Extraction for Extraction {
     type Blob = Blob;
     type Layer = Layer;
 
-    async fn finish(mut self, blob: &Blob, diff_id: &Digest) -> Result<Layer> {
+    async fn finish(mut self, blob: &Blob, diff_id: &Digest) -> Made<Layer> {
         if !self.outcome.is(blob.0.digest()) {
             return unpack(&self.layers, blob, diff_id);
         }
         let thread = self.thread.take().expect("it is taken here alone");
         let unpacked = thread.join().expect("extracting does not panic");
-        unpacked.and_then(|unpacked| unpacked.publish(&native(diff_id))).map(Layer).map_err(code)
+        unpacked.and_then(|unpacked| unpacked.publish(&native(diff_id))).map(Layer).map_err(refusal)
     }
 }
 
@@ -65,12 +65,12 @@ impl Drop for Extraction {
 }
 
 /// Extracts a blob from its beginning.
-pub(super) fn unpack(layers: &Layers, blob: &Blob, diff_id: &Digest) -> Result<Layer> {
+pub(super) fn unpack(layers: &Layers, blob: &Blob, diff_id: &Digest) -> Made<Layer> {
     let expected = native(diff_id);
     let layer = match layers.layer(&expected) {
         Err(Error::NotFound) => layers::unpack(layers, blob.0.reader(0), &Budget::default(), &AtomicBool::new(false))
             .and_then(|unpacked| unpacked.publish(&expected)),
         there => there,
     };
-    layer.map(Layer).map_err(code)
+    layer.map(Layer).map_err(refusal)
 }

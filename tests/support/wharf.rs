@@ -16,10 +16,18 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// How often a running command is looked at.
 const POLL: Duration = Duration::from_millis(2);
 
+/// What was built.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wharf");
+
+/// The user and the group without rights, as in every distribution.
+const NOBODY: u32 = 65_534;
+
 /// wharf with one store and one home directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Wharf {
     root: PathBuf,
+    /// The program, or what starts it, with its arguments.
+    program: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
 }
 
@@ -29,7 +37,27 @@ impl Wharf {
         let home = root.join("home");
         std::fs::create_dir_all(&home).expect("the temporary directory is writable");
         let path = std::env::var_os("PATH").unwrap_or_default();
-        Self { root: root.to_owned(), environment: vec![("HOME".into(), home.into()), ("PATH".into(), path)] }
+        let environment = vec![("HOME".into(), home.into()), ("PATH".into(), path)];
+        Self { root: root.to_owned(), program: vec![PROGRAM.into()], environment }
+    }
+
+    /// The same as a user without rights, to whom `root` is given. Takes root.
+    #[must_use]
+    pub(crate) fn run_by_nobody(mut self) -> Self {
+        // The program may lie where only its builder can look. Another process copies it: what this one has open for
+        // writing, a command of another test could inherit for a moment, and a file that is written to does not start.
+        let copy = self.root.join("wharf");
+        let copied = Command::new("cp").args([OsStr::new(PROGRAM), copy.as_os_str()]).status();
+        assert!(copied.is_ok_and(|status| status.success()), "`cp` does not copy the program");
+        for path in [&self.root, &self.home(), &copy] {
+            std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("this test needs root");
+        }
+        let (setpriv, nobody) = (super::require("setpriv"), NOBODY.to_string());
+        let options = ["--reuid", &nobody, "--regid", &nobody, "--clear-groups"];
+        self.program = vec![OsString::from(setpriv)];
+        self.program.extend(options.map(OsString::from));
+        self.program.push(copy.into());
+        self
     }
 
     /// Sets a variable of the environment.
@@ -67,9 +95,7 @@ impl Wharf {
         std::fs::write(&path, input).expect("the temporary directory is writable");
         let input = std::fs::File::open(&path).expect("it was just written");
         std::fs::remove_file(path).expect("it was just written");
-        let mut command = self.command(env!("CARGO_BIN_EXE_wharf"));
-        command.arg("--root").arg(self.store()).args(arguments);
-        Running::start_with(command, input.into()).wait(TIMEOUT)
+        Running::start_with(self.wharf(arguments), input.into()).wait(TIMEOUT)
     }
 
     /// Starts `wharf --root STORE` with `arguments`.
@@ -78,12 +104,13 @@ impl Wharf {
     }
 
     fn wharf<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
-        let mut command = self.command(env!("CARGO_BIN_EXE_wharf"));
-        command.arg("--root").arg(self.store()).args(arguments);
+        let (program, before) = self.program.split_first().expect("a program has a name");
+        let mut command = self.command(program);
+        command.args(before).arg("--root").arg(self.store()).args(arguments);
         command
     }
 
-    fn command(&self, program: &str) -> Command {
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         command

@@ -2,7 +2,7 @@
 
 use super::{ScriptStream, clock::Clock};
 use crate::{
-    host::{Blob, Extraction, Ingest, Layer, Result, Transaction},
+    host::{Blob, Extraction, Ingest, Layer, Made, Result, Transaction},
     nouns::{digest::Digest, problem::ErrorCode},
 };
 use std::{
@@ -136,7 +136,7 @@ impl Extraction for NoLayer {
     type Blob = ScriptBlob;
     type Layer = NoLayer;
 
-    async fn finish(self, _: &ScriptBlob, _: &Digest) -> Result<NoLayer> {
+    async fn finish(self, _: &ScriptBlob, _: &Digest) -> Made<NoLayer> {
         match self {}
     }
 }

@@ -140,7 +140,8 @@ fn entry(tree: &Tree, stat: &Stat, found: Vec<attributes::Attribute>, link: Opti
     let mut entry = Entry {
         kind,
         mode: stat.st_mode & 0o7777,
-        owner: (stat.st_uid, stat.st_gid),
+        // An ordinary user's tree belongs to that user, who stands for root.
+        owner: if tree.user { (0, 0) } else { (stat.st_uid, stat.st_gid) },
         size: if has_size { u64::try_from(stat.st_size).unwrap_or(0) } else { 0 },
         mtime: Time { seconds: stat.st_mtime as i64, nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0) },
         link,

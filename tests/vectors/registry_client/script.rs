@@ -7,8 +7,8 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use wharf_component::host::{
-    Blob, Challenge, Extraction, Grant, Host, HttpError, Ingest, Layer, Origin, Request, Response, Result, Transaction,
-    Visit,
+    Blob, Challenge, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Request, Response, Result,
+    Transaction, Visit,
 };
 use wharf_component::nouns::access::Access;
 use wharf_component::nouns::digest::Digest;
@@ -162,16 +162,16 @@ impl Host for Script {
         Err(ErrorCode::Unsupported)
     }
 
-    async fn unpack(&self, _: &Kept, _: &Digest) -> Result<NoLayer> {
-        Err(ErrorCode::Unsupported)
+    async fn unpack(&self, _: &Kept, _: &Digest) -> Made<NoLayer> {
+        Err(ErrorCode::Unsupported.into())
     }
 
     fn follow(&self, _: &Arriving) -> NoLayer {
         unreachable!("downloads show an ingest and do not follow it")
     }
 
-    async fn stack(&self, _: &Digest, _: Option<&NoLayer>, _: &NoLayer) -> Result<NoLayer> {
-        Err(ErrorCode::Unsupported)
+    async fn stack(&self, _: &Digest, _: Option<&NoLayer>, _: &NoLayer) -> Made<NoLayer> {
+        Err(ErrorCode::Unsupported.into())
     }
 
     async fn snapshot(&self, _: &Digest) -> Result<NoLayer> {
@@ -300,7 +300,7 @@ impl Extraction for NoLayer {
     type Blob = Kept;
     type Layer = NoLayer;
 
-    async fn finish(self, _: &Kept, _: &Digest) -> Result<NoLayer> {
+    async fn finish(self, _: &Kept, _: &Digest) -> Made<NoLayer> {
         match self {}
     }
 }
