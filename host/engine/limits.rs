@@ -53,7 +53,7 @@ impl Default for Limits {
             streams_max: 128,
             parts_bytes_max: 16 << 20,
             transactions_max: 16,
-            extractions_max: 64,
+            extractions_max: 128,
         }
     }
 }

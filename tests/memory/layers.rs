@@ -28,7 +28,7 @@ const UNPACK_MS: u64 = 400;
 /// How long it takes to extract the rest of a layer that was followed.
 const FINISH_MS: u64 = 50;
 /// So many extractions run at once. One more is a trap.
-const EXTRACTIONS_MAX: usize = 64;
+const EXTRACTIONS_MAX: usize = 128;
 
 /// What is on the disk, so to speak.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
