@@ -11,8 +11,9 @@
 //! | F31–F37, F39 | redirects, tokens, challenges | `rights` |
 //! | F47 | mirrors | `mirrors` |
 //!
-//! Not here, because a pull cannot meet them: F29 and F30 (what is in a layer: extraction), and of pushing F38,
-//! F40 to F43, and what F05, F34 and F39 say about uploads. F48, HTTP/2, needs a server that breaks frames: it is in
+//! Not here: what is wrong inside a layer, F29 and F30, which is in `layers` and, through a whole pull, in
+//! `stories::refused_layers`. Nor what a pull cannot meet, of pushing: F38, F40 to F43, and what F05, F34 and F39 say about
+//! uploads. F48, HTTP/2, needs a server that breaks frames: it is in
 //! `network`, with the certificates of F07. A redirect from TLS to plain HTTP (F32) and names that do not resolve
 //! (F07) are in the tests of the component and in `network` as well.
 

@@ -7,6 +7,7 @@ mod lists;
 mod logins;
 mod mirrors;
 mod pulls;
+mod refused_layers;
 mod restart;
 mod text;
 mod token_auth;

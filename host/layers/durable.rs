@@ -1,4 +1,5 @@
-//! Makes what is visible durable, with one `syncfs` for all trees rather than an `fsync` for every file.
+//! Makes what is visible durable, with one `syncfs` for all trees rather than an `fsync` for every file, and another one
+//! for the markers that say so.
 //!
 //! A layer or snapshot is visible before it is durable. Until then it is believed only in the boot of the machine in
 //! which it was made: as long as the machine runs, what was written is what is read. After a power cut anything may be

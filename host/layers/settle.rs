@@ -4,8 +4,8 @@
 //! A directory without an entry looks like the directory below it, by the rule of containerd: the nearest snapshot
 //! below that has something at the path, links followed inside that snapshot alone and opaque directories not minded,
 //! decides. If it is a directory, owner, mode, times and attributes are taken from it, those of `trusted.*` excepted. If
-//! it is something else, or nothing has the path, the directory stays as it was made. Where containerd refuses an image, because a path leads through something that is no directory, the directory
-//! stays as it was made too.
+//! it is something else, or nothing has the path, the directory stays as it was made. It does so too where containerd
+//! refuses an image, because a path leads through something that is no directory.
 //!
 //! Hard links are in `links`.
 //!
