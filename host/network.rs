@@ -27,10 +27,9 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`origin`] | scheme, host and port, in one spelling |
 //! | `policy` | which destinations are refused, and why |
 //! | [`resolver`] | names to addresses, through the policy |
-//! | [`grants`] | the ledger of rights that requests may use |
+//! | `grants` | the ids in the ledger of rights that requests may use |
 //! | `request` | which headers a request may carry |
 //! | `sites` | what requests to configured origins carry |
 //! | `client` | the pools |
@@ -47,8 +46,7 @@ mod client;
 mod destinations;
 mod echo;
 pub mod error;
-pub mod grants;
-pub mod origin;
+mod grants;
 mod policy;
 mod proxies;
 mod rate;
@@ -59,14 +57,14 @@ mod tls;
 
 pub use body::{Incoming, Outgoing, empty};
 pub use error::{Error, Flaw, Stage};
-pub use grants::Grants;
-pub use origin::Origin;
+pub use wharf_credentials::grants::Grants;
+pub use wharf_credentials::origin::Origin;
 
 use body::{Arriving, Progress};
 use bytes::Bytes;
 use client::Clients;
 use echo::Echo;
-use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, SET_COOKIE};
 use http_body_util::BodyExt;
 use policy::Policy;
 use proxies::Gateways;
@@ -239,7 +237,7 @@ impl Network {
         let resolver = resolver.unwrap_or_else(|| Arc::new(System));
         let clients = Clients::new(gateways, certificates, policy.clone(), resolver, &sites);
         let rate = bytes_per_second.map(|rate| Arc::new(Rate::new(rate)));
-        let shared = Shared { policy, sites: Sites::new(&sites), clients, grants: Grants::new(), rate };
+        let shared = Shared { policy, sites: Sites::new(&sites), clients, grants: Grants::new(grants::random), rate };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -257,7 +255,7 @@ impl Network {
     }
 
     /// Returns the ledger of grants.
-    pub fn grants(&self) -> &Grants {
+    pub(crate) fn grants(&self) -> &Grants {
         &self.shared.grants
     }
 
@@ -375,11 +373,4 @@ fn arrived(parts: http::response::Parts, body: Arriving) -> http::Response<Incom
 fn later(start: Instant, allowance: Duration) -> Instant {
     const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
     start.checked_add(allowance).unwrap_or_else(|| start + NEVER)
-}
-
-/// Returns `value` as a header that is kept out of logs and of HTTP/2's compression tables.
-pub(crate) fn sensitive(value: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(value).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }

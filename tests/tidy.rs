@@ -101,6 +101,7 @@ fn violations(tree: &Tree) -> Vec<String> {
         decisions_know_no_wit,
         host_and_component_are_strangers,
         services_know_no_wasm,
+        credentials_know_no_host,
         authority_is_taken_in_main,
         files_say_what_they_are,
         files_are_short,
@@ -173,6 +174,18 @@ fn services_know_no_wasm(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
+fn credentials_know_no_host(tree: &Tree) -> Vec<String> {
+    const RULE: &str = "the crate of credentials knows no host";
+    // It builds for every host, so that what sends, waits and runs is behind its trait.
+    let words = ["wharf_*", "wharf::", "reqwest*", "hyper*", "wasi*", "tokio::net", "tokio::spawn"];
+    let code = tree.rust("host/credentials/").flat_map(|(path, text)| mentions(tree, path, text, &words, RULE));
+    let manifest = "host/credentials/Cargo.toml";
+    let strangers = ["wharf", "reqwest", "hyper", "wasi", "wasmtime", "wit-bindgen"];
+    let names = dependencies(tree.text(manifest)).into_iter();
+    let names = names.filter(|name| strangers.iter().any(|stranger| name.starts_with(stranger)));
+    code.chain(names.map(|name| format!("{manifest} depends on `{name}`: {RULE}"))).collect()
+}
+
 fn authority_is_taken_in_main(tree: &Tree) -> Vec<String> {
     let words = ["open_ambient_dir", "ambient_authority", "env::var*", "process::Command"];
     let rust = tree.rust("host/").filter(|(path, _)| {
@@ -219,8 +232,8 @@ fn dependencies_are_explained(tree: &Tree) -> Vec<String> {
         let quoted = format!("`{name}`");
         table.lines().any(|line| line.starts_with('|') && line.contains(&quoted))
     };
-    let names = ["Cargo.toml", "component/Cargo.toml"].into_iter().flat_map(|path| dependencies(tree.text(path)));
-    let names: BTreeSet<_> = names.collect();
+    let manifests = ["Cargo.toml", "component/Cargo.toml", "host/credentials/Cargo.toml"];
+    let names: BTreeSet<_> = manifests.into_iter().flat_map(|path| dependencies(tree.text(path))).collect();
     let unexplained = names.into_iter().filter(|name| !explained(name));
     unexplained.map(|name| format!("ARCHITECTURE.md has no row for the dependency `{name}`")).collect()
 }
@@ -365,6 +378,19 @@ fn each_rule_finds_what_is_planted() {
             "host/credentials/store.rs",
             "//! A service.\nuse crate::images::Rule;\n",
             &["host/credentials/store.rs:2 mentions `crate::images`: services know neither wasm nor WIT"],
+        ),
+        (
+            "host/credentials/token.rs",
+            "//! A request.\nuse reqwest::Url;\n",
+            &["host/credentials/token.rs:2 mentions `reqwest`: the crate of credentials knows no host"],
+        ),
+        (
+            "host/credentials/Cargo.toml",
+            "[dependencies]\nwharf = { path = \"../..\" }\n",
+            &[
+                "host/credentials/Cargo.toml depends on `wharf`: the crate of credentials knows no host",
+                "ARCHITECTURE.md has no row for the dependency `wharf`",
+            ],
         ),
         (
             "host/configuration/hosts.rs",

@@ -2,9 +2,9 @@
 //!
 //! It lives in memory only, and does not know how a token is asked for.
 
+use super::Origin;
 use super::token::Fresh;
 use super::{Clock, Error, Place};
-use crate::network::Origin;
 use http::HeaderValue;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

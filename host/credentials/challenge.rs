@@ -1,7 +1,7 @@
 //! What a registry asks for, and its measure. The component has parsed it.
 
 use super::Error;
-use crate::network::Origin;
+use super::Origin;
 
 /// The most scopes that one challenge may ask for.
 pub const SCOPES_MAX: usize = 32;

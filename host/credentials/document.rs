@@ -9,8 +9,8 @@
 //!
 //! It runs no credential helpers, resolves nothing, and changes nothing: that is [`edit`](super::edit).
 
+use super::Origin;
 use super::secret::Secret;
-use crate::network::Origin;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};

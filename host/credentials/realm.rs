@@ -6,8 +6,8 @@
 //! is the network's question.
 
 use super::Error;
-use crate::network::Origin;
-use reqwest::Url;
+use super::Origin;
+use url::Url;
 
 /// Registries whose token server is on another host. Both are reached by TLS on its own port.
 const KNOWN: [(&str, &str); 5] = [

@@ -8,9 +8,9 @@
 //! | `credsStore` | next, if there is no such entry | docker puts every login there |
 //! | `auths` | last, the longest namespace first | what the document holds itself |
 
+use super::Origin;
 use super::document::{Logins, Scope, Secrets};
 use super::{Document, Error};
-use crate::network::Origin;
 use std::cmp::Reverse;
 use std::sync::Arc;
 

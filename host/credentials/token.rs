@@ -5,19 +5,19 @@
 
 use super::document::{Password, Secrets};
 use super::secret::Secret;
-use super::{Error, Place};
-use crate::network::{self, Network, Origin, Timeouts, sensitive};
+use super::{Error, Origin, Place, Unanswered, Wire};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use reqwest::Url;
 use serde::Deserialize;
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use url::Url;
 use zeroize::{Zeroize, Zeroizing};
 
 /// The largest answer of a token server that is read, in bytes.
@@ -123,49 +123,47 @@ struct Answer {
 
 /// Asks for a token: with what the server gave for the next time, or else with the login; by GET, which every server
 /// knows, and by the form with the password only where the server has no GET.
-pub(super) async fn request(network: &Network, refreshes: &Refreshes, wish: Wish<'_>) -> Result<Fresh, Error> {
+pub(super) async fn request<W: Wire>(wire: &W, refreshes: &Refreshes, wish: Wish<'_>) -> Result<Fresh, Error> {
     let Some((place, secrets)) = wish.login else {
-        return ask(network, &wish, Manner::Get(None)).await;
+        return ask(wire, &wish, Manner::Get(None)).await;
     };
     let key = (wish.realm.to_string(), wish.service.map(str::to_owned), place.clone());
     if let Some(refresh) = refreshes.get(&key) {
-        match ask(network, &wish, Manner::Refresh(&refresh)).await {
+        match ask(wire, &wish, Manner::Refresh(&refresh)).await {
             // It has ended, or the server has no form after all; the login is still good.
             Err(Error::Rejected { .. } | Error::Unavailable { status: Some(404 | 405), .. }) => refreshes.forget(&key),
             outcome => return outcome.inspect(|fresh| refreshes.keep(key, fresh)),
         }
     }
     let outcome = match (&secrets.identity, &secrets.password) {
-        (Some(identity), _) => ask(network, &wish, Manner::Refresh(identity)).await,
-        (None, Some(password)) => match ask(network, &wish, Manner::Get(Some(password))).await {
+        (Some(identity), _) => ask(wire, &wish, Manner::Refresh(identity)).await,
+        (None, Some(password)) => match ask(wire, &wish, Manner::Get(Some(password))).await {
             Err(Error::Unavailable { status: Some(404 | 405), .. }) => {
-                ask(network, &wish, Manner::Password(password)).await
+                ask(wire, &wish, Manner::Password(password)).await
             }
             outcome => outcome,
         },
-        (None, None) => ask(network, &wish, Manner::Get(None)).await,
+        (None, None) => ask(wire, &wish, Manner::Get(None)).await,
     };
     outcome.inspect(|fresh| refreshes.keep(key, fresh))
 }
 
 /// Asks once, and again after as long as the server says, if that is not long.
-async fn ask(network: &Network, wish: &Wish<'_>, manner: Manner<'_>) -> Result<Fresh, Error> {
+async fn ask<W: Wire>(wire: &W, wish: &Wish<'_>, manner: Manner<'_>) -> Result<Fresh, Error> {
     let server = server(&wish.realm);
     for _ in 1..TRIES_MAX {
-        match exchange(network, &server, wish, manner).await? {
+        match exchange(wire, &server, wish, manner).await? {
             Ok(fresh) => return Ok(fresh),
-            Err((_, Some(wait))) if wait <= RETRY_AFTER_MAX => tokio::time::sleep(wait).await,
+            Err((_, Some(wait))) if wait <= RETRY_AFTER_MAX => wire.sleep(wait).await,
             Err((status, wait)) => return Err(refusal(wish, manner, &server, status, wait)),
         }
     }
-    exchange(network, &server, wish, manner)
-        .await?
-        .map_err(|(status, wait)| refusal(wish, manner, &server, status, wait))
+    exchange(wire, &server, wish, manner).await?.map_err(|(status, wait)| refusal(wish, manner, &server, status, wait))
 }
 
 /// Sends one request. The inner error is an answer other than 200, and how long it wants to be left alone.
-async fn exchange(
-    network: &Network,
+async fn exchange<W: Wire>(
+    wire: &W,
     server: &str,
     wish: &Wish<'_>,
     manner: Manner<'_>,
@@ -173,25 +171,31 @@ async fn exchange(
     let unavailable = |status, why: &str| Error::Unavailable { server: server.to_owned(), status, why: why.to_owned() };
     let asking = async {
         let request = compose(wish, manner).ok_or_else(|| unavailable(None, "the realm makes no valid request"))?;
-        let response =
-            network.exchange(request, Timeouts::default()).await.map_err(|error| of_network(server, error))?;
+        let response = wire.send(request).await.map_err(|error| of_wire(server, error))?;
         let status = response.status();
         if status != StatusCode::OK {
             return Ok(Err((status, retry_after(response.headers(), status))));
         }
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                unavailable(Some(200), &format!("its answer has more than {ANSWER_BYTES_MAX} bytes"))
-            } else {
-                unavailable(Some(200), "its answer was cut short")
-            }
-        })?;
-        read(&body.to_bytes()).map(Ok).map_err(|why| unavailable(Some(200), why))
+        let answer = collect(wire, response.into_body()).await.map_err(|why| unavailable(Some(200), &why))?;
+        read(&answer).map(Ok).map_err(|why| unavailable(Some(200), why))
     };
-    match tokio::time::timeout(REQUEST_TIMEOUT, asking).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(unavailable(None, "it did not answer in time")),
+    match select(pin!(asking), pin!(wire.sleep(REQUEST_TIMEOUT))).await {
+        Either::Left((outcome, _)) => outcome,
+        Either::Right(((), _)) => Err(unavailable(None, "it did not answer in time")),
     }
+}
+
+/// Reads an answer to its end. The error says why it is none.
+async fn collect<W: Wire>(wire: &W, mut body: W::Body) -> Result<Vec<u8>, String> {
+    let mut answer = Vec::new();
+    while let Some(piece) = wire.next(&mut body).await {
+        let piece = piece.map_err(|_| "its answer was cut short")?;
+        if answer.len() + piece.len() > ANSWER_BYTES_MAX {
+            return Err(format!("its answer has more than {ANSWER_BYTES_MAX} bytes"));
+        }
+        answer.extend_from_slice(&piece);
+    }
+    Ok(answer)
 }
 
 /// Reads how long a server wants to be left alone. RFC 9110 section 10.2.3; a date is left to whoever tries again.
@@ -214,6 +218,13 @@ pub(super) fn bearer(token: &Secret) -> Option<HeaderValue> {
     let visible = token.expose().bytes().all(|byte| byte.is_ascii_graphic());
     let value = Zeroizing::new(format!("Bearer {}", token.expose()));
     if visible { sensitive(&value) } else { None }
+}
+
+/// Returns `value` as a header that is kept out of logs and of HTTP/2's compression tables.
+fn sensitive(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 fn server(realm: &Url) -> String {
@@ -280,10 +291,10 @@ fn refusal(wish: &Wish<'_>, manner: Manner<'_>, server: &str, status: StatusCode
     }
 }
 
-fn of_network(server: &str, error: network::Error) -> Error {
+fn of_wire(server: &str, error: Unanswered) -> Error {
     match error {
-        network::Error::Denied { why } => Error::Denied { why: format!("the token server `{server}`: {why}") },
-        other => Error::Unavailable { server: server.to_owned(), status: None, why: other.to_string() },
+        Unanswered::Denied { why } => Error::Denied { why: format!("the token server `{server}`: {why}") },
+        Unanswered::Failed { why } => Error::Unavailable { server: server.to_owned(), status: None, why },
     }
 }
 

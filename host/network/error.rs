@@ -8,6 +8,7 @@ mod tls;
 use super::Origin;
 use std::io;
 use tls::{of_tls, of_tls_text};
+use wharf_credentials::origin;
 
 /// The longest text of another crate that an error repeats, in bytes.
 const TEXT_BYTES_MAX: usize = 256;
@@ -113,6 +114,16 @@ pub enum Error {
         /// Which setting, and what is wrong with it.
         why: String,
     },
+}
+
+impl From<origin::Error> for Error {
+    fn from(error: origin::Error) -> Self {
+        let why = error.to_string();
+        match error {
+            origin::Error::Invalid { .. } => Self::Invalid { why },
+            origin::Error::Scheme { .. } => Self::Denied { why },
+        }
+    }
 }
 
 /// What kind of wrong there is about a certificate.

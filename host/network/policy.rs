@@ -20,7 +20,6 @@
 //! a local one, but a company whose registry is inside and outside looks the same. A name that a person only types may
 //! come from anywhere, so it is refused; one that configuration describes is known to whoever wrote that.
 
-use super::origin::literal;
 use super::{Error, Origin, Site};
 use reqwest::Url;
 use std::collections::HashSet;
@@ -226,6 +225,12 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
         [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] | [0x64, 0xff9b, 1, ..] => Reach::Private,
         _ => Reach::Public,
     }
+}
+
+/// Returns the address that `host` is, if it is one and not a name.
+pub(super) fn literal(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.parse().ok()
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! It keeps no cache; the system's resolver and the connection pool do.
 
-use super::origin::literal;
 use super::policy::Policy;
+use super::policy::literal;
 use futures::future::BoxFuture;
 use std::fmt::Debug;
 use std::io;

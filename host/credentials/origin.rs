@@ -3,13 +3,28 @@
 //!
 //! It does not resolve names and has no opinion about where requests may go.
 
-use super::Error;
-use reqwest::Url;
 use std::fmt;
-use std::net::IpAddr;
+use url::Url;
 
 /// The longest authority that is read, in bytes: a name of 253, brackets and a port.
 const AUTHORITY_BYTES_MAX: usize = 264;
+
+/// Why something is no origin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It is no authority, or a URL without one.
+    #[error("{why}")]
+    Invalid {
+        /// Which rule it breaks.
+        why: String,
+    },
+    /// It is a URL of another scheme than `http` and `https`.
+    #[error("`{scheme}` is not a scheme for requests")]
+    Scheme {
+        /// As in `ftp`.
+        scheme: String,
+    },
+}
 
 /// Scheme, host and port of an HTTP server.
 ///
@@ -46,12 +61,12 @@ impl Origin {
 
     /// Returns the origin of an `http` or `https` URL.
     ///
-    /// Fails with [`Error::Denied`] for any other scheme.
-    pub(crate) fn of(url: &Url) -> Result<Self, Error> {
+    /// Fails with [`Error::Scheme`] for any other scheme, and with [`Error::Invalid`] without a host.
+    pub fn of(url: &Url) -> Result<Self, Error> {
         let secure = match url.scheme() {
             "https" => true,
             "http" => false,
-            other => return Err(Error::Denied { why: format!("`{other}` is not a scheme for requests") }),
+            other => return Err(Error::Scheme { scheme: other.to_owned() }),
         };
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(Error::Invalid { why: "the URL names no host".to_owned() });
@@ -94,12 +109,6 @@ impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// Returns the address that `host` is, if it is one and not a name.
-pub(super) fn literal(host: &str) -> Option<IpAddr> {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare.parse().ok()
 }
 
 #[cfg(test)]
