@@ -4,6 +4,7 @@
 //! - [`host`]: what the logic needs from outside, as one trait.
 //! - [`registry`]: the distribution protocol, over [`host::Host`].
 //! - [`verbs`]: one story a file, over [`host::Host`].
+//! - `portable`: content and records in one directory, where the runtime has no store.
 //! - [`planted`]: defences that a test can take away.
 //! - `edge`: where the crate meets WebAssembly.
 //!
@@ -13,6 +14,8 @@
 pub mod host;
 pub mod nouns;
 pub mod planted;
+#[cfg(feature = "portable")]
+pub mod portable;
 pub mod registry;
 pub mod verbs;
 

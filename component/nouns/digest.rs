@@ -108,7 +108,8 @@ impl Digest {
         }
     }
 
-    fn encode(algorithm: Algorithm, hash: &[u8]) -> Self {
+    /// Writes what the algorithm made.
+    pub(crate) fn encode(algorithm: Algorithm, hash: &[u8]) -> Self {
         let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
         let mut digits = [0; DIGITS_MAX];
         for (pair, byte) in digits.chunks_exact_mut(2).zip(hash) {

@@ -152,8 +152,13 @@ pub fn check(bytes: &[u8], shape: &'static Shape) -> Result<(), Error> {
 /// Repeats text that somebody else wrote in a message: escaped, and no longer
 /// than a line.
 pub(crate) fn excerpt(text: &str) -> String {
+    shown(text, EXCERPT_CHARS_MAX)
+}
+
+/// The same with at most `limit` characters.
+pub(crate) fn shown(text: &str, limit: usize) -> String {
     let mut characters = text.chars();
-    let mut short: String = characters.by_ref().take(EXCERPT_CHARS_MAX).flat_map(escaped).collect();
+    let mut short: String = characters.by_ref().take(limit).flat_map(escaped).collect();
     if characters.next().is_some() {
         short.push('…');
     }

@@ -25,6 +25,8 @@ use std::collections::BTreeMap;
 
 /// How many entries an index may have.
 pub const INDEX_ENTRIES_MAX: usize = 1_024;
+/// How deep indexes may stand in indexes, the first one included.
+pub const INDEX_DEPTH_MAX: usize = 3;
 /// How many layers a manifest may have: as many as an overlay mount takes.
 pub const LAYERS_MAX: usize = 500;
 

@@ -14,18 +14,25 @@
 //! texts with their length. So the list of images, which reads every record,
 //! reads them where they stand and copies only what it shows.
 //!
+//! No media type is empty, so that no record begins with 0. A host that makes
+//! records of something else puts 0 and a sentence where it can make none: see
+//! [`unusable`].
+//!
 //! Fields are never added to a version: another order of fields is another
 //! version. Version 2 gets a view of its own beside this one. Where `schema` says
 //! 1, it reads with this one, and its first commit that writes also writes every
 //! record of the namespace anew and says 2: a namespace is never mixed.
 
+mod present;
 mod provenance;
 
+pub use present::weight;
 pub use provenance::{Arrival, PROVENANCE_PREFIX, Provenance};
 
 use super::{
     descriptor::Descriptor,
     digest::{Digest, Hash},
+    json,
     manifest::INDEX_ENTRIES_MAX,
     media_type,
 };
@@ -49,12 +56,26 @@ pub const LABELS_MAX: usize = 256;
 /// otherwise make every later list of images expensive.
 pub const LABELS_BYTES_MAX: usize = 16 << 10;
 
+/// What stands before a sentence where a record would be.
+const UNUSABLE: &[u8] = &[0];
+/// How much of such a sentence is shown.
+const UNUSABLE_CHARS_MAX: usize = 500;
+
+/// Says why there is something of a name and no record can be made of it. It is
+/// read as [`Error::Unusable`].
+pub fn unusable(why: &str) -> Vec<u8> {
+    [UNUSABLE, why.as_bytes()].concat()
+}
+
 /// Why a record cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It is not what this version writes.
     #[error("the record is damaged: {0}")]
     Damaged(String),
+    /// There is something of this name, and it cannot be used: the host says why.
+    #[error("{0}")]
+    Unusable(String),
     /// It would be larger than [`RECORD_BYTES_MAX`].
     #[error("the record would have {0} bytes; the limit is {RECORD_BYTES_MAX}")]
     TooLarge(usize),
@@ -201,6 +222,9 @@ impl<'r> View<'r> {
     /// Reads a record.
     pub fn decode(bytes: &'r [u8]) -> Result<Self, Error> {
         let damaged = |why: &str| Error::Damaged(why.to_owned());
+        if let Some(why) = bytes.strip_prefix(UNUSABLE) {
+            return Err(Error::Unusable(json::shown(&String::from_utf8_lossy(why), UNUSABLE_CHARS_MAX)));
+        }
         let (view, rest) =
             postcard::take_from_bytes::<Self>(bytes).map_err(|error| Error::Damaged(error.to_string()))?;
         if !rest.is_empty() {
@@ -415,6 +439,14 @@ mod tests {
         ];
         for (why, change) in rows {
             assert_eq!(damaged(change), Err(Error::Damaged(why.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_sentence_in_place_of_a_record_is_what_is_wrong() {
+        let rows = [("no part of it is here", "no part of it is here"), ("", ""), ("\u{1b}[2J", "\\u{1b}[2J")];
+        for (why, expected) in rows {
+            assert_eq!(ImageRecord::decode(&unusable(why)), Err(Error::Unusable(expected.to_owned())));
         }
     }
 

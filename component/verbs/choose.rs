@@ -18,7 +18,7 @@ use crate::{
         config::Config,
         descriptor::Descriptor,
         digest::Digest,
-        manifest::{Document, INDEX_ENTRIES_MAX, Index},
+        manifest::{Document, INDEX_DEPTH_MAX, INDEX_ENTRIES_MAX, Index},
         media_type::Kind,
         platform::{Matcher, Platform, best},
         problem::ErrorCode,
@@ -31,8 +31,6 @@ use std::{
     rc::Rc,
 };
 
-/// How deep indexes may stand in indexes, the first one included.
-const DEPTH_MAX: usize = 3;
 /// How many platforms can be asked for at once.
 const WISHES_MAX: usize = 64;
 /// How many manifests are fetched at once.
@@ -138,7 +136,7 @@ impl Wishes {
 
     /// Returns what an image runs on by its config.
     pub(super) fn platform(&self, config: &Config) -> Platform {
-        runs_on(config, &self.machine)
+        config.platform().completed_on(&self.machine)
     }
 
     /// Returns which of the manifests that were chosen is extracted, by what the
@@ -172,13 +170,6 @@ impl Wishes {
         }
         Ok(())
     }
-}
-
-/// Returns what an image runs on by its config. The configs of very old images
-/// do not name the system; it is the machine's then.
-pub(super) fn runs_on(config: &Config, machine: &Platform) -> Platform {
-    let said = config.platform();
-    if said.os.is_empty() { said.normalize_on(machine) } else { said }
 }
 
 /// Chooses among what the target offers, and brings the manifests.
@@ -222,7 +213,7 @@ async fn flatten<H: Host>(
     let mut seen: BTreeSet<Digest> = BTreeSet::from([target.descriptor.digest.clone()]);
     let (mut indexes, mut entries) = (Vec::new(), Vec::new());
     let mut level = vec![target];
-    for _ in 0..DEPTH_MAX {
+    for _ in 0..INDEX_DEPTH_MAX {
         let mut nested = Vec::new();
         for entry in level.iter().flat_map(|held| index(held)).flat_map(|index| &index.manifests) {
             match entry.kind() {
@@ -245,7 +236,7 @@ async fn flatten<H: Host>(
             return Ok((indexes, entries));
         }
     }
-    Err(invalid(format!("there are indexes in indexes deeper than {DEPTH_MAX} levels")))
+    Err(invalid(format!("there are indexes in indexes deeper than {INDEX_DEPTH_MAX} levels")))
 }
 
 fn index<B>(held: &Held<B>) -> Option<&Index> {

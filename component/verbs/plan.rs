@@ -21,7 +21,7 @@ use crate::{
         manifest::{Document, Manifest},
         platform::Platform,
         problem::ErrorCode,
-        record::{ImageRecord, Present, short_labels},
+        record::{ImageRecord, Present},
         reference::Reference,
     },
     registry::{Failure, Repository},
@@ -139,31 +139,13 @@ impl<B> Chosen<B> {
             }
             (None, None) => None,
         };
-        self.present = Some(Present {
-            manifest: self.selected.held.descriptor.clone(),
-            config: digest.clone(),
-            platform: platform.map(|platform| platform.format_all()),
-            created: said.as_ref().and_then(Config::created_seconds),
-            size: weight(self.descriptors()),
-            layers: manifest.layers.len().try_into().expect("a manifest has at most `LAYERS_MAX` layers"),
-            labels: said.as_ref().map(|config| short_labels(&config.execution.labels)).unwrap_or_default(),
-        });
+        let descriptor = &self.selected.held.descriptor;
+        self.present = Some(Present::new(descriptor, manifest, said.as_ref(), platform.as_ref()));
         if self.selected.platform.is_none() {
             self.tell(board);
         }
         Ok(said)
     }
-
-    /// The manifest, its config and its layers.
-    pub(super) fn descriptors(&self) -> impl Iterator<Item = &Descriptor> {
-        std::iter::once(&self.selected.held.descriptor).chain(self.selected.held.document.parts())
-    }
-}
-
-/// What blobs weigh together, each counted once.
-pub(super) fn weight<'d>(blobs: impl IntoIterator<Item = &'d Descriptor>) -> u64 {
-    let each: BTreeMap<&Digest, u64> = blobs.into_iter().map(|blob| (&blob.digest, blob.size)).collect();
-    each.into_values().fold(0, u64::saturating_add)
 }
 
 /// Finds out what a name needs now, with its layers extracted if `unpack` says

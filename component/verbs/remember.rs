@@ -6,7 +6,7 @@ use super::{
     documents::{self, RECORD},
     failing::{fail, try_this},
     listen::Board,
-    plan::{BLOBS_MAX, Plan, weight},
+    plan::{BLOBS_MAX, Plan},
     resolve,
     store::Records,
     transfers,
@@ -17,7 +17,7 @@ use crate::{
         descriptor::Descriptor,
         digest::Digest,
         problem::ErrorCode,
-        record::{ImageRecord, Present},
+        record::{ImageRecord, Present, weight},
     },
     registry::{Failure, Repository},
 };

@@ -3,7 +3,6 @@
 //! of it: a tree is known by the layers that the config lists.
 
 use super::{
-    choose,
     contract::{Caller, Tree},
     documents,
     failing::{fail, invalid, problem, try_this},
@@ -62,7 +61,7 @@ async fn make<H: Host>(
     let obstacle = |why: String| fail(ErrorCode::Unsupported, why);
     let Some(config) = &opened.config else { return Err(obstacle(trees::ARTIFACT.to_owned())) };
     config.check_layers(opened.manifest().layers.len()).map_err(invalid)?;
-    let platform = choose::runs_on(config, machine);
+    let platform = config.platform().completed_on(machine);
     if let Some(why) = trees::obstacle(opened.manifest()).or_else(|| trees::stranger(&platform)) {
         return Err(obstacle(why));
     }

@@ -39,6 +39,12 @@ impl Platform {
         }
         normal
     }
+
+    /// Returns the platform of a config as it stands, unless it names no system:
+    /// then in normal spelling, with that of `host`.
+    pub fn completed_on(self, host: &Self) -> Self {
+        if self.os.is_empty() { self.normalize_on(host) } else { self }
+    }
 }
 
 pub(super) fn os(os: &str) -> String {
