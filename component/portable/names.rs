@@ -8,18 +8,19 @@
 //! | `org.opencontainers.image.ref.name: alpine:3.20`, `latest` | what it means to who types it: `docker.io/library/latest:latest` | 3 |
 //!
 //! Of several entries with one name the one of the best rank is meant, the first
-//! among equals. What is not meant, what has no name, and what is no descriptor is
+//! among equals. An entry of wharf's that has lost its `ref.name` has no name. What is not meant, what has no name, and what is no descriptor is
 //! listed apart, under what can be said of it.
 
-use super::index::Index;
+use super::{edit::CREATED, index::Index};
 use crate::nouns::{
     descriptor::{self, Descriptor},
+    digest::Digest,
     json::excerpt,
     reference::Reference,
 };
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The name of a manifest in a layout. OCI image-spec, annotations.md.
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -69,7 +70,10 @@ pub(super) fn reading(entry: &RawValue) -> Reading {
     let Loose { annotations } = serde_json::from_str(entry.get()).unwrap_or_default();
     let annotations = annotations.unwrap_or_default();
     let said = |key: &str| annotations.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let (written, containerd) = (said(REF_NAME), said(CONTAINERD_NAME));
+    let written = said(REF_NAME);
+    // What has wharf's mark and this name alone has lost the other one to another image: containers/image takes it
+    // away when it writes the name anew.
+    let containerd = said(CONTAINERD_NAME).filter(|_| written.is_some() || said(CREATED).is_none());
     let exact = |text: &&str| canonical(text).is_some_and(|canonical| canonical == **text);
     let name = if let Some(text) = written.filter(exact) {
         Ok((text.to_owned(), Rank::Exact))
@@ -87,6 +91,10 @@ fn canonical(text: &str) -> Option<String> {
     Reference::parse_docker(text).ok().map(|name| name.to_string())
 }
 
+fn digest_of(reading: &Reading) -> Option<&Digest> {
+    reading.descriptor.as_ref().ok().map(|descriptor| &descriptor.digest)
+}
+
 /// Returns every name, and a name of a kind for what has none.
 pub(super) fn names(index: &Index) -> BTreeMap<String, Slot> {
     let readings: Vec<Reading> = index.entries.iter().map(|entry| reading(entry)).collect();
@@ -98,10 +106,10 @@ pub(super) fn names(index: &Index) -> BTreeMap<String, Slot> {
             *best = claim.min(*best);
         }
     }
+    let known: BTreeSet<&Digest> = meant.values().filter_map(|(.., at)| digest_of(&readings[*at])).collect();
     let mut names = BTreeMap::new();
     for (at, reading) in readings.iter().enumerate() {
-        let digest = reading.descriptor.as_ref().ok().map(|descriptor| descriptor.digest.as_str());
-        let apart = || digest.map_or_else(|| format!("index.json, entry {}", at + 1), str::to_owned);
+        let apart = || digest_of(reading).map_or_else(|| format!("index.json, entry {}", at + 1), Digest::to_string);
         let (key, slot) = match (&reading.name, &reading.descriptor) {
             (Ok((name, _)), found) if meant[name.as_str()].2 == at => match found {
                 Ok(_) => (name.clone(), Slot::Image(at)),
@@ -120,6 +128,8 @@ pub(super) fn names(index: &Index) -> BTreeMap<String, Slot> {
                 (apart(), Slot::Unusable(at, format!("another entry of `index.json` stands for `{name}`")))
             }
             (Err(_), Err(error)) => (apart(), Slot::Unusable(at, format!("the entry is damaged: {error}"))),
+            // The image has a name in another entry.
+            (Err(None), Ok(found)) if known.contains(&found.digest) => continue,
             (Err(None), Ok(_)) => (apart(), Slot::Unusable(at, "it has no name in `index.json`".to_owned())),
             (Err(Some(text)), Ok(_)) => (
                 apart(),
@@ -134,7 +144,7 @@ pub(super) fn names(index: &Index) -> BTreeMap<String, Slot> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nouns::digest::{Algorithm, Digest};
+    use crate::nouns::digest::Algorithm;
 
     fn entry(content: &str, annotations: &[(&str, &str)]) -> String {
         let digest = Digest::of(Algorithm::Sha256, content.as_bytes());
@@ -175,6 +185,16 @@ mod tests {
     fn containerds_name_wins_over_a_tag_alone() {
         let both = entry("a", &[(REF_NAME, "3.20"), (CONTAINERD_NAME, ALPINE)]);
         check(&[both], &[(ALPINE, Slot::Image(0))]);
+    }
+
+    /// As skopeo leaves an entry of wharf's whose name it has written anew.
+    #[test]
+    fn an_entry_that_lost_its_name_to_another_tool_has_none() {
+        let lost = entry("a", &[(CONTAINERD_NAME, ALPINE), (CREATED, "2024-03-01T00:00:00Z")]);
+        let (digest, why) = (Digest::of(Algorithm::Sha256, b"a"), "it has no name in `index.json`");
+        check(std::slice::from_ref(&lost), &[(digest.as_str(), Slot::Unusable(0, why.to_owned()))]);
+        let same = entry("a", &[(REF_NAME, ALPINE)]);
+        check(&[lost, same], &[(ALPINE, Slot::Image(1))]);
     }
 
     #[test]
