@@ -1,7 +1,10 @@
 //! Hashing of blobs, in one place, because it is what a guest spends its time
 //! on. It reads no files.
 //!
-//! FIPS 180-4, by the crate `sha2`.
+//! FIPS 180-4, by the crate `sha2`. In WebAssembly it takes its SIMD code for
+//! SHA-256 if the whole build has `-Ctarget-feature=+simd128`, which makes it a
+//! quarter faster, and SHA-512 no faster; there are no instructions for SHA as
+//! natively, so that five sixths of the speed stay away.
 
 use crate::nouns::digest::{Algorithm, Digest};
 use sha2::Digest as _;
