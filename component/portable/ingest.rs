@@ -11,7 +11,7 @@
 //! begin ─► the longest file of that name, open: its length is the offset
 //! append ─► a file of one's own ◄─ copied and hashed ─ the other file, removed if nobody has written it for 10 s
 //!           ◄─ appended and hashed ─ the stream
-//! commit ─► sync, rename to blobs/<algorithm>/<hex>, sync the directory
+//! commit ─► sync, rename to blobs/<algorithm>/<hex>, sync the directory; the other files of the name go
 //! ```
 //!
 //! Invariant: a file of an ingest only ever grows, until it is removed. So what
@@ -160,7 +160,7 @@ impl<S> Ingest<S> {
         *source = None;
         drop(state);
         // Also the shorter ones, which would stay for ever. What cannot be removed now is removed another time.
-        let _ = self.sweep();
+        let _ = self.sweep(false);
         Ok(true)
     }
 
@@ -171,11 +171,15 @@ impl<S> Ingest<S> {
         Ok(Own { below, file, length: 0, hasher: Hasher::new(self.algorithm) })
     }
 
-    /// Removes files of this name that have no writer.
-    fn sweep(&self) -> Result<()> {
+    /// Removes files of this name that have no writer, and all of them once there
+    /// is a blob: whoever still writes one finishes without its name.
+    fn sweep(&self, is_done: bool) -> Result<()> {
         let own = self.state.borrow().own.as_ref().map(|own| own.below.clone());
         let others: Vec<_> =
             all_files(&self.store, &self.hashed)?.into_iter().filter(|it| Some(it) != own.as_ref()).collect();
+        if is_done {
+            return others.iter().try_for_each(|below| self.store.disk.remove(below));
+        }
         if others.is_empty() {
             return Ok(());
         }
@@ -202,7 +206,7 @@ impl<S> Ingest<S> {
             let others = all_files(&self.store, &self.hashed)?;
             self.store.distrusted.borrow_mut().extend(others);
         }
-        self.sweep()
+        self.sweep(false)
     }
 
     /// Adds bytes. What fails here leaves the ingest empty.
@@ -270,6 +274,8 @@ impl<S> Ingest<S> {
         }
         let to = blob::path(digest);
         match disk.rename(&own.below, &to) {
+            // Somebody was faster.
+            Err(error) if error.kind() == ErrorKind::NotFound && self.is_there(&to, own.length)? => {}
             // Somebody took this process for dead. The bytes are there as long as they are open.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let copy = format!("{TEMPORARY}/{}", self.store.id());
@@ -288,6 +294,10 @@ impl<S> Ingest<S> {
             other => other.map_err(failed("name", &to))?,
         }
         disk.sync(&directory)
+    }
+
+    fn is_there(&self, blob: &str, size: u64) -> Result<bool> {
+        Ok(self.store.disk.look(blob)?.is_some_and(|(found, _)| found == size))
     }
 }
 
@@ -343,7 +353,7 @@ impl<S: Chunks> host::Ingest for Ingest<S> {
     async fn commit(self, expected: &Digest, size: u64) -> Result<Blob> {
         let committed = self.finish(expected, size).await;
         // The outcome is what it is, also if a file of somebody else cannot be removed.
-        let _ = self.forget(committed.is_err());
+        let _ = if committed.is_ok() { self.sweep(true) } else { self.forget(true) };
         committed
     }
 

@@ -204,7 +204,22 @@ fn two_processes_write_two_files_and_both_succeed() {
     run(slow.append(Bytes::new(&bytes[3_000..]), u64::MAX)).unwrap();
     run(fast.append(Bytes::new(&bytes[6_000..]), u64::MAX)).unwrap();
     run(fast.commit(&sha256(&bytes), 9_000)).unwrap();
+    assert_eq!(lengths(directory.path()), [0; 0], "what is a blob is of no use to anybody else");
     run(slow.commit(&sha256(&bytes), 9_000)).unwrap();
+    assert_eq!(lengths(directory.path()), [0; 0]);
+}
+
+/// Started again at once, nobody can tell yet whether the first run is alive.
+#[test]
+fn a_run_that_was_killed_a_moment_ago_leaves_nothing_in_the_end() {
+    let (directory, one) = store();
+    let ingest = begin(&one, "a");
+    run(ingest.append(Bytes::new(b"some"), 4)).unwrap();
+    drop(ingest);
+    let ingest = begin(&open(directory.path()), "a");
+    run(ingest.append(Bytes::new(b" more"), 9)).unwrap();
+    assert_eq!(lengths(directory.path()), [4, 9]);
+    run(ingest.commit(&sha256(b"some more"), 9)).unwrap();
     assert_eq!(lengths(directory.path()), [0; 0]);
 }
 
