@@ -19,5 +19,5 @@ pub mod portable;
 pub mod registry;
 pub mod verbs;
 
-#[cfg(all(target_family = "wasm", feature = "guest"))]
+#[cfg(all(target_family = "wasm", any(feature = "guest", feature = "portable")))]
 mod edge;

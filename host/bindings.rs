@@ -1,5 +1,6 @@
 //! Bindings to `wit/`, generated. Nothing here is written by hand, and nothing
-//! of it travels further inward than `imports` and `render`.
+//! of it travels further inward than `imports`. The words of the contract are
+//! generated once, in the crate `wharf-vocabulary`.
 
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub, clippy::all, reason = "generated")]
 
@@ -9,6 +10,8 @@ wasmtime::component::bindgen!({
     imports: { default: store | trappable },
     exports: { default: store },
     with: {
+        "wharf:images/types": wharf_vocabulary::types,
+        "wharf:images/vocabulary": wharf_vocabulary::vocabulary,
         "wharf:images/content.ingest": crate::imports::content::Ingest,
         "wharf:images/content.blob": crate::imports::content::Blob,
         "wharf:images/layers.layer": crate::imports::layers::Layer,

@@ -1,15 +1,14 @@
 //! The exports of the component as Rust calls, for the CLI and for embedders.
 //! Each call gets a store of its own. Nothing is decided here.
 
-mod named;
 mod trace;
 
-pub use crate::bindings::exports::wharf::images::images::{
+pub use wharf_terminal::named::{covers, host, registry, written};
+pub use wharf_vocabulary::types::{Descriptor, ErrorCode, Origin};
+pub use wharf_vocabulary::vocabulary::{
     Access, Allowance, AskedFor, Caller, Candidate, Capabilities, Endpoint, Event, Explanation, Image, Listing,
     Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, Pulled, Rule, Step, Transfer, Tree, Wanted,
 };
-pub use crate::bindings::wharf::images::types::{Descriptor, ErrorCode, Origin};
-pub use named::{covers, host, registry, written};
 
 use crate::bindings::Manager;
 use crate::engine::state::State;
@@ -243,7 +242,7 @@ impl Wharf {
     /// network, and logins are used for that registry alone. The component's
     /// word would not do: it has read what registries say.
     fn services_for(&self, reference: &str, access: &Access) -> Services {
-        let registries = named::registries(reference, access);
+        let registries = wharf_terminal::named::registries(reference, access);
         for registry in &registries {
             // What is no authority allows nothing, and the component says what is wrong with it.
             let _ = self.services.network.allow(registry);

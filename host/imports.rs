@@ -10,4 +10,5 @@ pub mod network;
 mod stream;
 pub mod wasi;
 
-impl crate::bindings::wharf::images::types::Host for crate::engine::state::State {}
+impl wharf_vocabulary::types::Host for crate::engine::state::State {}
+impl wharf_vocabulary::vocabulary::Host for crate::engine::state::State {}

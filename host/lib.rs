@@ -8,8 +8,9 @@
 //!   [`layers`], [`metadata`], [`network`], [`credentials`].
 //! - [`configuration`]: the files of containerd, docker and podman, as rules for
 //!   the component and settings for the network.
-//! - [`cli`] and [`render`]: arguments and text. `main.rs` puts them together,
-//!   and it alone takes ambient authority.
+//! - [`cli`] and [`render`]: arguments and text, mostly the crate
+//!   [`wharf_terminal`], which the component for stock wasmtime has too.
+//!   `main.rs` puts them together, and it alone takes ambient authority.
 //! - [`demo`]: an image and a registry without a network.
 //!
 //! ```no_run
@@ -25,7 +26,6 @@
 //! ```
 
 pub mod bindings;
-pub mod cli;
 pub mod configuration;
 pub mod content;
 pub mod credentials;
@@ -40,3 +40,5 @@ pub mod metadata;
 pub mod network;
 pub mod render;
 pub mod store;
+
+pub use wharf_terminal::{answer, cli};

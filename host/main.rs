@@ -22,13 +22,12 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trees::Trees;
 use watch::{Interrupts, cancelled, reporter, watch};
-use wharf::cli::{self, Cli, TableFormat, TextFormat, Verb, exit};
+use wharf::cli::{self, Cli, Verb, exit};
 use wharf::credentials::Credentials;
 use wharf::images::{Access, Caller, Candidate, ErrorCode, Failure, Problem, Wharf};
 use wharf::network::Network;
 use wharf::render::palette::Palette;
-use wharf::render::{self, images::ImagesStyle};
-use wharf::{demo, machine, network};
+use wharf::{answer, demo, machine, network, render};
 
 fn main() -> ExitCode {
     let cli = match cli::parse(env::args_os()) {
@@ -130,15 +129,7 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             for sentence in &listing.damaged {
                 talk(&render::problem::warning(sentence, palette));
             }
-            let found = listing.images;
-            print(&match (images.quiet, images.format) {
-                (true, _) => render::images::ids(&found, images.no_trunc),
-                (false, TableFormat::Json) => render::images::json(&found),
-                (false, TableFormat::Table) => {
-                    let style = ImagesStyle { digests: images.digests, whole: images.no_trunc };
-                    render::images::table(&found, style, now())
-                }
-            });
+            print(&answer::images(images, &listing.images, now()));
         }
         Verb::Inspect(inspect) => {
             let wharf = open(&cli)?;
@@ -155,13 +146,13 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
         Verb::Diff(diff) => return Trees::open(&cli, &caller, palette, screen)?.diff(diff).await,
         Verb::Tags(cli::Tags { repository, asking }) => {
             let (wharf, access) = connect(&cli, repository, &asking.access, &asking.patience, asking.access())?;
-            print_list(&wharf.tags(&caller, repository, &access).await?, asking.format);
+            print(&answer::list(asking.format, &wharf.tags(&caller, repository, &access).await?));
         }
         Verb::Catalog(cli::Catalog { registry, asking }) => {
             // A registry alone would be read as a path in the default one.
             let any = format!("{registry}/");
             let (wharf, access) = connect(&cli, &any, &asking.access, &asking.patience, asking.access())?;
-            print_list(&wharf.catalog(&caller, registry, &access).await?, asking.format);
+            print(&answer::list(asking.format, &wharf.catalog(&caller, registry, &access).await?));
         }
         Verb::Mount(mount) => return Trees::open(&cli, &caller, palette, screen)?.mount(mount).await,
         Verb::Umount(umount) => return Trees::open(&cli, &caller, palette, screen)?.unmount(umount),
@@ -180,18 +171,11 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             let told = wharf.explain(&caller, &explain.reference, &explain.wanted(), &access).await?;
             let logins: Vec<_> = told.endpoints.iter().map(|endpoint| login_source(&credentials, endpoint)).collect();
             let sources = render::explain::Sources { rules: &sources, aliases: &alias_sources, logins: &logins };
-            print(&match explain.format {
-                TextFormat::Json => render::explain::json(&told, &sources),
-                TextFormat::Text => render::explain::text(&told, &sources),
-            });
+            print(&answer::explanation(explain, &told, &sources));
         }
         Verb::History(history) => {
             let steps = open(&cli)?.history(&caller, &history.reference, history.platform.as_deref()).await?;
-            print(&match (history.quiet, history.format) {
-                (true, _) => render::history::layers(&steps, history.no_trunc),
-                (false, TableFormat::Json) => render::history::json(&steps),
-                (false, TableFormat::Table) => render::history::table(&steps, history.no_trunc, now()),
-            });
+            print(&answer::history(history, &steps, now()));
         }
     }
     Ok(exit::DONE)
@@ -220,10 +204,7 @@ async fn pull_images(
     options.access = access;
     if pull.dry_run {
         let plans = wharf.plan_pull(caller, &pull.reference, &options).await?;
-        print(&match pull.format {
-            TextFormat::Json => render::plan::json(&plans),
-            TextFormat::Text => render::plan::table(&plans),
-        });
+        print(&answer::plans(pull, &plans));
         return Ok(exit::DONE);
     }
 
@@ -232,14 +213,10 @@ async fn pull_images(
     let pulled =
         watch(reporter, &what, async |stop, tell| wharf.pull(caller, &pull.reference, &options, stop, tell).await);
     let pulled = pulled.await?;
-    // Whoever reads JSON there reads nothing else.
-    if !pull.quiet && pull.progress != cli::Progress::Json {
-        talk(&render::pulled::talk(&pulled));
+    if let Some(text) = answer::pulled_talk(pull, &pulled) {
+        talk(&text);
     }
-    print(&match pull.format {
-        TextFormat::Json => render::pulled::json(&pulled),
-        TextFormat::Text => render::pulled::names(&pulled),
-    });
+    print(&answer::pulled(pull, &pulled));
     Ok(exit::DONE)
 }
 
@@ -310,13 +287,6 @@ fn log_problem(filter: &str, why: String) -> Problem {
         why: vec![why],
         fix: Some("use `error`, `warn`, `info`, `debug` or `trace`, as in `--log debug`".to_owned()),
     }
-}
-
-fn print_list(names: &[String], format: TextFormat) {
-    print(&match format {
-        TextFormat::Json => render::lists::json(names),
-        TextFormat::Text => render::lists::lines(names),
-    });
 }
 
 /// Prints data. A reader that went away has read enough.

@@ -1,38 +1,8 @@
-//! From records to text: what a person or a program reads.
-//!
-//! It does not print and does not look at the clock, the terminal or the
-//! environment; it is told. It decides nothing about images.
-//!
-//! | module | what it makes |
-//! | --- | --- |
-//! | [`images`], [`history`], [`inspect`], [`explain`] | the answers of the verbs of the same name |
-//! | [`lists`] | the tags of a repository, the repositories of a registry |
-//! | [`login`] | whose logins there are |
-//! | [`tree`] | the files of an image, and how those of two differ |
-//! | [`plan`], [`pulled`] | what a pull would do, and what it did |
-//! | [`progress`] | what is told while a pull runs |
-//! | [`problem`] | a failure |
-//! | [`palette`] | colours, or none |
-//! | [`escape`], [`size`], [`age`], [`table`], [`json`], [`names`] | the pieces of the above |
-//!
-//! Every text that comes from outside, a registry's or an image's, goes through
-//! [`escape`] before it is in a result.
+//! Text about what only the native host has: logins that it keeps, and trees.
+//! Everything else that is shown is in [`wharf_terminal::render`], for every
+//! host.
 
-pub mod age;
-pub mod escape;
-pub mod explain;
-pub mod history;
-pub mod images;
-pub mod inspect;
-pub mod json;
-pub mod lists;
 pub mod login;
-pub mod names;
-pub mod palette;
-pub mod plan;
-pub mod problem;
-pub mod progress;
-pub mod pulled;
-pub mod size;
-pub mod table;
 pub mod tree;
+
+pub use wharf_terminal::render::*;

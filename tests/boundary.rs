@@ -20,12 +20,13 @@ const GRANTED: [&str; 11] = [
 ];
 
 /// wharf's own imports of the world `manager`.
-const OWN: [&str; 5] = [
+const OWN: [&str; 6] = [
     "wharf:images/content@0.1.0",
     "wharf:images/credentials@0.1.0",
     "wharf:images/layers@0.1.0",
     "wharf:images/metadata@0.1.0",
     "wharf:images/types@0.1.0",
+    "wharf:images/vocabulary@0.1.0",
 ];
 
 #[test]

@@ -12,8 +12,8 @@ mod problems;
 mod progress;
 mod schema;
 
-use wharf::bindings::exports::wharf::images::images::Image;
-use wharf::bindings::wharf::images::types::Descriptor;
+use wharf::images::Descriptor;
+use wharf::images::Image;
 
 /// 2026-01-31T12:00:00Z.
 const NOW: i64 = 1_769_860_800;

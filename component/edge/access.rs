@@ -4,10 +4,9 @@
 //! [`nouns::access`]: crate::nouns::access
 
 use super::convert::each;
-use super::guest::exports::wharf::images::images as wit;
-use super::guest::wharf::images::types;
 use crate::nouns::access::{Access, AskedFor, Capabilities, Endpoint, Origin, Rule};
 use crate::verbs::contract::{Candidate, Explanation};
+use wharf_vocabulary::{types, vocabulary as wit};
 
 impl From<wit::Access> for Access {
     fn from(wit::Access { plain_http, rules, aliases, retries, silence_ms }: wit::Access) -> Self {

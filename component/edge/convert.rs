@@ -1,12 +1,13 @@
 //! Between the generated types and those of [`verbs::contract`], field by field.
 
-use super::guest::exports::wharf::images::images as wit;
-use super::guest::wharf::images::types;
 use crate::nouns::descriptor::Descriptor;
+#[cfg(feature = "guest")]
 use crate::nouns::platform::{self, Facts};
-use crate::nouns::problem::Problem;
+use crate::nouns::problem::{ErrorCode, Problem};
 use crate::verbs::contract;
+#[cfg(feature = "guest")]
 use crate::verbs::images::Listing;
+use wharf_vocabulary::{types, vocabulary as wit};
 
 impl From<Descriptor> for types::Descriptor {
     fn from(Descriptor { media_type, digest, size, .. }: Descriptor) -> Self {
@@ -26,6 +27,27 @@ impl From<Problem> for wit::Problem {
     }
 }
 
+impl From<ErrorCode> for types::ErrorCode {
+    fn from(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::NotFound => Self::NotFound,
+            ErrorCode::Denied => Self::Denied,
+            ErrorCode::Invalid => Self::Invalid,
+            ErrorCode::DigestMismatch(actual) => Self::DigestMismatch(actual.to_string()),
+            ErrorCode::SizeMismatch(actual) => Self::SizeMismatch(actual),
+            ErrorCode::TooLarge(limit) => Self::TooLarge(limit),
+            ErrorCode::InUse => Self::InUse,
+            ErrorCode::Conflict => Self::Conflict,
+            ErrorCode::NoSpace => Self::NoSpace,
+            ErrorCode::Unavailable => Self::Unavailable,
+            ErrorCode::Unsupported => Self::Unsupported,
+            ErrorCode::Cancelled => Self::Cancelled,
+            ErrorCode::Other(what) => Self::Other(what),
+        }
+    }
+}
+
+#[cfg(feature = "guest")]
 impl From<wit::Caller> for contract::Caller {
     fn from(wit::Caller { namespace, machine }: wit::Caller) -> Self {
         let facts = Facts {
@@ -115,6 +137,7 @@ impl From<contract::Image> for wit::Image {
     }
 }
 
+#[cfg(feature = "guest")]
 impl From<Listing> for wit::Listing {
     fn from(Listing { images, damaged }: Listing) -> Self {
         Self { images: each(images), damaged }
@@ -142,6 +165,7 @@ impl From<contract::Allowance> for wit::Allowance {
     }
 }
 
+#[cfg(feature = "guest")]
 impl From<contract::Tree> for wit::Tree {
     fn from(contract::Tree { name, manifest, platform, snapshot, unpacked }: contract::Tree) -> Self {
         Self { name, manifest: manifest.into(), platform, snapshot: snapshot.map(String::from), unpacked }

@@ -1,5 +1,6 @@
 //! The exports of `wit/images.wit`: each one is a verb with its arguments
-//! converted. The bindings are generated here and nowhere else.
+//! converted. The bindings are generated here, those of the words in the crate
+//! `wharf-vocabulary`.
 
 #![allow(missing_docs, unreachable_pub, reason = "generated from wit/, where everything is documented")]
 
@@ -9,12 +10,20 @@ use crate::nouns::problem::{ErrorCode, Problem};
 use crate::verbs;
 use crate::verbs::contract;
 use crate::verbs::listen::Listener;
-use exports::wharf::images::images as wit;
+use exports::wharf::images::images as exported;
 use std::cell::RefCell;
+use wharf_vocabulary::vocabulary as wit;
 use wit_bindgen::rt::async_support::StreamResult;
 use wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamWriter};
 
-wit_bindgen::generate!({ path: "../wit", world: "manager" });
+wit_bindgen::generate!({
+    path: "../wit",
+    world: "manager",
+    with: {
+        "wharf:images/types@0.1.0": wharf_vocabulary::types,
+        "wharf:images/vocabulary@0.1.0": wharf_vocabulary::vocabulary,
+    },
+});
 
 struct Component;
 export!(Component);
@@ -71,7 +80,7 @@ fn dropped<T>() -> Outcome<T> {
     Err(Problem { code: ErrorCode::Cancelled, what, why: Vec::new(), fix: None }.into())
 }
 
-impl wit::Guest for Component {
+impl exported::Guest for Component {
     async fn pull(caller: wit::Caller, reference: String, options: wit::PullOptions) -> Told<Vec<wit::Pulled>> {
         accompany(wit_future::new(dropped), async move |listener| {
             verbs::pull::pull(&Imports, &caller.into(), &reference, &options.into(), listener).await.map(each)

@@ -1,11 +1,43 @@
 //! Requests over `wasi:http/client@0.3`.
 
-use crate::host::{Flaw, HttpError, Method, Request, Response};
+use crate::host::{Flaw, HttpError, Method, Origin, Request, Response};
 use wasip3::http::types::{self, ErrorCode, Fields, Scheme};
 
+/// The response with its body as a handle.
+pub(super) type Received = Response<wit_bindgen::StreamReader<u8>>;
+
 /// Sends `request` and returns the head of the response.
-pub(super) async fn send(request: Request) -> Result<Response<wit_bindgen::StreamReader<u8>>, HttpError> {
-    let response = wasip3::http::client::send(outgoing(request)?).await.map_err(failure)?;
+pub(super) async fn send(request: Request) -> Result<Received, HttpError> {
+    let method = match request.method {
+        Method::Get => types::Method::Get,
+        Method::Head => types::Method::Head,
+    };
+    let headers = request.headers.into_iter().map(|(name, value)| (name, value.into_bytes()));
+    let (outgoing, _) = outgoing(&method, &request.origin, &request.path, headers, None)?;
+    receive(outgoing).await
+}
+
+/// Sends a request with a body that is in memory, and returns the head of the response.
+#[cfg(feature = "portable")]
+pub(super) async fn send_bytes(
+    method: &types::Method,
+    origin: &Origin,
+    path: &str,
+    headers: impl Iterator<Item = (String, Vec<u8>)>,
+    body: Vec<u8>,
+) -> Result<Received, HttpError> {
+    let (mut writer, reader) = wasip3::wit_stream::new();
+    let (outgoing, _) = outgoing(method, origin, path, headers, Some(reader))?;
+    let write = async move {
+        // A server that has read enough answers, and that is what counts.
+        let _ = writer.write_all(body).await;
+    };
+    let (received, ()) = futures_util::future::join(receive(outgoing), write).await;
+    received
+}
+
+async fn receive(outgoing: types::Request) -> Result<Received, HttpError> {
+    let response = wasip3::http::client::send(outgoing).await.map_err(failure)?;
     let status = response.get_status_code();
     let headers = response
         .get_headers()
@@ -20,27 +52,30 @@ pub(super) async fn send(request: Request) -> Result<Response<wit_bindgen::Strea
     Ok(Response { status, headers, body, end })
 }
 
-fn outgoing(request: Request) -> Result<types::Request, HttpError> {
+/// What tells how the sending of a body went.
+type Sent = wit_bindgen::FutureReader<Result<(), ErrorCode>>;
+
+fn outgoing(
+    method: &types::Method,
+    origin: &Origin,
+    path: &str,
+    headers: impl Iterator<Item = (String, Vec<u8>)>,
+    body: Option<wit_bindgen::StreamReader<u8>>,
+) -> Result<(types::Request, Sent), HttpError> {
     let fields = Fields::new();
-    for (name, value) in request.headers {
-        fields
-            .append(&name, value.as_bytes())
-            .map_err(|error| HttpError::Denied(format!("the header `{name}`: {error:?}")))?;
+    for (name, value) in headers {
+        fields.append(&name, &value).map_err(|error| HttpError::Denied(format!("the header `{name}`: {error:?}")))?;
     }
     let (_, trailers) = wasip3::wit_future::new(|| Ok(None));
-    let (outgoing, _sent) = types::Request::new(fields, None, trailers, None);
-    let method = match request.method {
-        Method::Get => types::Method::Get,
-        Method::Head => types::Method::Head,
-    };
-    let scheme = if request.origin.secure { Scheme::Https } else { Scheme::Http };
+    let (outgoing, sent) = types::Request::new(fields, body, trailers, None);
+    let scheme = if origin.secure { Scheme::Https } else { Scheme::Http };
     outgoing
-        .set_method(&method)
+        .set_method(method)
         .and_then(|()| outgoing.set_scheme(Some(&scheme)))
-        .and_then(|()| outgoing.set_authority(Some(&request.origin.authority)))
-        .and_then(|()| outgoing.set_path_with_query(Some(&request.path)))
-        .map_err(|()| HttpError::Denied(format!("`{}{}` is no address", request.origin.authority, request.path)))?;
-    Ok(outgoing)
+        .and_then(|()| outgoing.set_authority(Some(&origin.authority)))
+        .and_then(|()| outgoing.set_path_with_query(Some(path)))
+        .map_err(|()| HttpError::Denied(format!("`{}{path}` is no address", origin.authority)))?;
+    Ok((outgoing, sent))
 }
 
 /// Sorts the codes of wasi:http by what a registry client does about them.

@@ -1,7 +1,7 @@
 //! The `Host` trait over the imports of `wit/`. It translates names and types
 //! and decides nothing.
 
-use super::guest::wharf::images::{content, credentials, layers, metadata, types};
+use super::guest::wharf::images::{content, credentials, layers, metadata};
 use super::guest::wit_stream;
 use super::http;
 use crate::host::{
@@ -10,6 +10,7 @@ use crate::host::{
 };
 use crate::nouns::digest::Digest;
 use crate::nouns::problem::ErrorCode;
+use wharf_vocabulary::types;
 use wit_bindgen::StreamReader;
 use wit_bindgen::rt::async_support::StreamResult;
 
@@ -45,26 +46,6 @@ impl From<types::ErrorCode> for ErrorCode {
 impl From<layers::Refusal> for Refusal {
     fn from(refusal: layers::Refusal) -> Self {
         Self { code: refusal.code.into(), why: refusal.why }
-    }
-}
-
-impl From<ErrorCode> for types::ErrorCode {
-    fn from(code: ErrorCode) -> Self {
-        match code {
-            ErrorCode::NotFound => Self::NotFound,
-            ErrorCode::Denied => Self::Denied,
-            ErrorCode::Invalid => Self::Invalid,
-            ErrorCode::DigestMismatch(actual) => Self::DigestMismatch(actual.to_string()),
-            ErrorCode::SizeMismatch(actual) => Self::SizeMismatch(actual),
-            ErrorCode::TooLarge(limit) => Self::TooLarge(limit),
-            ErrorCode::InUse => Self::InUse,
-            ErrorCode::Conflict => Self::Conflict,
-            ErrorCode::NoSpace => Self::NoSpace,
-            ErrorCode::Unavailable => Self::Unavailable,
-            ErrorCode::Unsupported => Self::Unsupported,
-            ErrorCode::Cancelled => Self::Cancelled,
-            ErrorCode::Other(what) => Self::Other(what),
-        }
     }
 }
 

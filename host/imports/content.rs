@@ -10,7 +10,6 @@ use super::stream::{self, Chunks};
 use crate::bindings::wharf::images::content::{
     Host, HostBlob, HostBlobWithStore, HostIngest, HostIngestWithStore, HostWithStore, Part,
 };
-use crate::bindings::wharf::images::types::{self, ErrorCode};
 use crate::content::{self, Content, Error};
 use crate::engine::Budget;
 use crate::engine::state::{HasState, Push, State};
@@ -22,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use wasmtime::component::{Access, Accessor, Resource, StreamReader};
 use wasmtime::{Result, bail};
+use wharf_vocabulary::types::{self, ErrorCode};
 
 /// The bytes that are written and hashed in one go on a blocking thread.
 const BATCH_BYTES: usize = 1 << 20;

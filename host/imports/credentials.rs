@@ -3,12 +3,12 @@
 use crate::bindings::wharf::images::credentials::{
     Challenge, Host, HostGrant, HostGrantWithStore, HostWithStore, Visit,
 };
-use crate::bindings::wharf::images::types::{ErrorCode, Origin};
 use crate::credentials::{self, Bearer, Error};
 use crate::engine::state::{HasState, Push, State};
 use crate::network;
 use wasmtime::Result;
 use wasmtime::component::{Access, Accessor, Resource};
+use wharf_vocabulary::types::{ErrorCode, Origin};
 
 /// The host's side of `credentials.grant`.
 #[derive(Debug)]
@@ -16,15 +16,14 @@ pub struct Grant {
     service: credentials::Grant,
 }
 
-impl From<Error> for ErrorCode {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::NotFound { .. } => Self::NotFound,
-            Error::Helper { .. } => Self::Unsupported,
-            Error::Document { .. } | Error::Challenge { .. } | Error::Settings { .. } => Self::Invalid,
-            Error::Denied { .. } | Error::Rejected { .. } => Self::Denied,
-            Error::Unavailable { .. } => Self::Unavailable,
-        }
+/// Returns the condition that the component learns.
+fn condition(error: &Error) -> ErrorCode {
+    match error {
+        Error::NotFound { .. } => ErrorCode::NotFound,
+        Error::Helper { .. } => ErrorCode::Unsupported,
+        Error::Document { .. } | Error::Challenge { .. } | Error::Settings { .. } => ErrorCode::Invalid,
+        Error::Denied { .. } | Error::Rejected { .. } => ErrorCode::Denied,
+        Error::Unavailable { .. } => ErrorCode::Unavailable,
     }
 }
 
@@ -69,7 +68,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
                         tracing::warn!(target: "wharf::credentials", "{line}");
                     });
                 }
-                Ok(Err(error.into()))
+                Ok(Err(condition(&error)))
             }
         }
     }

@@ -7,7 +7,6 @@ use crate::bindings::wharf::images::layers::{
     Host, HostExtraction, HostExtractionWithStore, HostLayer, HostLayerWithStore, HostSnapshot, HostSnapshotWithStore,
     HostWithStore, Refusal,
 };
-use crate::bindings::wharf::images::types::{self, ErrorCode};
 use crate::content;
 use crate::engine::state::{HasState, Push, State};
 use crate::engine::{Budget, Share};
@@ -19,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
 use wasmtime::component::{Access, Accessor, Resource};
 use wasmtime::{Result, format_err};
+use wharf_vocabulary::types::{self, ErrorCode};
 
 /// The host's side of `layers.layer`.
 #[derive(Debug)]

@@ -4,13 +4,13 @@
 //! that wait hold little. What a transaction may buffer is the service's matter.
 
 use crate::bindings::wharf::images::metadata::{Entry, Host, HostTransaction, HostTransactionWithStore, HostWithStore};
-use crate::bindings::wharf::images::types::ErrorCode;
 use crate::engine::state::{HasState, State};
 use crate::engine::{Budget, Share};
 use crate::metadata::{self, Error, KEY_BYTES_MAX};
 use std::sync::{Arc, Mutex};
 use wasmtime::Result;
 use wasmtime::component::{Access, Accessor, Resource};
+use wharf_vocabulary::types::ErrorCode;
 
 /// The host's side of `metadata.transaction`.
 #[derive(Debug)]

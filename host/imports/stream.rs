@@ -3,7 +3,6 @@
 //! [`Chunks`] drains a guest's stream in the host; [`read`] serves bytes and
 //! ranges of blobs as a stream. Neither looks at the bytes.
 
-use crate::bindings::wharf::images::types::ErrorCode;
 use crate::content;
 use crate::engine::state::HasState;
 use crate::engine::{Budget, Share};
@@ -19,6 +18,7 @@ use wasmtime::component::{
     Access, Destination, FutureReader, Source, StreamConsumer, StreamProducer, StreamReader, StreamResult,
 };
 use wasmtime::{AsContextMut, Result, StoreContextMut};
+use wharf_vocabulary::types::ErrorCode;
 
 /// The bytes that are copied out of a guest's write at once.
 const CHUNK_BYTES_MAX: usize = 256 << 10;

@@ -3,11 +3,11 @@
 //! It reads no tree. Names in an image are bytes that anybody chose: what is no text, or cannot be seen, is escaped.
 
 use super::{age, escape, json, names, table};
-use crate::bindings::exports::wharf::images::images::Tree;
 use crate::layers::Mounted;
 use crate::layers::view::{Change, Entry, Kind};
 use serde::Serialize;
 use std::os::unix::ffi::OsStrExt;
+use wharf_vocabulary::vocabulary::Tree;
 
 #[derive(Serialize)]
 struct EntryObject {

@@ -1,7 +1,7 @@
 //! Whole answers of the verbs: tables and JSON.
 
 use super::{CONFIG, DAY, INDEX, LAYER, MANIFEST, NOW, descriptor, digest, image};
-use wharf::bindings::exports::wharf::images::images::{Allowance, PlannedBlob, PullPlan, Pulled, Step, Transfer};
+use wharf::images::{Allowance, PlannedBlob, PullPlan, Pulled, Step, Transfer};
 use wharf::render::images::ImagesStyle;
 use wharf::render::{escape, history, images, inspect, plan, pulled};
 

@@ -4,9 +4,9 @@ use clap_complete::Shell;
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use wharf::bindings::exports::wharf::images::images::{Machine, Wanted};
-use wharf::bindings::wharf::images::types::ErrorCode;
 use wharf::cli::{self, Cli, Color, Progress, Pull, Surroundings, TableFormat, TextFormat, Verb};
+use wharf::images::ErrorCode;
+use wharf::images::{Machine, Wanted};
 
 fn parse(words: &str) -> Result<Cli, clap::Error> {
     cli::parse(std::iter::once("wharf").chain(words.split_whitespace()).map(OsString::from))

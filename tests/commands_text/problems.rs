@@ -1,8 +1,8 @@
 //! Failures and warnings, for people and for programs.
 
 use super::{HARMLESS, HOSTILE};
-use wharf::bindings::exports::wharf::images::images::Problem;
-use wharf::bindings::wharf::images::types::ErrorCode;
+use wharf::images::ErrorCode;
+use wharf::images::Problem;
 use wharf::render::palette::Palette;
 use wharf::render::{escape, problem};
 

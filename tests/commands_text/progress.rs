@@ -5,8 +5,8 @@ use super::{CONFIG, HARMLESS, HOSTILE, INDEX, LAYER, MANIFEST, descriptor, diges
 use indicatif::{InMemoryTerm, ProgressDrawTarget};
 use serde_json::Value;
 use std::time::Duration;
-use wharf::bindings::exports::wharf::images::images::{Event, Phase, Problem, Progress, Transfer};
-use wharf::bindings::wharf::images::types::{Descriptor, ErrorCode};
+use wharf::images::{Descriptor, ErrorCode};
+use wharf::images::{Event, Phase, Problem, Progress, Transfer};
 use wharf::render::palette::Palette;
 use wharf::render::problem;
 use wharf::render::progress::{End, Lines, Plain, Reporter, Silent, Terminal};

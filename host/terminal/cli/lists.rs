@@ -1,9 +1,9 @@
 //! `wharf tags` and `wharf catalog`: their arguments.
 
 use super::{Access, Patience, TextFormat, help};
-use crate::bindings::exports::wharf::images::images;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use wharf_vocabulary::vocabulary;
 
 /// The arguments of `wharf tags`.
 #[derive(Args, Clone, Debug)]
@@ -48,7 +48,7 @@ pub struct Asking {
 
 impl Asking {
     /// Returns the options as the component takes them, without configuration.
-    pub fn access(&self) -> images::Access {
+    pub fn access(&self) -> vocabulary::Access {
         self.patience.apply(self.access.access())
     }
 }

@@ -3,9 +3,9 @@
 //! It does not reorder: the component gives the newest step first.
 
 use super::{age, escape, json, names, size, table};
-use crate::bindings::exports::wharf::images::images::Step;
 use console::truncate_str;
 use serde::Serialize;
+use wharf_vocabulary::vocabulary::Step;
 
 /// How wide CREATED BY gets if it is cut, in columns.
 const CREATED_BY_COLUMNS: usize = 45;

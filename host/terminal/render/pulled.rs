@@ -4,8 +4,8 @@
 //! It does not tell how the bytes came; that is [`super::progress`].
 
 use super::{escape, json};
-use crate::bindings::exports::wharf::images::images::{Allowance, Pulled, Transfer};
 use serde::Serialize;
+use wharf_vocabulary::vocabulary::{Allowance, Pulled, Transfer};
 
 #[derive(Serialize)]
 struct PulledObject<'a> {

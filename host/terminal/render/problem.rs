@@ -4,9 +4,9 @@
 //! failure was understood.
 
 use super::{escape, json, palette::Palette};
-use crate::bindings::exports::wharf::images::images::Problem;
-use crate::bindings::wharf::images::types::ErrorCode;
 use serde::Serialize;
+use wharf_vocabulary::types::ErrorCode;
+use wharf_vocabulary::vocabulary::Problem;
 
 #[derive(Serialize)]
 struct ProblemObject<'a> {

@@ -1,9 +1,9 @@
 //! `wharf explain`: its arguments.
 
 use super::{Access, TextFormat, help};
-use crate::bindings::exports::wharf::images::images::Wanted;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use wharf_vocabulary::vocabulary::Wanted;
 
 /// The arguments of `wharf explain`.
 #[derive(Args, Clone, Debug)]

@@ -4,10 +4,10 @@
 //! It does not write.
 
 use super::End;
-use crate::bindings::exports::wharf::images::images::{Event, Phase, Progress, Transfer};
 use crate::render::{age, escape, names, size};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
+use wharf_vocabulary::vocabulary::{Event, Phase, Progress, Transfer};
 
 /// A rate is measured over this time.
 const WINDOW: Duration = Duration::from_secs(8);
@@ -164,6 +164,7 @@ impl Tally {
     }
 
     /// Returns where a blob stands.
+    #[cfg_attr(target_family = "wasm", expect(dead_code, reason = "only lines that move ask"))]
     pub(super) fn blob(&self, digest: &str) -> Option<&Blob> {
         self.blobs.get(digest)
     }
@@ -206,6 +207,7 @@ impl Tally {
 
 impl Blob {
     /// As in `downloading 1.2MB of 3.6MB, 1.2MB/s, 2s left`.
+    #[cfg_attr(target_family = "wasm", expect(dead_code, reason = "only lines that move ask"))]
     pub(super) fn state(&self, now: Duration) -> String {
         let (here, all) = (size::si(self.received), size::si(self.size));
         match self.phase {

@@ -4,10 +4,10 @@
 //! It moves no cursor and never takes a line back.
 
 use super::{End, Reporter, tally::Tally};
-use crate::bindings::exports::wharf::images::images::Event;
 use crate::render::{names, palette::Palette, problem};
 use std::io::{self, Write};
 use std::time::Duration;
+use wharf_vocabulary::vocabulary::Event;
 
 /// The time between two lines with totals.
 const HEARTBEAT: Duration = Duration::from_secs(10);

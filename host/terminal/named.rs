@@ -3,7 +3,7 @@
 //! It checks no grammar: the component does, with the same rules for what is a registry, what is a part of a path, and
 //! what an alias stands for. A text that breaks them names a registry that does not exist.
 
-use crate::bindings::exports::wharf::images::images::Access;
+use wharf_vocabulary::vocabulary::Access;
 
 /// The registry of references that name none.
 const DEFAULT: &str = "docker.io";
@@ -15,7 +15,7 @@ const DEFAULT_HOST: &str = "registry-1.docker.io";
 /// Returns the hosts that a call about `reference` may reach by its name, with their ports: the registry itself, or the
 /// one of what an alias stands for, and where the configuration sends it. Where a rule that may decide about another
 /// registry leads to is not among them.
-pub(super) fn registries(reference: &str, access: &Access) -> Vec<String> {
+pub fn registries(reference: &str, access: &Access) -> Vec<String> {
     let registry = registry(reference, &access.aliases);
     let rules = access.rules.iter().filter(|rule| covers(&rule.prefix, registry));
     let mut hosts = vec![host(registry).to_owned()];
@@ -90,8 +90,8 @@ fn is_registry(first: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bindings::exports::wharf::images::images::{AskedFor, Capabilities, Endpoint, Rule};
-    use crate::bindings::wharf::images::types::Origin;
+    use wharf_vocabulary::types::Origin;
+    use wharf_vocabulary::vocabulary::{AskedFor, Capabilities, Endpoint, Rule};
 
     fn aliases() -> Vec<(String, String)> {
         let aliases =

@@ -3,21 +3,24 @@
 //! Three forms behind one trait: lines that move on a terminal, lines that stay
 //! in a log, and JSON. None of them looks at a clock or starts a thread: every
 //! call says how much time has passed since the pull began. So the same events
-//! at the same times make the same text.
+//! at the same times make the same text. Lines that move need a terminal, which
+//! a component does not have.
 
 mod lines;
 mod plain;
 mod tally;
+#[cfg(not(target_family = "wasm"))]
 mod terminal;
 
 pub use lines::Lines;
 pub use plain::Plain;
+#[cfg(not(target_family = "wasm"))]
 pub use terminal::Terminal;
 
 use super::{palette::Palette, problem};
-use crate::bindings::exports::wharf::images::images::{Event, Phase};
 use std::io::{self, Write};
 use std::time::Duration;
+use wharf_vocabulary::vocabulary::{Event, Phase};
 
 /// How often [`Reporter::tick`] should be called at least.
 pub const TICK: Duration = Duration::from_millis(200);

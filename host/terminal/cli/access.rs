@@ -2,7 +2,6 @@
 //! about registries is added by `main`, which reads it.
 
 use super::{AuthFile, authority};
-use crate::bindings::exports::wharf::images::images;
 use bytesize::ByteSize;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
@@ -10,6 +9,7 @@ use jiff::SignedDuration;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use wharf_vocabulary::vocabulary;
 
 /// How often a request is sent again while nothing new arrives, if nobody says
 /// otherwise.
@@ -84,8 +84,8 @@ struct Rate(Option<NonZeroU64>);
 
 impl Access {
     /// Returns the options as the component takes them, without configuration.
-    pub fn access(&self) -> images::Access {
-        images::Access {
+    pub fn access(&self) -> vocabulary::Access {
+        vocabulary::Access {
             plain_http: self.plain_http.iter().filter(|host| !host.is_empty()).cloned().collect(),
             rules: Vec::new(),
             aliases: Vec::new(),
@@ -122,8 +122,8 @@ impl Access {
 
 impl Patience {
     /// Has a call be as patient.
-    pub fn apply(&self, access: images::Access) -> images::Access {
-        images::Access { retries: self.retries, silence_ms: milliseconds(self.timeout), ..access }
+    pub fn apply(&self, access: vocabulary::Access) -> vocabulary::Access {
+        vocabulary::Access { retries: self.retries, silence_ms: milliseconds(self.timeout), ..access }
     }
 
     /// Returns how many bytes may come in a second, if there is a limit.

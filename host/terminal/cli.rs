@@ -14,6 +14,7 @@ mod help;
 mod lists;
 mod login;
 mod pages;
+pub mod portable;
 mod surroundings;
 mod trees;
 
@@ -25,11 +26,11 @@ pub use pages::{Page, completion, manual};
 pub use surroundings::Surroundings;
 pub use trees::{Cat, Diff, Ls, Mount, Mounts, Umount, Unpack, Which};
 
-use crate::bindings::exports::wharf::images::images::{Caller, Machine, PullOptions, Wanted};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use wharf_vocabulary::vocabulary::{Caller, Machine, PullOptions, Wanted};
 
 /// What a process leaves behind.
 pub mod exit {

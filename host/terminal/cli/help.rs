@@ -22,6 +22,40 @@ Exit codes:
   2    the arguments are wrong
   130  interrupted; what has arrived is kept, and the next pull continues there";
 
+/// `wharf --help`, where a stock WebAssembly runtime runs it.
+pub(super) const PORTABLE: &str = "\
+Examples:
+  Where `wharf` is written, type `wasmtime run -Shttp --dir ./images::store wharf.wasm`.
+  wharf pull alpine:3.20                     download an image
+  wharf images                               what is here
+  wharf verify                               hash everything again
+  wharf --root other images                  with `--dir ./elsewhere::other`
+
+What the runtime has to give:
+  --dir DIR::store   the directory of images; an OCI image layout, which other tools read
+  -Shttp             HTTP; without it wasmtime says that `wasi:http/types` is missing, for every verb
+  --env NAME=VALUE   variables: none of the machine's reaches the sandbox by itself
+
+Logins:
+  --auth-file FILE with FILE in a directory that was given, else the text in DOCKER_AUTH_CONFIG, else
+  `config.json` in the directory of images. They are read inside the sandbox: unlike the native
+  program, this one has no wall between secrets and what reads the answers of registries, and no
+  rule about private addresses; give it no more than it needs. No program that keeps logins is
+  started.
+
+What it has not, because WASI has not:
+  unpack, ls, cat, diff, mount, umount, mounts (owners, devices, mounts); login, logout, whoami
+  (credential helpers); demo; files that configure registries; --limit-rate. The native program has
+  them. The processor is not told: WHARF_MACHINE says which platform to choose, or linux/amd64 is.
+
+Output:
+  Standard output is data; everything that is told to people goes to standard error.
+
+Exit codes:
+  0    everything was done
+  1    something failed; standard error says what, why, and what to try
+  What has arrived of a pull that is interrupted is kept, and the next pull continues there.";
+
 macro_rules! pull_examples {
     () => {
         "\

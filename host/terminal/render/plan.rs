@@ -3,10 +3,10 @@
 //! It does not plan; the component did, and the pull does the same.
 
 use super::{escape, json, names, size, table};
-use crate::bindings::exports::wharf::images::images::{PlannedBlob, PullPlan};
-use crate::bindings::wharf::images::types::Descriptor;
 use serde::Serialize;
 use std::collections::HashMap;
+use wharf_vocabulary::types::Descriptor;
+use wharf_vocabulary::vocabulary::{PlannedBlob, PullPlan};
 
 #[derive(Serialize)]
 struct PlanObject<'a> {

@@ -5,13 +5,13 @@
 //! layers an image has. It computes no rates of its own: indicatif only draws.
 
 use super::{End, Reporter, tally::Tally};
-use crate::bindings::exports::wharf::images::images::{Event, Phase, Progress};
 use crate::render::{names, palette::Palette, problem};
 use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
+use wharf_vocabulary::vocabulary::{Event, Phase, Progress};
 
 /// How often a second the lines are drawn at most.
 const REFRESH_HZ: u8 = 15;

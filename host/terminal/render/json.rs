@@ -6,9 +6,9 @@
 //! the same value.
 
 use super::{age, escape, names};
-use crate::bindings::exports::wharf::images::images::{Image, Transfer};
 use serde::Serialize;
 use std::fmt::Write;
+use wharf_vocabulary::vocabulary::{Image, Transfer};
 
 /// The spaces of one level.
 const INDENT: &str = "  ";
@@ -21,8 +21,8 @@ pub struct Descriptor<'a> {
     size: u64,
 }
 
-impl<'a> From<&'a crate::bindings::wharf::images::types::Descriptor> for Descriptor<'a> {
-    fn from(it: &'a crate::bindings::wharf::images::types::Descriptor) -> Self {
+impl<'a> From<&'a wharf_vocabulary::types::Descriptor> for Descriptor<'a> {
+    fn from(it: &'a wharf_vocabulary::types::Descriptor) -> Self {
         Self { media_type: &it.media_type, digest: &it.digest, size: it.size }
     }
 }

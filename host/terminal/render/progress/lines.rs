@@ -4,12 +4,12 @@
 //! It does not compute rates; a reader has times and bytes.
 
 use super::{End, Reporter, tally::Tally, word};
-use crate::bindings::exports::wharf::images::images::Event;
 use crate::render::json;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::time::Duration;
+use wharf_vocabulary::vocabulary::Event;
 
 /// The least time between two lines about one blob in one phase.
 const SPACING: Duration = Duration::from_millis(200);

@@ -5,10 +5,10 @@
 //! comes from was found out by whoever read the files.
 
 use super::{escape, json};
-use crate::bindings::exports::wharf::images::images::{AskedFor, Candidate, Capabilities, Explanation};
-use crate::images;
+use crate::named;
 use serde::Serialize;
 use std::fmt::Write;
+use wharf_vocabulary::vocabulary::{AskedFor, Candidate, Capabilities, Explanation};
 
 /// Where things come from, as people are told it: mostly a file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -136,9 +136,9 @@ fn url(endpoint: &Candidate) -> String {
 
 /// Whether an endpoint is where the name says, and not what configuration has put in its place.
 fn is_itself(name: &str, endpoint: &Candidate) -> bool {
-    let registry = images::registry(name, &[]);
+    let registry = named::registry(name, &[]);
     let path = name.strip_prefix(registry).and_then(|rest| rest.strip_prefix('/')?.strip_prefix(&*endpoint.repository));
-    endpoint.origin.authority.eq_ignore_ascii_case(images::host(registry))
+    endpoint.origin.authority.eq_ignore_ascii_case(named::host(registry))
         && path.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '@']))
 }
 

@@ -3,8 +3,8 @@
 //! It does not sort or filter; the component did.
 
 use super::{age, escape, json, names, size, table};
-use crate::bindings::exports::wharf::images::images::Image;
 use std::borrow::Cow;
+use wharf_vocabulary::vocabulary::Image;
 
 /// How many platforms of an image are shown if they are cut.
 const PLATFORMS_SHOWN: usize = 3;

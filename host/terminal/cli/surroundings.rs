@@ -3,9 +3,9 @@
 //! It does not look: `main` hands in what it found, so that the rule can be
 //! tested.
 
-use crate::bindings::exports::wharf::images::images::Problem;
-use crate::bindings::wharf::images::types::ErrorCode;
 use std::path::{Path, PathBuf};
+use wharf_vocabulary::types::ErrorCode;
+use wharf_vocabulary::vocabulary::Problem;
 
 /// Where root keeps images.
 const ROOT_OF_SUPERUSER: &str = "/var/lib/wharf";

@@ -1,0 +1,28 @@
+//! The component for stock WebAssembly runtimes: `wasi:cli/run` over plain WASI.
+//! Arguments, one verb, text; the same declarations, verbs and tables as the
+//! native program, over another [`Host`](crate::host::Host).
+//!
+//! - `plain`: the host. `stream`, `rights`: its parts.
+//! - `given`: what the runtime gives: the directory, variables, logins.
+//! - `program`: one verb, from its arguments to its text.
+
+mod given;
+mod plain;
+mod program;
+mod rights;
+mod stream;
+
+use std::io::Write;
+use wharf_terminal::cli::exit;
+
+struct Program;
+wasip3::cli::command::export!(Program);
+
+impl wasip3::exports::cli::run::Guest for Program {
+    async fn run() -> Result<(), ()> {
+        let code = program::run(std::env::args_os()).await;
+        // What is buffered would be lost by an exit.
+        let _ = std::io::stdout().flush();
+        if code == exit::DONE { Ok(()) } else { Err(()) }
+    }
+}

@@ -1,0 +1,186 @@
+//! The `Host` trait over plain WASI: files below one directory, `wasi:http`,
+//! clocks and random numbers. Whatever else `wit/` asks of a host is answered
+//! with [`ErrorCode::Unsupported`].
+
+use super::rights::Rights;
+use super::stream::Stream;
+use crate::edge::http;
+use crate::host::{self, Challenge, Host, HttpError, Made, Origin, Refusal, Request, Response, Result, Visit};
+use crate::nouns::digest::Digest;
+use crate::nouns::problem::ErrorCode;
+use crate::portable::{Ambient, Blob, Chunks, Ingest, Store, Transaction};
+use std::collections::VecDeque;
+use std::time::{SystemTime, UNIX_EPOCH};
+use wasip3::clocks::monotonic_clock;
+
+/// Who wharf is to a registry.
+const USER_AGENT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
+
+/// How many bytes of a document are taken at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// The machine that plain WASI makes.
+pub(super) struct Plain {
+    store: Store,
+    rights: Rights,
+}
+
+impl Plain {
+    /// Works in `store` with these rights.
+    pub(super) fn new(store: Store, rights: Rights) -> Self {
+        Self { store, rights }
+    }
+
+    /// Takes what is to be said about logins.
+    pub(super) fn said(&self) -> Vec<String> {
+        self.rights.said()
+    }
+}
+
+/// What the store takes from the runtime.
+pub(super) fn ambient() -> Ambient {
+    Ambient { sleep: Box::new(|ms| Box::pin(sleep(ms))), random: Box::new(wasip3::random::random::get_random_u64) }
+}
+
+/// Waits.
+pub(super) async fn sleep(ms: u64) {
+    monotonic_clock::wait_for(ms.saturating_mul(1_000_000)).await;
+}
+
+/// Returns the wall clock in seconds since 1970.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// A layer, a snapshot or an extraction: there are none.
+pub(super) struct Absent;
+
+fn lacking() -> Refusal {
+    let why = "this runtime has no layers: only the native program extracts them".to_owned();
+    Refusal { code: ErrorCode::Unsupported, why }
+}
+
+impl host::Layer for Absent {
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl host::Extraction for Absent {
+    type Blob = Blob;
+    type Layer = Self;
+
+    async fn finish(self, _: &Blob, _: &Digest) -> Made<Self> {
+        Err(lacking())
+    }
+}
+
+impl Host for Plain {
+    type Stream = Stream;
+    type Ingest = Ingest<Stream>;
+    type Blob = Blob;
+    type Layer = Absent;
+    type Extraction = Absent;
+    type Snapshot = Absent;
+    type Transaction = Transaction;
+    type Grant = wharf_credentials::Grant;
+
+    async fn open(&self, digest: &Digest) -> Result<Blob> {
+        self.store.blob(digest).await
+    }
+
+    async fn sync(&self) -> Result<()> {
+        self.store.sync().await
+    }
+
+    async fn remove(&self, digest: &Digest) -> Result<()> {
+        self.store.remove(digest).await
+    }
+
+    async fn ingest(&self, name: &str) -> Result<Self::Ingest> {
+        self.store.ingest(name).await
+    }
+
+    fn stream(&self, bytes: Vec<u8>) -> Stream {
+        Stream::Bytes(VecDeque::from(bytes))
+    }
+
+    async fn collect(&self, mut stream: Stream, limit: u64) -> Result<Vec<u8>> {
+        let limit_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut document = Vec::new();
+        while let Some(chunk) = stream.next(READ_BYTES).await {
+            if chunk.len() > limit_bytes - document.len() {
+                return Err(ErrorCode::TooLarge(limit));
+            }
+            document.extend_from_slice(&chunk);
+        }
+        Ok(document)
+    }
+
+    async fn layer(&self, _: &Digest) -> Result<Absent> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn unpack(&self, _: &Blob, _: &Digest) -> Made<Absent> {
+        Err(lacking())
+    }
+
+    fn follow(&self, _: &Self::Ingest) -> Absent {
+        Absent
+    }
+
+    async fn stack(&self, _: &Digest, _: Option<&Absent>, _: &Absent) -> Made<Absent> {
+        Err(lacking())
+    }
+
+    async fn snapshot(&self, _: &Digest) -> Result<Absent> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn sync_layers(&self) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn begin(&self) -> Result<Transaction> {
+        self.store.begin().await
+    }
+
+    async fn authorize(
+        &self,
+        registry: &Origin,
+        repository: Option<&str>,
+        challenge: &Challenge,
+        visit: Visit,
+    ) -> Result<Self::Grant> {
+        self.rights.authorize(registry, repository, challenge, visit).await
+    }
+
+    async fn send(&self, mut request: Request) -> std::result::Result<Response<Stream>, HttpError> {
+        request.headers.push(("user-agent".to_owned(), USER_AGENT.to_owned()));
+        let grant = self.rights.exchange(&mut request)?;
+        let Response { status, headers, body, end } = http::send(request).await?;
+        if status == 401
+            && let Some(grant) = grant
+        {
+            self.rights.refused(&grant);
+        }
+        Ok(Response { status, headers, body: Stream::Body(body), end })
+    }
+
+    fn now(&self) -> i64 {
+        now()
+    }
+
+    fn uptime_ms(&self) -> u64 {
+        monotonic_clock::now() / 1_000_000
+    }
+
+    async fn sleep(&self, ms: u64) {
+        sleep(ms).await;
+    }
+
+    fn random(&self) -> u64 {
+        wasip3::random::random::get_random_u64()
+    }
+}

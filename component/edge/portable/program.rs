@@ -1,0 +1,257 @@
+//! One verb, from its arguments to its text.
+
+use super::given;
+use super::plain::{self, Plain, now};
+use super::rights::Rights;
+use crate::edge::convert::each;
+use crate::verbs;
+use crate::verbs::contract::{self, Caller};
+use crate::verbs::listen::Listener;
+use futures_util::future::{Either, select};
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::{Duration, Instant};
+use wharf_terminal::cli::{self, Cli, Verb, exit, portable};
+use wharf_terminal::render::palette::Palette;
+use wharf_terminal::render::progress::{End, Lines, Plain as PlainLines, Reporter, Silent, TICK};
+use wharf_terminal::{answer, named, render};
+use wharf_vocabulary::types::ErrorCode;
+use wharf_vocabulary::vocabulary::{Access, Explanation, Problem};
+
+/// Runs the verb that the arguments name, and returns the exit code.
+pub(super) async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match portable::parse(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help that nobody reads is no failure.
+            let _ = error.print();
+            return if error.exit_code() == i32::from(exit::DONE) { exit::DONE } else { exit::USAGE };
+        }
+    };
+    let variable = |name: &str| std::env::var_os(name);
+    let (no_color, term) = (variable("NO_COLOR"), variable("TERM"));
+    let palette = Palette::of(cli.global.color.applies(stderr().is_terminal(), no_color.as_deref(), term.as_deref()));
+    let json = matches!(&cli.verb, Verb::Pull(pull) if pull.problem_is_json());
+    match verb(&cli, palette).await {
+        Ok(()) => exit::DONE,
+        Err(problem) => {
+            talk(&if json { render::problem::json(&problem) } else { render::problem::text(&problem, palette) });
+            exit::FAILED
+        }
+    }
+}
+
+async fn verb(cli: &Cli, palette: Palette) -> Result<(), Problem> {
+    if let Some(lacking) = portable::lacking(&cli.verb) {
+        return Err(lacking);
+    }
+    let caller = Caller { namespace: cli.global.namespace.clone(), machine: given::machine() };
+    let root = cli.global.root.clone().unwrap_or_else(|| PathBuf::from(portable::ROOT));
+    match &cli.verb {
+        Verb::Pull(asked) => pull(asked, &caller, &root, palette).await?,
+        Verb::Images(asked) => {
+            let host = offline(&root).await?;
+            let found = verbs::images::entries(&host, &caller, &asked.filters()).await?;
+            for sentence in &found.damaged {
+                talk(&render::problem::warning(sentence, palette));
+            }
+            print(&answer::images(asked, &each(found.images), now()))?;
+        }
+        Verb::Inspect(asked) => {
+            let host = offline(&root).await?;
+            let mut objects = Vec::new();
+            for reference in &asked.references {
+                let platform = asked.platform.as_deref();
+                let object =
+                    verbs::inspect::inspect(&host, &caller, reference, platform, asked.manifests, asked.provenance);
+                objects.push(object.await?);
+            }
+            print(&render::inspect::json(&objects))?;
+        }
+        Verb::History(asked) => {
+            let host = offline(&root).await?;
+            let steps = verbs::history::history(&host, &caller, &asked.reference, asked.platform.as_deref()).await?;
+            print(&answer::history(asked, &each(steps), now()))?;
+        }
+        Verb::Explain(asked) => {
+            let access = asked.access.access();
+            let rights = rights(&asked.access, &asked.reference, &access, &root)?;
+            let (wanted, access) = (asked.wanted().into(), access.into());
+            let told: Explanation = verbs::explain::explain(&caller, &asked.reference, &wanted, &access)?.into();
+            let login = |endpoint: &wharf_vocabulary::vocabulary::Candidate| {
+                let origin = wharf_credentials::Origin::new(endpoint.origin.secure, &endpoint.origin.authority).ok()?;
+                match rights.credentials().describe(&origin, Some(&endpoint.repository)) {
+                    Ok(source) => source.map(|source| source.to_string()),
+                    Err(error) => Some(format!("not to be read: {error}")),
+                }
+            };
+            let logins: Vec<_> = told.endpoints.iter().map(login).collect();
+            let sources = render::explain::Sources { logins: &logins, ..Default::default() };
+            print(&answer::explanation(asked, &told, &sources))?;
+        }
+        Verb::Tags(cli::Tags { repository, asking }) => {
+            let access = asking.access();
+            let host = online(&asking.access, repository, &access, &root).await?;
+            let names = verbs::tags::tags(&host, repository, &access.into()).await;
+            print(&answer::list(asking.format, &host.explained(names)?))?;
+        }
+        Verb::Catalog(cli::Catalog { registry, asking }) => {
+            let access = asking.access();
+            // A registry alone would be read as a path in the default one.
+            let host = online(&asking.access, &format!("{registry}/"), &access, &root).await?;
+            let names = verbs::catalog::catalog(&host, registry, &access.into()).await;
+            print(&answer::list(asking.format, &host.explained(names)?))?;
+        }
+        Verb::Completion { shell } => print(&cli::completion(*shell))?,
+        Verb::Man { directory } => manual(directory.as_deref())?,
+        // `portable::lacking` has answered for all others.
+        other => return Err(unknown(other)),
+    }
+    Ok(())
+}
+
+/// `wharf pull`.
+async fn pull(asked: &cli::Pull, caller: &Caller, root: &Path, palette: Palette) -> Result<(), Problem> {
+    let options = asked.options();
+    let host = online(&asked.access, &asked.reference, &options.access, root).await?;
+    let options = contract::PullOptions { unpack: false, ..options.into() };
+    if asked.dry_run {
+        let plans = verbs::pull::plan_pull(&host, caller, &asked.reference, &options).await;
+        return print(&answer::plans(asked, &each(host.explained(plans)?)));
+    }
+    let screen = Screen::new(asked, palette);
+    let outcome = {
+        let pulling = verbs::pull::pull(&host, caller, &asked.reference, &options, &screen);
+        match select(pin!(pulling), pin!(screen.tick())).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right((never, _)) => match never {},
+        }
+    };
+    screen.finish(if outcome.is_ok() { End::Done } else { End::Failed });
+    let pulled = each(host.explained(outcome)?);
+    if let Some(text) = answer::pulled_talk(asked, &pulled) {
+        talk(&text);
+    }
+    print(&answer::pulled(asked, &pulled))
+}
+
+/// Shows progress on standard error.
+struct Screen {
+    reporter: RefCell<Box<dyn Reporter>>,
+    begun: Instant,
+}
+
+/// What never comes.
+enum Never {}
+
+impl Screen {
+    fn new(asked: &cli::Pull, palette: Palette) -> Self {
+        let reporter: Box<dyn Reporter> = match asked.progress {
+            _ if asked.quiet => Box::new(Silent::new(stderr(), palette)),
+            cli::Progress::None => Box::new(Silent::new(stderr(), palette)),
+            cli::Progress::Json => Box::new(Lines::new(stderr())),
+            // A sandbox cannot ask how wide a terminal is, so that lines stay.
+            cli::Progress::Auto | cli::Progress::Tty | cli::Progress::Plain => {
+                Box::new(PlainLines::new(stderr(), palette))
+            }
+        };
+        Self { reporter: RefCell::new(reporter), begun: Instant::now() }
+    }
+
+    async fn tick(&self) -> Never {
+        loop {
+            plain::sleep(u64::try_from(TICK.as_millis()).unwrap_or(u64::MAX)).await;
+            self.report(|reporter, now| reporter.tick(now));
+        }
+    }
+
+    fn finish(&self, end: End) {
+        self.report(|reporter, now| reporter.finish(end, now));
+    }
+
+    fn report(&self, what: impl FnOnce(&mut dyn Reporter, Duration) -> std::io::Result<()>) {
+        // Progress that cannot be shown is no reason to end a call.
+        let _ = what(self.reporter.borrow_mut().as_mut(), self.begun.elapsed());
+    }
+}
+
+impl Listener for Screen {
+    async fn hear(&self, events: Vec<contract::Event>) -> bool {
+        for event in events {
+            self.report(|reporter, now| reporter.event(&event.into(), now));
+        }
+        true
+    }
+}
+
+/// A host for verbs that ask nobody.
+async fn offline(root: &Path) -> Result<Plain, Problem> {
+    let rights = Rights::new(Vec::new(), Vec::new(), &[]).map_err(|error| unusable(&error))?;
+    Ok(Plain::new(given::store(root).await?, rights))
+}
+
+/// A host for a verb that asks the registry of `reference`.
+async fn online(options: &cli::Access, reference: &str, access: &Access, root: &Path) -> Result<Plain, Problem> {
+    let rights = rights(options, reference, access, root)?;
+    Ok(Plain::new(given::store(root).await?, rights))
+}
+
+fn rights(options: &cli::Access, reference: &str, access: &Access, root: &Path) -> Result<Rights, Problem> {
+    let registries = named::registries(reference, access);
+    let documents = given::logins(options, root)?;
+    Rights::new(documents, options.token_servers(), &registries).map_err(|error| unusable(&error))
+}
+
+impl Plain {
+    /// Adds to a failure what there is to say about logins.
+    fn explained<T>(&self, outcome: Result<T, crate::nouns::problem::Problem>) -> Result<T, Problem> {
+        outcome.map_err(|problem| {
+            let mut problem = Problem::from(problem);
+            problem.why.extend(self.said());
+            problem
+        })
+    }
+}
+
+fn unusable(error: &wharf_credentials::Error) -> Problem {
+    let (what, why) = ("cannot use the logins".to_owned(), vec![error.to_string()]);
+    Problem { code: ErrorCode::Invalid, what, why, fix: None }
+}
+
+fn unknown(verb: &Verb) -> Problem {
+    let what = format!("this wharf has no such verb: {verb:?}");
+    Problem { code: ErrorCode::Unsupported, what, why: Vec::new(), fix: Some("use the native program".to_owned()) }
+}
+
+fn manual(directory: Option<&Path>) -> Result<(), Problem> {
+    let pages = cli::manual();
+    let Some(directory) = directory else { return pages.first().map_or(Ok(()), |page| print(&page.text)) };
+    for page in pages {
+        let path = directory.join(&page.file);
+        std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&path, &page.text)).map_err(|error| {
+            let (what, why) = (format!("cannot write `{}`", path.display()), vec![error.to_string()]);
+            Problem { code: ErrorCode::Other(String::new()), what, why, fix: None }
+        })?;
+    }
+    Ok(())
+}
+
+/// Prints data. A reader that went away has read enough.
+fn print(text: &str) -> Result<(), Problem> {
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let what = "cannot write to standard output".to_owned();
+            Err(Problem { code: ErrorCode::Other(String::new()), what, why: vec![error.to_string()], fix: None })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes talk. Where nobody can read it, nobody can be told so either.
+fn talk(text: &str) {
+    let _ = stderr().write_all(text.as_bytes());
+}

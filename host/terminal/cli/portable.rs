@@ -1,0 +1,115 @@
+//! The same command line where a stock WebAssembly runtime runs it: which verbs
+//! and options need more than plain WASI has, and how `--help` says so.
+//!
+//! No verb, option or default is declared here.
+
+use super::{Access, Cli, Patience, Verb, help, help_color};
+use clap::{CommandFactory, FromArgMatches};
+use std::ffi::OsString;
+use wharf_vocabulary::{types::ErrorCode, vocabulary::Problem};
+
+/// The directory of images, unless `--root` names another: the name that the
+/// preopened directory has inside.
+pub const ROOT: &str = "store";
+
+/// The variable with the text of a `config.json`, as docker reads it.
+pub const LOGINS_VARIABLE: &str = "DOCKER_AUTH_CONFIG";
+
+/// The variable with the platform to take the machine for, as in `linux/arm64`.
+pub const MACHINE_VARIABLE: &str = "WHARF_MACHINE";
+
+/// What the machine is taken for if nobody says otherwise: a sandbox does not
+/// tell its processor.
+pub const MACHINE: &str = "linux/amd64";
+
+/// Reads the arguments, the program's own name first. The error is as in
+/// [`parse`](super::parse).
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut command = Cli::command().after_long_help(help::PORTABLE).color(help_color(&arguments));
+    for (verb, _, _) in LACKING {
+        command = command.mut_subcommand(verb, |lacking| lacking.hide(true));
+    }
+    command = command
+        .mut_arg("root", |root| {
+            root.help("Where images are kept: a directory that the runtime was given").default_value(ROOT)
+        })
+        .mut_arg("log", |log| log.hide(true));
+    Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}
+
+/// A verb that plain WASI has too little for: its name, what it lacks, and an
+/// example of the native command.
+const LACKING: [(&str, &str, &str); 11] = [
+    ("unpack", EXTRACTION, "wharf unpack REF"),
+    ("ls", EXTRACTION, "wharf ls REF"),
+    ("cat", EXTRACTION, "wharf cat REF PATH"),
+    ("diff", EXTRACTION, "wharf diff REF REF"),
+    ("mount", MOUNTS, "wharf mount REF DIR"),
+    ("umount", MOUNTS, "wharf umount DIR"),
+    ("mounts", MOUNTS, "wharf mounts"),
+    ("login", LOGINS, "wharf login REGISTRY"),
+    ("logout", LOGINS, "wharf logout REGISTRY"),
+    ("whoami", LOGINS, "wharf whoami"),
+    ("demo", "WASI opens no port of its own for it", "wharf demo"),
+];
+
+const EXTRACTION: &str = "files of an image need owners, devices and attributes, which WASI cannot set";
+const MOUNTS: &str = "WASI has no mounts";
+const LOGINS: &str = "WASI starts no programs that keep logins, and hides no typing";
+
+/// Returns why a verb or its options cannot be had here, and what to do instead.
+pub fn lacking(verb: &Verb) -> Option<Problem> {
+    let name = match verb {
+        Verb::Unpack(_) => "unpack",
+        Verb::Ls(_) => "ls",
+        Verb::Cat(_) => "cat",
+        Verb::Diff(_) => "diff",
+        Verb::Mount(_) => "mount",
+        Verb::Umount(_) => "umount",
+        Verb::Mounts(_) => "mounts",
+        Verb::Login(_) => "login",
+        Verb::Logout(_) => "logout",
+        Verb::Whoami(_) => "whoami",
+        Verb::Demo => "demo",
+        Verb::Pull(pull) => return options(&pull.access, Some(&pull.patience)),
+        Verb::Explain(explain) => return options(&explain.access, None),
+        Verb::Tags(tags) => return options(&tags.asking.access, Some(&tags.asking.patience)),
+        Verb::Catalog(catalog) => return options(&catalog.asking.access, Some(&catalog.asking.patience)),
+        Verb::Images(_) | Verb::Inspect(_) | Verb::History(_) | Verb::Completion { .. } | Verb::Man { .. } => {
+            return None;
+        }
+    };
+    let (_, why, native) = LACKING.into_iter().find(|(lacking, _, _)| *lacking == name)?;
+    let fix = match name {
+        "login" => {
+            format!("use the native program, `{native}`, or give logins by `--auth-file` or `{LOGINS_VARIABLE}`")
+        }
+        _ => format!("use the native program: `{native}`"),
+    };
+    Some(unsupported(format!("this wharf has no `{name}`"), why, fix))
+}
+
+/// Options that would have to be obeyed and cannot be.
+fn options(access: &Access, patience: Option<&Patience>) -> Option<Problem> {
+    const FILES: &str = "they say how to speak TLS and through which proxy, and here the runtime decides that";
+    let files = [
+        ("--certs-d", access.certs_d().is_some()),
+        ("--registries-conf", access.registries_conf().is_some()),
+        ("--daemon-json", access.daemon_json().is_some()),
+    ];
+    let rate = ("--limit-rate", patience.is_some_and(|patience| patience.bytes_per_second().is_some()));
+    let native = "leave it out, or use the native program";
+    if let Some((option, _)) = files.into_iter().find(|(_, given)| *given) {
+        return Some(unsupported(format!("this wharf has no `{option}`"), FILES, native.to_owned()));
+    }
+    let (option, given) = rate;
+    given.then(|| {
+        let why = "the runtime receives, and is not slowed down from inside";
+        unsupported(format!("this wharf has no `{option}`"), why, native.to_owned())
+    })
+}
+
+fn unsupported(what: String, why: &str, fix: String) -> Problem {
+    Problem { code: ErrorCode::Unsupported, what, why: vec![why.to_owned()], fix: Some(fix) }
+}
