@@ -19,6 +19,7 @@
 //! │   ├── snapshot, aside         0600
 //! │   └── durable                 0600
 //! ├── snapshots/empty/            0700  below a stack of one layer
+//! ├── durable                     0600  see `durable`
 //! └── extract/<process>-<serial>/ 0700  what nobody sees: it is being made, or removed, or its process died
 //! ```
 //!
@@ -57,11 +58,12 @@ pub use self::view::View;
 
 use crate::content::directory::Directory;
 use cap_std::fs::Dir;
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 
 /// Whose rights the store's files are made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use std::sync::{Arc, OnceLock};
 pub enum Rights {
     /// Root: owners, devices and every attribute are set as the archive says, and overlay's own attributes are
     /// `trusted.overlay.*`.
@@ -77,7 +79,7 @@ pub struct Settings {
     pub rights: Rights,
     /// The boot of the machine, as `/proc/sys/kernel/random/boot_id` tells it.
     pub boot: String,
-    /// `/proc`, for the table of mounts.
+    /// `/proc`, for the table of mounts and for random names.
     pub proc: Dir,
 }
 
@@ -99,6 +101,8 @@ struct Store {
     /// Whether this process has looked for what others left.
     swept: AtomicBool,
 }
+    /// What the journal says about earlier boots, once it was asked.
+    journaled: OnceLock<HashSet<String>>,
 
 impl Layers {
     /// Opens the layer store below `root`, and makes its directories if they are missing. Directories that others may
@@ -116,8 +120,8 @@ impl Layers {
         private(&snapshots, "empty")?;
         let extract = private(&root, "extract")?;
         let Settings { rights, boot, proc } = settings;
-        let swept = AtomicBool::new(false);
-        Ok(Self { store: Arc::new(Store { root, layers, snapshots, extract, rights, boot, proc, swept }) })
+        let (journaled, swept) = (OnceLock::new(), AtomicBool::new(false));
+        Ok(Self { store: Arc::new(Store { root, layers, snapshots, extract, rights, boot, proc, journaled, swept }) })
     }
 
     /// Returns whose rights files are made with.

@@ -4,6 +4,7 @@
 
 pub(crate) mod apply;
 mod archive;
+mod durable;
 mod mount;
 mod namespace;
 mod settle;

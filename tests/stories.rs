@@ -2,6 +2,7 @@
 
 mod broken;
 mod configured;
+mod durable;
 mod explain;
 mod lists;
 mod logins;

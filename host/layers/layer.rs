@@ -4,7 +4,7 @@
 
 use super::apply::Applied;
 use super::nascent::Nascent;
-use super::record::{self, ASIDE, DURABLE, LAYER};
+use super::record::{self, ASIDE, LAYER};
 use super::{Error, Layers, held};
 use crate::content::directory::Directory;
 use crate::hash::Digest;
@@ -49,7 +49,7 @@ impl Nascent {
     pub fn publish(mut self, diff_id: &Digest, applied: Applied) -> Result<Layer, Error> {
         let layers = self.layers.clone();
         let store = &layers.store;
-        let (record, aside) = record::Layer::of(applied, &store.boot, store.rights);
+        let (record, aside) = record::Layer::of(applied, layers.origin()?, store.rights);
         if !aside.is_empty() {
             record::write(self.directory(), ASIDE, &aside)?;
         }
@@ -77,17 +77,14 @@ impl Layers {
         let record = believed(self, &directory)?.ok_or(Error::NotFound)?;
         Ok(Layer { diff_id: *diff_id, record: Arc::new(record), directory: Arc::new(directory) })
     }
-
-    /// Whether what is in `directory`, and was made in the boot `boot`, is whole.
-    pub(super) fn is_whole(&self, directory: &Directory, boot: &str) -> bool {
-        boot == self.store.boot || directory.stat(DURABLE).is_ok()
-    }
 }
 
 /// Reads the record of a layer, if the layer is whole.
 pub(super) fn believed(layers: &Layers, directory: &Directory) -> Result<Option<record::Layer>, Error> {
-    let record: Option<record::Layer> = record::read(directory, LAYER)?;
-    Ok(record.filter(|record| layers.is_whole(directory, &record.boot)))
+    match record::read::<record::Layer>(directory, LAYER)? {
+        Some(record) if layers.is_whole(directory, &record.origin)? => Ok(Some(record)),
+        _ => Ok(None),
+    }
 }
 
 /// Removes what has the name of a layer or snapshot and is none, by `believed`.

@@ -6,6 +6,7 @@
 //! snapshots/<key>/snapshot  Snapshot   what stands on what
 //! snapshots/<key>/aside     [Aside]    of what was settled
 //! */durable                 empty      see `durable`
+//! durable                   [Durable]  see `durable`
 //! ```
 //!
 //! A file is one byte of version and a postcard message that fills the rest.
@@ -17,6 +18,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::io::{Read, Write};
 
 /// The name of a layer's record.
@@ -25,7 +27,7 @@ pub(super) const LAYER: &str = "layer";
 pub(super) const SNAPSHOT: &str = "snapshot";
 /// The name of what could not be set.
 pub(super) const ASIDE: &str = "aside";
-/// The name of what tells that a directory is durable.
+/// The name of what tells that a directory is durable, and of the journal of those that became durable last.
 pub(super) const DURABLE: &str = "durable";
 
 /// The version of all records.
@@ -36,11 +38,20 @@ const RECORD_BYTES_MAX: usize = 64 << 20;
 /// A path below the root of an image, relative and cleaned.
 pub(super) type Path = Vec<u8>;
 
+/// What tells a directory of the store from any other that had its name, or will have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Origin {
+    /// The boot of the machine in which it was made.
+    pub(super) boot: String,
+    /// Random.
+    pub(super) id: String,
+}
+
 /// A layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Layer {
-    /// The boot of the machine in which it was made.
-    pub(super) boot: String,
+    /// Where it comes from.
+    pub(super) origin: Origin,
     /// Whether it was made with the rights of an ordinary user.
     pub(super) user: bool,
     /// As in [`Applied`], like all that follow.
@@ -54,12 +65,12 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    pub(super) fn of(applied: Applied, boot: &str, rights: Rights) -> (Self, Vec<Aside>) {
+    pub(super) fn of(applied: Applied, origin: Origin, rights: Rights) -> (Self, Vec<Aside>) {
         let Applied { size, inodes, implied, names_root, is_opaque, links, aside, warnings } = applied;
         let user = rights == Rights::User;
         let links = links.into_iter().map(Link::from).collect();
         let aside = aside.into_iter().map(Aside::from).collect();
-        (Self { boot: boot.to_owned(), user, size, inodes, implied, names_root, is_opaque, links, warnings }, aside)
+        (Self { origin, user, size, inodes, implied, names_root, is_opaque, links, warnings }, aside)
     }
 }
 
@@ -85,8 +96,8 @@ impl From<apply::Link> for Link {
 /// A snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Snapshot {
-    /// The boot of the machine in which it was made.
-    pub(super) boot: String,
+    /// Where it comes from.
+    pub(super) origin: Origin,
     pub(super) name: String,
     pub(super) parent: Option<String>,
     /// The DiffID of its layer.
@@ -98,6 +109,17 @@ pub(super) struct Snapshot {
     /// Bytes of this one alone.
     pub(super) size: u64,
     pub(super) inodes: u64,
+}
+
+/// A layer or snapshot that was made durable.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Durable {
+    /// Whether it is a layer, and not a snapshot.
+    pub(super) is_layer: bool,
+    /// The name of its directory.
+    pub(super) name: String,
+    /// As in [`Origin`].
+    pub(super) id: String,
 }
 
 /// What could not be set.
@@ -117,8 +139,8 @@ impl From<apply::Aside> for Aside {
     }
 }
 
-/// Writes the record `name`, which must be new.
-pub(super) fn write<T: Serialize + ?Sized>(directory: &Directory, name: &str, record: &T) -> Result<(), Error> {
+/// Writes the record `name`, which must be new, and returns its file.
+pub(super) fn write<T: Serialize + ?Sized>(directory: &Directory, name: &str, record: &T) -> Result<File, Error> {
     let mut bytes = vec![VERSION];
     bytes = postcard::to_extend(record, bytes).map_err(|error| Error::Damaged(error.to_string()))?;
     if bytes.len() > RECORD_BYTES_MAX {
@@ -127,7 +149,8 @@ pub(super) fn write<T: Serialize + ?Sized>(directory: &Directory, name: &str, re
     let mut file = directory
         .open(name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)
         .map_err(Error::io("cannot write a record"))?;
-    file.write_all(&bytes).map_err(Error::io("cannot write a record"))
+    file.write_all(&bytes).map_err(Error::io("cannot write a record"))?;
+    Ok(file)
 }
 
 /// Reads the record `name`. Returns none if it is absent, or is nothing that [`write`] has written: after a power cut

@@ -87,7 +87,7 @@ impl Layers {
             record::write(nascent.directory(), ASIDE, &settled.aside)?;
         }
         let record = record::Snapshot {
-            boot: self.store.boot.clone(),
+            origin: self.origin()?,
             name: name.to_owned(),
             parent: parent.map(|parent| parent.name().to_owned()),
             layer: top.diff_id().to_string(),
@@ -148,8 +148,10 @@ impl Layers {
     }
 
     fn believed(&self, directory: &Directory, name: &str) -> Result<Option<record::Snapshot>, Error> {
-        let record: Option<record::Snapshot> = record::read(directory, SNAPSHOT)?;
-        Ok(record.filter(|record| record.name == name && self.is_whole(directory, &record.boot)))
+        match record::read::<record::Snapshot>(directory, SNAPSHOT)? {
+            Some(record) if record.name == name && self.is_whole(directory, &record.origin)? => Ok(Some(record)),
+            _ => Ok(None),
+        }
     }
 
     fn has_layer(&self, record: &record::Snapshot) -> Result<bool, Error> {
@@ -204,7 +206,7 @@ impl Layers {
             let record: Option<record::Snapshot> = record::read(&directory, SNAPSHOT)?;
             if let Some(record) = record
                 && key(&record.name) == entry
-                && self.is_whole(&directory, &record.boot)
+                && self.is_whole(&directory, &record.origin)?
             {
                 visit(record);
             }

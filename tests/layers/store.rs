@@ -127,8 +127,9 @@ fn what_was_made_durable_is_believed_after_a_restart() {
     let after = shelf.again("the next boot");
     let top = after.snapshot("snapshot b").expect("the snapshot");
     assert_eq!((top.parent(), top.height()), (Some("snapshot a"), 2));
-    // A marker that was lost below it makes the whole stack absent.
+    // A layer that nothing vouches for makes the whole stack on it absent.
     fs::remove_file(shelf.path(&format!("layers/{}/durable", id("a").encoded()))).expect("the marker");
+    fs::remove_file(shelf.path("durable")).expect("the journal");
     assert!(matches!(after.snapshot("snapshot b"), Err(Error::NotFound)));
 }
 

@@ -60,6 +60,13 @@ impl Wharf {
         self
     }
 
+    /// The same, started by another program: its name and its arguments.
+    #[must_use]
+    pub(crate) fn under<A: Into<OsString>>(mut self, before: impl IntoIterator<Item = A>) -> Self {
+        self.program = before.into_iter().map(Into::into).chain(self.program).collect();
+        self
+    }
+
     /// Sets a variable of the environment.
     #[must_use]
     pub(crate) fn with(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
