@@ -33,6 +33,7 @@ mod copy;
 mod durable;
 mod error;
 mod held;
+mod ids;
 pub mod inflate;
 mod layer;
 mod links;
@@ -40,6 +41,7 @@ mod mounts;
 mod namespace;
 mod nascent;
 mod overlay;
+mod owners;
 mod record;
 mod removal;
 mod settle;
@@ -48,6 +50,7 @@ mod unpack;
 pub mod view;
 
 pub use self::error::Error;
+pub use self::ids::{Extent, Subordinate, Waiting};
 pub use self::layer::Layer;
 pub use self::mounts::Mounted;
 pub use self::namespace::Entrance;
@@ -60,10 +63,10 @@ use crate::content::directory::Directory;
 use cap_std::fs::Dir;
 use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 /// Whose rights the store's files are made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-use std::sync::{Arc, OnceLock};
 pub enum Rights {
     /// Root: owners, devices and every attribute are set as the archive says, and overlay's own attributes are
     /// `trusted.overlay.*`.
@@ -98,11 +101,11 @@ struct Store {
     rights: Rights,
     boot: String,
     proc: Dir,
+    /// What the journal says about earlier boots, once it was asked.
+    journaled: OnceLock<HashSet<String>>,
     /// Whether this process has looked for what others left.
     swept: AtomicBool,
 }
-    /// What the journal says about earlier boots, once it was asked.
-    journaled: OnceLock<HashSet<String>>,
 
 impl Layers {
     /// Opens the layer store below `root`, and makes its directories if they are missing. Directories that others may

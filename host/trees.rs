@@ -3,6 +3,8 @@
 //!
 //! Which snapshot an image has is decided by the component, which also has it extracted where it is not.
 
+mod subordinate;
+
 use crate::ambient::{root, services};
 use crate::watch::{COMMAND_RUNS, reporter, watch};
 use crate::{Failed, log, print, problem};
@@ -16,6 +18,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::thread;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use wharf::cli::{self, Cli, TableFormat, TextFormat, exit};
@@ -140,7 +143,14 @@ impl<'a> Trees<'a> {
         let at = self.root.join("mnt");
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&at).and_then(|()| at.canonicalize());
         let at = made.map_err(|error| problem(what, &error))?;
-        let entrance = self.layers.entrance(snapshot, &at).map_err(|error| wrong(what, error))?;
+        let prepared = match subordinate::subordinate() {
+            Some(ids) => self.layers.entrance_with(snapshot, &at, ids).map(|(entrance, waiting, warnings)| {
+                warnings.iter().for_each(|sentence| tracing::warn!("{sentence}"));
+                (entrance, Some(waiting))
+            }),
+            None => self.layers.entrance(snapshot, &at).map(|entrance| (entrance, None)),
+        };
+        let (entrance, waiting) = prepared.map_err(|error| wrong(what, error))?;
         let (program, arguments) = command.split_first().expect("the arguments ask for at least one word");
         let mut child = Command::new(program);
         child.args(arguments).env("WHARF_TREE", &at).kill_on_drop(true);
@@ -151,7 +161,17 @@ impl<'a> Trees<'a> {
         let failed = |error| problem(what, &error);
         let mut interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminates = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut running = child.spawn().map_err(|error| {
+        // `spawn` returns when the child has become the command, and before that it needs an answer.
+        let mapping = waiting.map(|waiting| thread::spawn(|| waiting.answer(subordinate::map)));
+        let spawned = child.spawn();
+        if spawned.is_err() {
+            // Who waits for the child sees its end when nobody has the other side any more.
+            drop(child);
+        }
+        if let Some(Ok(Some(Err(why)))) = mapping.map(thread::JoinHandle::join) {
+            tracing::warn!("there is one user in the namespace: {}", render::escape::text(&why));
+        }
+        let mut running = spawned.map_err(|error| {
             let (why, code) = match error.kind() {
                 ErrorKind::NotFound => ("there is no such program".to_owned(), NO_PROGRAM),
                 ErrorKind::PermissionDenied => (error.to_string(), NOT_TO_BE_RUN),

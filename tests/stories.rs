@@ -7,6 +7,7 @@ mod explain;
 mod lists;
 mod logins;
 mod mirrors;
+mod owners;
 mod pulls;
 mod refused_layers;
 mod restart;

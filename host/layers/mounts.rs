@@ -31,7 +31,7 @@ impl Layers {
     /// Fails with [`Error::Unsupported`] if the kernel has not what it takes, or the caller has not the right.
     pub fn mount(&self, snapshot: &Snapshot, at: BorrowedFd<'_>) -> Result<(), Error> {
         let stack = self.stacked(snapshot)?;
-        overlay::attach(self.store.root.as_fd(), &stack)
+        overlay::attach(self.store.root.as_fd(), &stack, None)
             .and_then(|mount| overlay::place(mount.as_fd(), at))
             .map_err(told)
     }

@@ -6,14 +6,18 @@
 //! system calls (`fchdir`, `unshare`, `openat`, `write`, `mount`, `fsopen` and its kin, `chdir`) and nothing else: what
 //! they need is made beforehand, and nothing is allocated.
 //!
-//! In the user namespace the caller is root and nobody else exists: one user and one group can be mapped without the
-//! help of a program that is set-user-id. The files of the store are the caller's, so they are root's in there.
+//! In the user namespace the caller is root. Nobody else exists without the help of programs that are set-user-id: one user
+//! and one group can be mapped without them. The files of the store are the caller's, so they are root's in there. With
+//! that help ([`Subordinate`], `ids`) a command can become others, and sees the owners of the image: see `owners`.
 //!
 //! ```text
-//! wharf ─ fork ─► unshare(user, mount) ─► maps ─► mounts private ─► overlay on the directory ─► chdir ─► exec COMMAND
+//! wharf ─ fork ─► unshare(user, mount) ─► maps ─► mounts private ─► owners, overlay on the directory ─► chdir ─► exec
 //! ```
 
+use super::ids::{self, Asking, Subordinate, Waiting};
 use super::overlay::{self, Stack};
+use super::owners::{self, Owners};
+use super::view::View;
 use super::{Error, Layers, Snapshot};
 use crate::content::directory::Directory;
 use rustix::fs::{Mode, OFlags, openat};
@@ -26,6 +30,9 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+/// How many lower directories overlay takes.
+const LEVELS_MAX: usize = 500;
+
 /// What a child needs to enter the namespaces. Keep it until the child has ended: it pins the snapshot.
 #[derive(Debug)]
 pub struct Entrance {
@@ -35,6 +42,10 @@ pub struct Entrance {
     at: CString,
     /// The maps of user and group; none for root, who needs no user namespace.
     maps: Option<(CString, CString)>,
+    /// How to get better ones.
+    asking: Option<Asking>,
+    /// What is on top then.
+    owners: Owners,
 }
 
 impl Layers {
@@ -51,7 +62,32 @@ impl Layers {
             stack: self.stacked(snapshot)?,
             at: text(at.as_os_str().as_bytes())?,
             maps,
+            asking: None,
+            owners: Owners::default(),
         })
+    }
+
+    /// Prepares the same for who is not root, with the ids of `subordinate`. Somebody else has to answer the child, in
+    /// a thread of its own, while it enters; if the answer is no, the child has one id. Returns what cannot be shown too,
+    /// a sentence each.
+    pub fn entrance_with(
+        &self,
+        snapshot: &Snapshot,
+        at: &Path,
+        subordinate: Subordinate,
+    ) -> Result<(Entrance, Waiting, Vec<String>), Error> {
+        let mut entrance = self.entrance(snapshot, at)?;
+        let levels = self.levels(snapshot)?;
+        let mut warnings = Vec::new();
+        if levels.len() < LEVELS_MAX {
+            let view = View::new(self, snapshot)?;
+            (entrance.owners, warnings) = Owners::plan(&view, &levels, subordinate.highest())?;
+        } else {
+            warnings.push(format!("all files are shown as root's: the image has {LEVELS_MAX} layers"));
+        }
+        let (asking, waiting) = ids::ask(subordinate)?;
+        entrance.asking = Some(asking);
+        Ok((entrance, waiting, warnings))
     }
 }
 
@@ -69,17 +105,29 @@ impl Entrance {
         };
         // SAFETY: no files are unshared, so that no descriptor is left over in another thread's table.
         unsafe { rustix::thread::unshare_unsafe(flags) }?;
-        if let Some((user, group)) = &self.maps {
+        let mapped = match &self.asking {
+            Some(asking) => asking.ask()?,
+            None => false,
+        };
+        if let Some((user, group)) = &self.maps
+            && !mapped
+        {
             // Only who gives up `setgroups` may map a group. user_namespaces(7)
             write(c"/proc/self/setgroups", b"deny")?;
             write(c"/proc/self/gid_map", group.as_bytes())?;
             write(c"/proc/self/uid_map", user.as_bytes())?;
         }
         mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = openat(rustix::fs::CWD, c".", directory, Mode::empty())?;
-        let mount = overlay::attach(root.as_fd(), &self.stack).map_err(|failure| failure.errno)?;
-        let at = openat(rustix::fs::CWD, self.at.as_c_str(), directory, Mode::empty())?;
+        let root = owners::directory(c".")?;
+        let at = owners::directory(&self.at)?;
+        let above = match mapped && !self.owners.is_empty() {
+            true => Some(self.owners.show(root.as_fd(), at.as_fd())?),
+            false => None,
+        };
+        let above = above.as_ref().map(AsFd::as_fd);
+        let mount = overlay::attach(root.as_fd(), &self.stack, above).map_err(|failure| failure.errno)?;
+        // What was put there is what the name leads to now.
+        let at = owners::directory(&self.at)?;
         overlay::place(mount.as_fd(), at.as_fd()).map_err(|failure| failure.errno)?;
         Ok(chdir(self.at.as_c_str())?)
     }

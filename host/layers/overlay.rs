@@ -57,8 +57,8 @@ impl Step {
     }
 }
 
-/// Mounts `stack` of the store `root` nowhere yet. Dropping it ends the mount.
-pub(super) fn attach(root: BorrowedFd<'_>, stack: &Stack) -> Result<OwnedFd, Failure> {
+/// Mounts `stack` of the store `root` nowhere yet, with the directory `above` on top, if any. Dropping it ends the mount.
+pub(super) fn attach(root: BorrowedFd<'_>, stack: &Stack, above: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Failure> {
     let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(Step::Open.of())?;
     fsconfig_set_string(&context, c"source", stack.source.as_c_str()).map_err(Step::Option.of())?;
     fsconfig_set_flag(&context, c"ro").map_err(Step::Option.of())?;
@@ -69,8 +69,11 @@ pub(super) fn attach(root: BorrowedFd<'_>, stack: &Stack) -> Result<OwnedFd, Fai
         fsconfig_set_string(&context, c"redirect_dir", c"nofollow").map_err(Step::Option.of())?;
         fsconfig_set_string(&context, c"metacopy", c"off").map_err(Step::Option.of())?;
     }
+    if let Some(above) = above {
+        add(context.as_fd(), above).map_err(Step::Lower.of())?;
+    }
     let lower = stack.lower.iter().map(CString::as_c_str);
-    for path in lower.chain((stack.lower.len() == 1).then_some(EMPTY)) {
+    for path in lower.chain((stack.lower.len() == 1 && above.is_none()).then_some(EMPTY)) {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = openat(root, path, flags, Mode::empty()).map_err(Step::Lower.of())?;
         add(context.as_fd(), directory.as_fd()).map_err(Step::Lower.of())?;

@@ -1,11 +1,13 @@
 //! Reads a stack of trees as one, by the rules of overlay, without mounting it: any user may.
 //!
-//! It finds; `view/entry` describes and reads, `view/walk` goes through everything, `view/difference` compares two.
+//! It finds; `view/entry` describes and reads, `view/walk` goes through everything, `view/difference` compares two,
+//! `view/foreign` looks for what is not root's.
 //! Symbolic links are resolved inside the image, `..` stops at its root, and nothing leads outside: every step is one
 //! name in one open directory, no link followed by the kernel.
 
 mod difference;
 mod entry;
+pub(super) mod foreign;
 mod walk;
 
 pub use self::difference::{Change, Difference};

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use wharf::layers::apply::{Applied, Aside};
 use wharf::layers::view::Kind;
-use wharf::layers::{Entrance, Error, Layers, Rights, Snapshot, View};
+use wharf::layers::{Entrance, Error, Layers, Rights, Snapshot, Subordinate, View};
 
 /// Where the store of the other user is.
 const DIRECTORY: &str = "WHARF_TEST_DIRECTORY";
@@ -194,4 +194,34 @@ fn what_is_settled_for_a_user_keeps_what_could_not_be_set() {
     let top = layers.stack("top", Some(&base), &top).expect("a snapshot");
     let entry = View::new(&layers, &top).expect("a view").entry(b"d").expect("an entry");
     assert_eq!((entry.owner, entry.mode), ((9, 9), 0o2700));
+}
+
+#[test]
+fn owners_that_cannot_be_shown_are_told() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else {
+        return as_a_user("layers::namespace::owners_that_cannot_be_shown_are_told");
+    };
+    let layers = shelf::open(Path::new(&directory), "this boot");
+    let at = Path::new(&directory).join("at");
+    fs::create_dir(&at).expect("a directory");
+    let owned = |path: &str, owner: u32| {
+        let path = path.as_bytes().to_vec();
+        Aside { path, owner: (owner, 0), mode: 0o644, device: None, xattrs: Vec::new() }
+    };
+    let warnings = |name: &str, aside: Vec<Aside>, size: u64| {
+        let layer = shelf::layer(&layers, name, Applied { aside, ..named() }, |tree| {
+            for file in ["one", "two"] {
+                fs::File::create(tree.join(file)).and_then(|file| file.set_len(size)).expect("a file with a hole");
+            }
+        });
+        let snapshot = layers.stack(name, None, &layer).expect("a snapshot");
+        let subordinate = Subordinate::new(NOBODY, &[(200_000, 1_000)], NOBODY, &[(200_000, 1_000)]);
+        layers.entrance_with(&snapshot, &at, subordinate).expect("an entrance").2
+    };
+    assert_eq!(warnings("plain", Vec::new(), 1 << 40), [""; 0]);
+    assert_eq!(warnings("small", vec![owned("one", 33), owned("two", 1_000)], 1), [""; 0]);
+    let [outside] = &warnings("outside", vec![owned("one", 33), owned("two", 1_001)], 1)[..] else { panic!("one") };
+    assert!(outside.starts_with("1 files are shown as root's"), "{outside}");
+    let [large] = &warnings("large", vec![owned("one", 33), owned("two", 33)], 200 << 20)[..] else { panic!("one") };
+    assert!(large.contains("419430400 bytes"), "{large}");
 }

@@ -104,7 +104,7 @@ impl View {
         }
     }
 
-    fn describe_root(&self, root: &Merged) -> Result<Entry, Error> {
+    pub(super) fn describe_root(&self, root: &Merged) -> Result<Entry, Error> {
         let (tree, directory) = root.parts.first().ok_or(Error::NotFound)?;
         let failed = Error::io("cannot describe a file of a layer");
         let stat = fstat(directory).map_err(&failed)?;

@@ -296,8 +296,14 @@ What is mounted:
 
 Rights:
   Mounting on a directory takes root. With -- COMMAND anybody can: the command runs in a user and
-  mount namespace of its own, where the files of the image belong to root, whoever owns them in
-  the image, and devices are empty files. The exit code is that of the command."
+  mount namespace of its own, where the caller is root and devices are empty files. The exit code
+  is that of the command.
+
+  The files belong to root there, whoever owns them in the image, and nobody else exists, unless
+  newuidmap and newgidmap (of the package uidmap) are installed and /etc/subuid and /etc/subgid
+  have ranges for the user: then files show the owners of the image, and a command can become
+  another user, as with `setpriv --reuid 33`. Files of others than root are copied into memory
+  for that; above 256 MiB of them they belong to root, with a warning."
 );
 
 /// `wharf ls --help`.
