@@ -62,12 +62,16 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return tell(&problem("cannot start", &error), palette, false, exit::FAILED),
     };
+    let namespace = cli.global.named_namespace().map(str::to_owned);
     let outcome = runtime.block_on(run(cli, palette, screen));
     // Blocking threads may still hold a batch of a call that was stopped.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match outcome {
         Ok(code) => ExitCode::from(code),
-        Err(Failed { problem, code }) => tell(&problem, palette, json, code),
+        Err(Failed { problem, code }) => match namespace {
+            Some(namespace) => tell(&render::problem::in_namespace(problem, &namespace), palette, json, code),
+            None => tell(&problem, palette, json, code),
+        },
     }
 }
 

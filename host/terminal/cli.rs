@@ -360,6 +360,11 @@ fn help_color(arguments: &[OsString]) -> ColorChoice {
 }
 
 impl Global {
+    /// Returns the namespace, unless it is the one that nobody has to name.
+    pub fn named_namespace(&self) -> Option<&str> {
+        (self.namespace != "default").then_some(self.namespace.as_str())
+    }
+
     /// Returns who asks, and on what machine.
     pub fn caller(&self, machine: Machine) -> Caller {
         Caller { namespace: self.namespace.clone(), machine }

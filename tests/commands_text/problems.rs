@@ -34,6 +34,19 @@ hint: choose one with `--platform linux/arm64`
 }
 
 #[test]
+fn what_is_to_be_typed_is_about_the_same_namespace() {
+    let hint = |fix: &str, namespace: &str| {
+        problem::in_namespace(Problem { fix: Some(fix.to_owned()), ..a_problem() }, namespace).fix.expect("a hint")
+    };
+    assert_eq!(hint("wharf pull alpine", "team"), "wharf --namespace team pull alpine");
+    assert_eq!(
+        hint("to keep it: `wharf pull --no-unpack alpine`, or `wharf ls`", "a b'c"),
+        "to keep it: `wharf --namespace 'a b'\\''c' pull --no-unpack alpine`, or `wharf --namespace 'a b'\\''c' ls`"
+    );
+    assert_eq!(hint("mkdir wharf", "team"), "mkdir wharf");
+}
+
+#[test]
 fn only_the_first_word_of_a_line_is_coloured() {
     let problem = Problem { what: "a".to_owned(), why: vec!["b".to_owned()], fix: Some("c".to_owned()), ..a_problem() };
     assert_eq!(

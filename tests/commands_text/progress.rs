@@ -169,6 +169,7 @@ fn the_end_is_told_in_one_sentence() {
         (Vec::new(), End::Done, ""),
         (Vec::new(), End::Failed, ""),
         (present(), End::Done, "nothing to download, 1 here before"),
+        (present(), End::Failed, "444444444444: here before, 50MB"),
         (part(), End::Failed, "stopped after 1s: 2MB of 50MB had arrived"),
         (part(), End::Interrupted, "interrupted after 1s: 2MB of 50MB are here, and the next pull continues there"),
     ];

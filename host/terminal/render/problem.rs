@@ -41,6 +41,20 @@ pub fn text(problem: &Problem, palette: Palette) -> String {
     out
 }
 
+/// Puts the namespace of the call, which the person has named, into the commands that the problem says to type.
+pub fn in_namespace(mut problem: Problem, namespace: &str) -> Problem {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    let quoted = match namespace.bytes().all(is_plain) {
+        true => namespace.to_owned(),
+        false => format!("'{}'", namespace.replace('\'', "'\\''")),
+    };
+    problem.fix = problem.fix.map(|fix| {
+        let begun = fix.strip_prefix("wharf ").map(|rest| format!("wharf --namespace {quoted} {rest}"));
+        begun.unwrap_or(fix).replace("`wharf ", &format!("`wharf --namespace {quoted} "))
+    });
+    problem
+}
+
 /// Returns the problem for a program: an object on one line, with `type` (as in
 /// the lines of [`super::progress`]), `code`, `what`, `why` and `fix`. The code
 /// is as in `wit/types.wit`; the digest or the number of bytes that comes with

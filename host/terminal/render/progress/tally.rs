@@ -196,6 +196,8 @@ impl Tally {
                 let fetched = size::si(fetched);
                 format!("{fetched} in {took}{rate}: {complete} downloaded, {present} here before{extracted}")
             }
+            // Everything was here before, and what failed is something else.
+            End::Failed if complete == 0 && fetched == 0 && received == size => return None,
             // What is kept after a failure depends on the failure: a full disk is given its space back.
             End::Failed => format!("stopped after {took}: {here} of {all} had arrived"),
             End::Interrupted => {
