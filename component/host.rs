@@ -43,6 +43,8 @@ pub trait Host {
     async fn sync(&self) -> Result<()>;
     /// See `content.remove`.
     async fn remove(&self, digest: &Digest) -> Result<()>;
+    /// See `content.entries`.
+    async fn blobs(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<(Digest, u64)>>;
     /// See `content.begin`. `name` is unique on the machine, not in a namespace.
     async fn ingest(&self, name: &str) -> Result<Self::Ingest>;
     /// Turns literal bytes into a stream, for [`Ingest::append`] and uploads.
@@ -125,6 +127,8 @@ pub trait Blob {
     fn size(&self) -> u64;
     /// See `content.blob.read`. At most 4 MiB a call.
     async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>>;
+    /// See `content.blob.verify`.
+    async fn verify(&self) -> Result<()>;
 }
 
 /// See `layers.refusal`.

@@ -3,7 +3,7 @@
 //! ```text
 //! pull ──► resolve ─► choose ─► plan ─► fetch ─► remember      writes
 //! unpack ──► trees ◄──────────────────────┘                    extracts
-//! images   inspect   history ──► library                       read
+//! images   inspect   history   verify ──► library              read
 //! tags   catalog   explain   check-login                       ask
 //!               documents   store   listen   failing           what they share
 //! ```
@@ -14,6 +14,7 @@
 //! - [`images`]: what is here. [`inspect`](mod@inspect): one image in docker's shape.
 //! - [`history`](mod@history): how an image was made.
 //! - [`unpack`](mod@unpack): the layers of an image that is here become its tree.
+//! - [`verify`](mod@verify): every blob is hashed again.
 //! - [`tags`](mod@tags), [`catalog`](mod@catalog): what a repository and what a registry has.
 //! - [`explain`](mod@explain): what a pull would ask, in which order, and why.
 //! - [`check_login`](mod@check_login): whether a registry accepts the login that the host has for it.
@@ -33,6 +34,7 @@ pub mod listen;
 pub mod pull;
 pub mod tags;
 pub mod unpack;
+pub mod verify;
 
 mod choose;
 mod documents;
@@ -56,3 +58,4 @@ pub use inspect::inspect;
 pub use pull::{plan_pull, pull};
 pub use tags::tags;
 pub use unpack::unpack;
+pub use verify::verify;

@@ -7,7 +7,8 @@ pub use wharf_terminal::named::{covers, host, registry, written};
 pub use wharf_vocabulary::types::{Descriptor, ErrorCode, Origin};
 pub use wharf_vocabulary::vocabulary::{
     Access, Allowance, AskedFor, Caller, Candidate, Capabilities, Endpoint, Event, Explanation, Image, Listing,
-    Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, Pulled, Rule, Step, Transfer, Tree, Wanted,
+    Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, Pulled, Rule, Step, Transfer, Tree,
+    Verification, Wanted,
 };
 
 use crate::bindings::Manager;
@@ -169,6 +170,23 @@ impl Wharf {
         let (caller, reference, platform) = (caller.clone(), reference.to_owned(), platform.map(str::to_owned));
         self.call(&self.services, "unpack", async |accessor, manager| {
             let told = manager.wharf_images_images().call_unpack(accessor, caller, reference, platform).await?;
+            listen(accessor, told, stop, tell).await
+        })
+        .await
+    }
+
+    /// See `images.verify`. `tell` and `stop` are as in [`Wharf::pull`].
+    pub async fn verify(
+        &self,
+        caller: &Caller,
+        references: &[String],
+        remove: bool,
+        stop: &CancellationToken,
+        tell: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Verification, Failure> {
+        let (caller, references) = (caller.clone(), references.to_vec());
+        self.call(&self.services, "verify", async |accessor, manager| {
+            let told = manager.wharf_images_images().call_verify(accessor, caller, references, remove).await?;
             listen(accessor, told, stop, tell).await
         })
         .await

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trees::Trees;
-use watch::{Interrupts, cancelled, reporter, watch};
+use watch::{Interrupts, cancelled, checker, reporter, watch};
 use wharf::cli::{self, Cli, Verb, exit};
 use wharf::credentials::Credentials;
 use wharf::images::{Access, Caller, Candidate, ErrorCode, Failure, Problem, Wharf};
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     allow_many_files();
     // Threads cost a start more than a verb that only reads records takes.
     let runtime = match &cli.verb {
-        Verb::Pull(_) | Verb::Unpack(_) | Verb::Demo => {
+        Verb::Pull(_) | Verb::Unpack(_) | Verb::Verify(_) | Verb::Demo => {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
         }
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
@@ -144,6 +144,7 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             }
             print(&render::inspect::json(&objects));
         }
+        Verb::Verify(asked) => return verify(&cli, asked, &caller).await,
         Verb::Unpack(unpack) => return Trees::open(&cli, &caller, palette, screen)?.unpack(unpack).await,
         Verb::Ls(ls) => return Trees::open(&cli, &caller, palette, screen)?.list(ls).await,
         Verb::Cat(cat) => return Trees::open(&cli, &caller, palette, screen)?.cat(cat).await,
@@ -222,6 +223,21 @@ async fn pull_images(
     }
     print(&answer::pulled(pull, &pulled));
     Ok(exit::DONE)
+}
+
+/// `wharf verify`.
+async fn verify(cli: &Cli, asked: &cli::Verify, caller: &Caller) -> Result<u8, Failed> {
+    let wharf = open(cli)?;
+    let found = watch(checker(asked.progress), "the verification", async |stop, tell| {
+        wharf.verify(caller, &asked.references, asked.remove, stop, tell).await
+    });
+    let found = found.await?;
+    for sentence in &found.damaged {
+        talk(&render::problem::warning(sentence, Palette::PLAIN));
+    }
+    print(&answer::verification(asked, &found));
+    talk(&render::verification::talk(&found));
+    Ok(if found.flaws.is_empty() { exit::DONE } else { exit::FAILED })
 }
 
 /// Opens the store for a verb that asks the registry of `reference`, and adds to `access` what is configured for it.

@@ -15,6 +15,7 @@ use wharf::credentials;
 use wharf::engine::Services;
 use wharf::hash;
 use wharf::images::ErrorCode as Told;
+use wharf::imports::credentials::condition;
 use wharf::metadata;
 use wharf::network::{self, Timeouts};
 use wharf_component::host::{
@@ -94,6 +95,12 @@ impl Host for Native {
         self.services.content.remove(&native(digest)).map_err(code)
     }
 
+    async fn blobs(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<(Digest, u64)>> {
+        let entries = self.services.content.entries(after.map(native).as_ref(), limit as usize).map_err(code)?;
+        let named = |(digest, size): (hash::Digest, u64)| (digest.to_string().parse().expect("a digest"), size);
+        Ok(entries.into_iter().map(named).collect())
+    }
+
     async fn ingest(&self, name: &str) -> Result<Ingest> {
         loop {
             if let Some(ingest) = self.services.content.try_ingest(name).map_err(code)? {
@@ -165,7 +172,8 @@ impl Host for Native {
             Visit::WithLogin => credentials::Visit::WithLogin,
             Visit::Anonymous => credentials::Visit::Anonymous,
         };
-        self.services.credentials.authorize(&registry, repository, &challenge, visit).await.map(Grant).map_err(code)
+        let grant = self.services.credentials.authorize(&registry, repository, &challenge, visit).await;
+        grant.map(Grant).map_err(|error| code(condition(&error)))
     }
 
     async fn send(&self, request: Request) -> std::result::Result<Response<Body>, HttpError> {
@@ -283,6 +291,12 @@ impl host::Blob for Blob {
 
     async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
         self.0.read(offset, length).map_err(code)
+    }
+
+    async fn verify(&self) -> Result<()> {
+        let mut verifier = self.0.verifier();
+        while !verifier.step().map_err(code)? {}
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ mod restart;
 mod text;
 mod token_auth;
 mod trees;
+mod verify;
 
 use crate::support::docker_registry::{Access, DockerRegistry};
 use crate::support::wharf::Wharf;

@@ -18,6 +18,7 @@ mod tags;
 mod trees;
 mod types;
 mod unpack;
+mod verify;
 
 use crate::memory::{Memory, content::digest_of, layers::unpacked, registry::Registry, stream::Pace};
 use std::cell::{Cell, RefCell};

@@ -172,6 +172,18 @@ impl From<contract::Tree> for wit::Tree {
     }
 }
 
+impl From<contract::Verification> for wit::Verification {
+    fn from(contract::Verification { blobs, bytes, flaws, damaged }: contract::Verification) -> Self {
+        Self { blobs, bytes, flaws: each(flaws), damaged }
+    }
+}
+
+impl From<contract::Flaw> for wit::Flaw {
+    fn from(contract::Flaw { blob, why, images, removed }: contract::Flaw) -> Self {
+        Self { blob: blob.into(), why, images, removed }
+    }
+}
+
 impl From<contract::Step> for wit::Step {
     fn from(contract::Step { layer, created, created_by, comment, size }: contract::Step) -> Self {
         Self { layer: layer.map(String::from), created, created_by, comment, size }

@@ -120,6 +120,12 @@ impl exported::Guest for Component {
         })
     }
 
+    async fn verify(caller: wit::Caller, references: Vec<String>, remove: bool) -> Told<wit::Verification> {
+        accompany(wit_future::new(dropped), async move |listener| {
+            verbs::verify::verify(&Imports, &caller.into(), &references, remove, listener).await.map(Into::into)
+        })
+    }
+
     async fn history(
         caller: wit::Caller,
         reference: String,

@@ -71,6 +71,15 @@ impl Host for Imports {
         Ok(content::remove(digest.to_string()).await?)
     }
 
+    async fn blobs(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<(Digest, u64)>> {
+        let entries = content::entries(after.map(Digest::to_string), limit).await?;
+        let named = |(name, size): (String, u64)| match name.parse() {
+            Ok(digest) => Ok((digest, size)),
+            Err(_) => Err(ErrorCode::Other(format!("the host lists a blob called `{name}`, which is no digest"))),
+        };
+        entries.into_iter().map(named).collect()
+    }
+
     async fn ingest(&self, name: &str) -> Result<Self::Ingest> {
         Ok(content::begin(name.to_owned()).await?)
     }
@@ -204,6 +213,10 @@ impl Blob for content::Blob {
 
     async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
         Ok(self.read(offset, length).await?)
+    }
+
+    async fn verify(&self) -> Result<()> {
+        Ok(self.verify().await?)
     }
 }
 

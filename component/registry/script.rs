@@ -283,6 +283,10 @@ impl Host for Script {
         Ok(())
     }
 
+    async fn blobs(&self, _: Option<&Digest>, _: u32) -> Result<Vec<(Digest, u64)>> {
+        Err(ErrorCode::Unsupported)
+    }
+
     async fn ingest(&self, name: &str) -> Result<ScriptIngest> {
         self.clock.clone().wait(self.store.held_ms.take()).await;
         if let Some(bytes) = self.store.finished_meanwhile.borrow_mut().pop_front().flatten() {

@@ -233,6 +233,32 @@ pub struct Tree {
     pub unpacked: u32,
 }
 
+/// See `vocabulary.verification`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verification {
+    /// How many blobs were hashed.
+    pub blobs: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+    /// What is wrong, in order of digest.
+    pub flaws: Vec<Flaw>,
+    /// One sentence for each record that cannot be read.
+    pub damaged: Vec<String>,
+}
+
+/// See `vocabulary.flaw`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// What is not as it should be.
+    pub blob: Digest,
+    /// As in `it is not here`.
+    pub why: String,
+    /// The images that need it, fully qualified.
+    pub images: Vec<String>,
+    /// Whether it was removed.
+    pub removed: bool,
+}
+
 /// See `images.step`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {

@@ -1,6 +1,6 @@
 //! Blobs: open, read, remove. Holding one pins it; see [`super`] for how.
 //!
-//! Bytes were verified when they were committed and are not hashed again here.
+//! Bytes were verified when they were committed; they are hashed again for those who ask.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,10 +11,14 @@ use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
 use super::{Content, Error, pin};
-use crate::hash::Digest;
+use crate::hash::{Digest, Hasher};
 
 /// How many bytes [`Blob::read`] gives at most: as much as the largest document that wharf reads.
 pub const READ_BYTES_MAX: u64 = 4 << 20;
+
+/// How many bytes a step of a [`Verifier`] hashes at most: a few hundredths of a second.
+const VERIFY_STEP_BYTES: usize = 64 << 20;
+const VERIFY_BUFFER_BYTES: usize = 256 << 10;
 
 /// Verified bytes on disk, which stay there while the handle is held. Clones share one pin.
 #[derive(Clone, Debug)]
@@ -59,9 +63,46 @@ impl Blob {
         Reader { blob: self.clone(), offset }
     }
 
+    /// Begins to hash the bytes on disk again.
+    pub fn verifier(&self) -> Verifier {
+        Verifier { reader: self.reader(0), hasher: Some(Hasher::new(self.digest.algorithm())) }
+    }
+
     /// Returns the open file, for calls that move bytes without reading them. Its position is shared: give offsets.
     pub fn file(&self) -> &File {
         &self.file
+    }
+}
+
+/// Hashes a blob again, step by step, so that it can be left in between.
+#[derive(Debug)]
+pub struct Verifier {
+    reader: Reader,
+    /// None at the end.
+    hasher: Option<Hasher>,
+}
+
+impl Verifier {
+    /// Hashes up to 64 MiB more, and returns whether that was the end.
+    ///
+    /// Fails with [`Error::DigestMismatch`] at the end if the bytes are not what the digest says.
+    pub fn step(&mut self) -> Result<bool, Error> {
+        let Some(hasher) = &mut self.hasher else { return Ok(true) };
+        let mut buffer = vec![0; VERIFY_BUFFER_BYTES];
+        for _ in 0..VERIFY_STEP_BYTES / VERIFY_BUFFER_BYTES {
+            let count = self.reader.read(&mut buffer).map_err(Error::io("cannot read a blob"))?;
+            if count == 0 {
+                let expected = self.reader.blob.digest;
+                return match self.hasher.take().map(Hasher::finish) {
+                    Some(actual) if actual != expected => {
+                        Err(Error::DigestMismatch { expected: Box::new(expected), actual: Box::new(actual) })
+                    }
+                    _ => Ok(true),
+                };
+            }
+            hasher.update(&buffer[..count]);
+        }
+        Ok(false)
     }
 }
 

@@ -274,6 +274,22 @@ impl<T: Send + 'static> HostBlobWithStore<T> for HasState {
         Ok(answer)
     }
 
+    async fn verify(store: &Accessor<T, Self>, blob: Resource<Blob>) -> Answer<()> {
+        let (service, budget) = store.with(|mut access| {
+            access.get().crossings.note("content.blob.verify");
+            let state = access.get();
+            Ok::<_, wasmtime::Error>((state.table.get(&blob)?.service.clone(), state.budget.clone()))
+        })?;
+        let mut verifier = service.verifier();
+        loop {
+            match blocking(&budget, move || verifier.step().map(|is_over| (verifier, is_over))).await? {
+                Ok((_, true)) => return Ok(Ok(())),
+                Ok((rest, false)) => verifier = rest,
+                Err(code) => return Ok(Err(code)),
+            }
+        }
+    }
+
     fn stream(mut store: Access<'_, T, Self>, blob: Resource<Blob>, offset: u64) -> Result<stream::Served> {
         let blob = store.get().table.get(&blob)?.service.clone();
         let length = blob.size().saturating_sub(offset);

@@ -17,7 +17,7 @@ pub struct Grant {
 }
 
 /// Returns the condition that the component learns.
-fn condition(error: &Error) -> ErrorCode {
+pub fn condition(error: &Error) -> ErrorCode {
     match error {
         Error::NotFound { .. } => ErrorCode::NotFound,
         Error::Helper { .. } => ErrorCode::Unsupported,

@@ -5,7 +5,7 @@
 
 use crate::cli::{self, TableFormat, TextFormat};
 use crate::render::{self, images::ImagesStyle};
-use wharf_vocabulary::vocabulary::{Explanation, Image, PullPlan, Pulled, Step};
+use wharf_vocabulary::vocabulary::{Explanation, Image, PullPlan, Pulled, Step, Verification};
 
 /// `wharf images`.
 pub fn images(asked: &cli::Images, found: &[Image], now: i64) -> String {
@@ -49,6 +49,14 @@ pub fn pulled_talk(asked: &cli::Pull, pulled: &[Pulled]) -> Option<String> {
     // Whoever reads JSON there reads nothing else.
     let wanted = !asked.quiet && asked.progress != cli::Progress::Json;
     wanted.then(|| render::pulled::talk(pulled))
+}
+
+/// `wharf verify`.
+pub fn verification(asked: &cli::Verify, found: &Verification) -> String {
+    match asked.format {
+        TextFormat::Json => render::verification::json(found),
+        TextFormat::Text => render::verification::lines(found),
+    }
 }
 
 /// `wharf explain`.

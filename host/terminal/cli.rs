@@ -17,6 +17,7 @@ mod pages;
 pub mod portable;
 mod surroundings;
 mod trees;
+mod verify;
 
 pub use access::{Access, Patience, RETRIES, RETRIES_MAX, TIMEOUT, TIMEOUTS};
 pub use explain::Explain;
@@ -25,6 +26,7 @@ pub use login::{AuthFile, Login, Logout, Whoami};
 pub use pages::{Page, completion, manual};
 pub use surroundings::Surroundings;
 pub use trees::{Cat, Diff, Ls, Mount, Mounts, Umount, Unpack, Which};
+pub use verify::Verify;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
@@ -128,6 +130,8 @@ pub enum Verb {
     Umount(Umount),
     /// List the images that are mounted
     Mounts(Mounts),
+    /// Hash what is here again, and tell what a disk has damaged
+    Verify(Verify),
     /// Show where a pull would ask, in which order, and why; sends nothing
     Explain(Explain),
     /// List the tags of a repository

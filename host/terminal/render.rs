@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`images`], [`history`], [`inspect`], [`explain`] | the answers of the verbs of the same name |
 //! | [`lists`] | the tags of a repository, the repositories of a registry |
+//! | [`verification`] | what is damaged or missing |
 //! | [`plan`], [`pulled`] | what a pull would do, and what it did |
 //! | [`progress`] | what is told while a pull runs |
 //! | [`problem`] | a failure |
@@ -32,3 +33,4 @@ pub mod progress;
 pub mod pulled;
 pub mod size;
 pub mod table;
+pub mod verification;

@@ -155,7 +155,7 @@ fn quiet_excludes_what_it_would_silence() {
 }
 
 /// In the order of `--help`.
-const VERBS: [&str; 19] = [
+const VERBS: [&str; 20] = [
     "pull",
     "images",
     "inspect",
@@ -167,6 +167,7 @@ const VERBS: [&str; 19] = [
     "mount",
     "umount",
     "mounts",
+    "verify",
     "explain",
     "tags",
     "catalog",

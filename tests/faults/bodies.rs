@@ -98,7 +98,9 @@ fn parts() -> Vec<Case> {
         let half = whole / 2;
         let after_a_cut =
             |what: Vec<What>| -> Vec<Fault> { vec![once(on, Cut(At::Middle, How::Reset)), once(on, what)] };
-        let of = |id: &str, what| case(id.replace("{}", name), after_a_cut(what)).sent(on, 2 * whole + (32 << 10));
+        // A reset takes away what has arrived and was not read, up to all of it: then there are two whole answers more.
+        let most = half + 2 * whole + (32 << 10);
+        let of = |id: &str, what| case(id.replace("{}", name), after_a_cut(what)).sent(on, most);
         cases.push(of("F14-{}", vec![WholeRange]).asked(on, 2));
         cases.push(of("F14-{}-chunked", vec![WholeRange, What::Framing(Framing::Chunked)]).asked(on, 2));
         for (what, range) in [

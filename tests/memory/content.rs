@@ -76,6 +76,13 @@ impl Content {
         Ok(Blob { store: self.clone(), key, bytes })
     }
 
+    pub(super) fn entries(&self, after: Option<&Digest>, limit: u32) -> Vec<(Digest, u64)> {
+        let disk = self.disk.borrow();
+        let later = disk.blobs.iter().filter(|(name, _)| after.is_none_or(|after| name.as_str() > after.as_str()));
+        let named = later.map(|(name, bytes)| (name.parse().expect("blobs have digests"), bytes.len() as u64));
+        named.take(limit as usize).collect()
+    }
+
     pub(super) async fn hold(self: &Rc<Self>, memory: &Memory, name: &str) -> Result<Ingest> {
         std::future::poll_fn(|context| {
             let mut held = self.held.borrow_mut();
@@ -237,6 +244,14 @@ impl host::Blob for Blob {
     fn size(&self) -> u64 {
         self.store.tally.note("content.blob.size");
         self.bytes.len() as u64
+    }
+
+    async fn verify(&self) -> Result<()> {
+        self.store.tally.note("content.blob.verify");
+        match digest_of(&self.bytes) {
+            found if found.as_str() == self.key => Ok(()),
+            found => Err(ErrorCode::DigestMismatch(found)),
+        }
     }
 
     async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {

@@ -222,6 +222,11 @@ impl Host for Memory {
         self.inner.content.remove(digest)
     }
 
+    async fn blobs(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<(Digest, u64)>> {
+        self.inner.tally.note("content.entries");
+        Ok(self.inner.content.entries(after, limit))
+    }
+
     async fn ingest(&self, name: &str) -> Result<Ingest> {
         self.inner.tally.note("content.begin");
         self.inner.content.hold(self, name).await

@@ -98,6 +98,10 @@ impl Host for Plain {
         self.store.remove(digest).await
     }
 
+    async fn blobs(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<(Digest, u64)>> {
+        self.store.entries(after, limit).await
+    }
+
     async fn ingest(&self, name: &str) -> Result<Self::Ingest> {
         self.store.ingest(name).await
     }

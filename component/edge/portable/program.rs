@@ -16,10 +16,10 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 use wharf_terminal::cli::{self, Cli, Verb, exit, portable};
 use wharf_terminal::render::palette::Palette;
-use wharf_terminal::render::progress::{End, Lines, Plain as PlainLines, Reporter, Silent, TICK};
+use wharf_terminal::render::progress::{Checking, End, Lines, Plain as PlainLines, Reporter, Silent, TICK};
 use wharf_terminal::{answer, named, render};
 use wharf_vocabulary::types::ErrorCode;
-use wharf_vocabulary::vocabulary::{Access, Explanation, Problem};
+use wharf_vocabulary::vocabulary::{Access, Explanation, Problem, Verification};
 
 /// Runs the verb that the arguments name, and returns the exit code.
 pub(super) async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -36,7 +36,7 @@ pub(super) async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let palette = Palette::of(cli.global.color.applies(stderr().is_terminal(), no_color.as_deref(), term.as_deref()));
     let json = matches!(&cli.verb, Verb::Pull(pull) if pull.problem_is_json());
     match verb(&cli, palette).await {
-        Ok(()) => exit::DONE,
+        Ok(code) => code,
         Err(problem) => {
             talk(&if json { render::problem::json(&problem) } else { render::problem::text(&problem, palette) });
             exit::FAILED
@@ -44,7 +44,7 @@ pub(super) async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-async fn verb(cli: &Cli, palette: Palette) -> Result<(), Problem> {
+async fn verb(cli: &Cli, palette: Palette) -> Result<u8, Problem> {
     if let Some(lacking) = portable::lacking(&cli.verb) {
         return Err(lacking);
     }
@@ -60,6 +60,7 @@ async fn verb(cli: &Cli, palette: Palette) -> Result<(), Problem> {
             }
             print(&answer::images(asked, &each(found.images), now()))?;
         }
+        Verb::Verify(asked) => return verify(asked, &caller, &root).await,
         Verb::Inspect(asked) => {
             let host = offline(&root).await?;
             let mut objects = Vec::new();
@@ -110,7 +111,7 @@ async fn verb(cli: &Cli, palette: Palette) -> Result<(), Problem> {
         // `portable::lacking` has answered for all others.
         other => return Err(unknown(other)),
     }
-    Ok(())
+    Ok(exit::DONE)
 }
 
 /// `wharf pull`.
@@ -122,20 +123,31 @@ async fn pull(asked: &cli::Pull, caller: &Caller, root: &Path, palette: Palette)
         let plans = verbs::pull::plan_pull(&host, caller, &asked.reference, &options).await;
         return print(&answer::plans(asked, &each(host.explained(plans)?)));
     }
-    let screen = Screen::new(asked, palette);
-    let outcome = {
-        let pulling = verbs::pull::pull(&host, caller, &asked.reference, &options, &screen);
-        match select(pin!(pulling), pin!(screen.tick())).await {
-            Either::Left((outcome, _)) => outcome,
-            Either::Right((never, _)) => match never {},
-        }
-    };
-    screen.finish(if outcome.is_ok() { End::Done } else { End::Failed });
+    let screen = Screen::of(asked, palette);
+    let outcome = screen.watch(verbs::pull::pull(&host, caller, &asked.reference, &options, &screen)).await;
     let pulled = each(host.explained(outcome)?);
     if let Some(text) = answer::pulled_talk(asked, &pulled) {
         talk(&text);
     }
     print(&answer::pulled(asked, &pulled))
+}
+
+/// `wharf verify`.
+async fn verify(asked: &cli::Verify, caller: &Caller, root: &Path) -> Result<u8, Problem> {
+    let host = offline(root).await?;
+    let screen = Screen::over(match asked.progress {
+        cli::Progress::None => Box::new(Silent::new(stderr(), Palette::PLAIN)),
+        cli::Progress::Json => Box::new(Lines::new(stderr())),
+        cli::Progress::Auto | cli::Progress::Tty | cli::Progress::Plain => Box::new(Checking::new(stderr())),
+    });
+    let outcome = screen.watch(verbs::verify::verify(&host, caller, &asked.references, asked.remove, &screen)).await;
+    let found: Verification = outcome?.into();
+    for sentence in &found.damaged {
+        talk(&render::problem::warning(sentence, Palette::PLAIN));
+    }
+    print(&answer::verification(asked, &found))?;
+    talk(&render::verification::talk(&found));
+    Ok(if found.flaws.is_empty() { exit::DONE } else { exit::FAILED })
 }
 
 /// Shows progress on standard error.
@@ -148,8 +160,9 @@ struct Screen {
 enum Never {}
 
 impl Screen {
-    fn new(asked: &cli::Pull, palette: Palette) -> Self {
-        let reporter: Box<dyn Reporter> = match asked.progress {
+    /// As a pull asks for.
+    fn of(asked: &cli::Pull, palette: Palette) -> Self {
+        Self::over(match asked.progress {
             _ if asked.quiet => Box::new(Silent::new(stderr(), palette)),
             cli::Progress::None => Box::new(Silent::new(stderr(), palette)),
             cli::Progress::Json => Box::new(Lines::new(stderr())),
@@ -157,8 +170,22 @@ impl Screen {
             cli::Progress::Auto | cli::Progress::Tty | cli::Progress::Plain => {
                 Box::new(PlainLines::new(stderr(), palette))
             }
-        };
+        })
+    }
+
+    fn over(reporter: Box<dyn Reporter>) -> Self {
         Self { reporter: RefCell::new(reporter), begun: Instant::now() }
+    }
+
+    /// Does the work of a verb, and tells of the time that passes and of the end.
+    async fn watch<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let outcome = match select(pin!(work), pin!(self.tick())).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right((never, _)) => match never {},
+        };
+        let end = if outcome.is_ok() { End::Done } else { End::Failed };
+        self.report(|reporter, now| reporter.finish(end, now));
+        outcome
     }
 
     async fn tick(&self) -> Never {
@@ -166,10 +193,6 @@ impl Screen {
             plain::sleep(u64::try_from(TICK.as_millis()).unwrap_or(u64::MAX)).await;
             self.report(|reporter, now| reporter.tick(now));
         }
-    }
-
-    fn finish(&self, end: End) {
-        self.report(|reporter, now| reporter.finish(end, now));
     }
 
     fn report(&self, what: impl FnOnce(&mut dyn Reporter, Duration) -> std::io::Result<()>) {

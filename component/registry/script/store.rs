@@ -120,6 +120,10 @@ impl Blob for ScriptBlob {
         let end = self.0.len().min(start + length as usize);
         Ok(self.0[start..end].to_vec())
     }
+
+    async fn verify(&self) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
 }
 
 /// Nothing is extracted, so there is never one of these.

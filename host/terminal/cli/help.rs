@@ -139,6 +139,19 @@ Examples:
 Output:
   A JSON array with one object for each REF, in that order.";
 
+/// `wharf verify --help`.
+pub(super) const VERIFY: &str = "\
+Examples:
+  wharf verify
+  wharf verify alpine:3.20
+  wharf verify --remove && wharf pull alpine:3.20
+  wharf verify --format json | jq -r '.flaws[].blob'
+
+Output:
+  A line for each blob that is damaged or missing: its digest, why, the images that need it. The exit
+  code is 1 if there is one. With --format json an object: blobs, bytes, flaws [{digest, why, images,
+  removed}], damaged_records. It reads every byte, and downloads nothing.";
+
 macro_rules! explain_examples {
     () => {
         "\

@@ -76,7 +76,12 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
         Verb::Explain(explain) => return options(&explain.access, None),
         Verb::Tags(tags) => return options(&tags.asking.access, Some(&tags.asking.patience)),
         Verb::Catalog(catalog) => return options(&catalog.asking.access, Some(&catalog.asking.patience)),
-        Verb::Images(_) | Verb::Inspect(_) | Verb::History(_) | Verb::Completion { .. } | Verb::Man { .. } => {
+        Verb::Verify(_)
+        | Verb::Images(_)
+        | Verb::Inspect(_)
+        | Verb::History(_)
+        | Verb::Completion { .. }
+        | Verb::Man { .. } => {
             return None;
         }
     };

@@ -6,12 +6,14 @@
 //! at the same times make the same text. Lines that move need a terminal, which
 //! a component does not have.
 
+mod checking;
 mod lines;
 mod plain;
 mod tally;
 #[cfg(not(target_family = "wasm"))]
 mod terminal;
 
+pub use checking::Checking;
 pub use lines::Lines;
 pub use plain::Plain;
 #[cfg(not(target_family = "wasm"))]

@@ -146,6 +146,10 @@ impl Host for Script {
         Ok(())
     }
 
+    async fn blobs(&self, _: Option<&Digest>, _: u32) -> Result<Vec<(Digest, u64)>> {
+        Err(ErrorCode::Unsupported)
+    }
+
     async fn ingest(&self, _: &str) -> Result<Arriving> {
         Ok(Arriving(self.arrived.clone()))
     }
@@ -282,6 +286,10 @@ impl Blob for Kept {
     }
 
     async fn read(&self, _: u64, _: u64) -> Result<Vec<u8>> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn verify(&self) -> Result<()> {
         Err(ErrorCode::Unsupported)
     }
 }
