@@ -17,6 +17,9 @@ pub(super) const TEMPORARY: &str = ".wharf/tmp";
 /// A temporary file that nobody has written for so long was left by a process that was killed.
 const TEMPORARY_AGE_S: u64 = 3_600;
 
+/// How often a directory is listed again because something in it vanished.
+const LIST_ROUNDS_MAX: usize = 1_000;
+
 /// The directory of a layout.
 pub(super) struct Disk {
     root: PathBuf,
@@ -72,16 +75,30 @@ impl Disk {
     /// Returns the names in a directory, in order; none if it is absent. A name
     /// that is no text is nothing of wharf's.
     pub(super) fn names(&self, below: &str) -> Result<Vec<String>, ErrorCode> {
-        let entries = match fs::read_dir(self.path(below)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(failed("read", below))?,
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            names.extend(entry.map_err(failed("read", below))?.file_name().into_string());
+        match self.list(below) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            other => other.map_err(failed("read", below)),
         }
-        names.sort_unstable();
-        Ok(names)
+    }
+
+    /// The same; fails if the directory is absent.
+    ///
+    /// On WASI the C library looks at each entry that it lists, and fails if somebody has removed it meanwhile. So
+    /// the list is begun again as long as entries vanish.
+    pub(super) fn list(&self, below: &str) -> io::Result<Vec<String>> {
+        let mut rounds = LIST_ROUNDS_MAX;
+        loop {
+            let entries = fs::read_dir(self.path(below))?;
+            let listed: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.file_name().into_string())).collect();
+            match listed {
+                Err(error) if error.kind() == ErrorKind::NotFound && rounds > 0 => rounds -= 1,
+                other => {
+                    let mut names: Vec<_> = other?.into_iter().flatten().collect();
+                    names.sort_unstable();
+                    return Ok(names);
+                }
+            }
+        }
     }
 
     /// Makes a file that was not there, to be read and written.

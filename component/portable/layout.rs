@@ -15,7 +15,7 @@ use crate::nouns::{
     problem::ErrorCode,
 };
 use serde::Deserialize;
-use std::{fs, io::ErrorKind};
+use std::io::ErrorKind;
 
 const MARKER: &str = "oci-layout";
 const VERSION: &str = "1.0.0";
@@ -33,7 +33,7 @@ pub enum Refusal {
     #[error("there is no such directory")]
     Absent,
     /// It belongs to somebody else.
-    #[error("it is no image layout: there is `{0}` in it, and no `oci-layout`; use an empty directory, or a layout")]
+    #[error("it is no image layout: there is `{0}` in it, and no `oci-layout`")]
     Foreign(String),
     /// The layout's mark cannot be read.
     #[error("its `oci-layout` is damaged: {0}")]
@@ -69,16 +69,10 @@ pub(super) async fn open(store: &Shared) -> Result<(), Refusal> {
 /// Whether there is a layout; if there is none, there could be one.
 fn is_there(store: &Shared) -> Result<bool, Refusal> {
     let Some(marker) = store.disk.read(MARKER, MARKER_BYTES_MAX)? else {
-        let entries = fs::read_dir(store.disk.path("")).map_err(|error| match error.kind() {
+        let names = store.disk.list("").map_err(|error| match error.kind() {
             ErrorKind::NotFound => Refusal::Absent,
             _ => Refusal::Disk(ErrorCode::Other(error.to_string())),
         })?;
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| Refusal::Disk(ErrorCode::Other(error.to_string())))?;
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
-        names.sort_unstable();
         let is_begun = names.iter().any(|name| name == BEGUN[0]);
         let foreign = names.into_iter().find(|name| !(is_begun && BEGUN.contains(&name.as_str())));
         return foreign.map_or(Ok(false), |name| Err(Refusal::Foreign(json::excerpt(&name))));

@@ -4,12 +4,12 @@
 //! | annotation of an entry | means | rank |
 //! | --- | --- | --- |
 //! | `org.opencontainers.image.ref.name: docker.io/library/alpine:3.20` | itself: this is what wharf writes | 1 |
-//! | `io.containerd.image.name: docker.io/library/alpine:3.20` | itself; containerd and docker have only the tag in the other one | 2 |
+//! | `io.containerd.image.name: docker.io/library/alpine:3.20` | itself, if the other one is absent or only its tag, as containerd and docker have it | 2 |
 //! | `org.opencontainers.image.ref.name: alpine:3.20`, `latest` | what it means to who types it: `docker.io/library/latest:latest` | 3 |
 //!
 //! Of several entries with one name the one of the best rank is meant, the first
-//! among equals. An entry of wharf's that has lost its `ref.name` has no name. What is not meant, what has no name, and what is no descriptor is
-//! listed apart, under what can be said of it.
+//! among equals. An entry of wharf's that has lost its `ref.name` has no name. What is not meant, what has no name, and
+//! what is no descriptor is listed apart, under what can be said of it.
 
 use super::{edit::CREATED, index::Index};
 use crate::nouns::{
@@ -71,9 +71,15 @@ pub(super) fn reading(entry: &RawValue) -> Reading {
     let annotations = annotations.unwrap_or_default();
     let said = |key: &str| annotations.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let written = said(REF_NAME);
-    // What has wharf's mark and this name alone has lost the other one to another image: containers/image takes it
-    // away when it writes the name anew.
-    let containerd = said(CONTAINERD_NAME).filter(|_| written.is_some() || said(CREATED).is_none());
+    // containerd and docker write the tag beside it. What says something else was given a new name by a tool that copies
+    // annotations, as umoci does. And what has wharf's mark and this name alone has lost the other one to another
+    // image: containers/image takes it away when it writes the name anew.
+    let containerd = said(CONTAINERD_NAME).filter(|name| match written {
+        Some(written) => {
+            name.strip_suffix(written).is_some_and(|rest| rest.is_empty() || rest.ends_with([':', '@', '/']))
+        }
+        None => said(CREATED).is_none(),
+    });
     let exact = |text: &&str| canonical(text).is_some_and(|canonical| canonical == **text);
     let name = if let Some(text) = written.filter(exact) {
         Ok((text.to_owned(), Rank::Exact))
@@ -185,6 +191,15 @@ mod tests {
     fn containerds_name_wins_over_a_tag_alone() {
         let both = entry("a", &[(REF_NAME, "3.20"), (CONTAINERD_NAME, ALPINE)]);
         check(&[both], &[(ALPINE, Slot::Image(0))]);
+    }
+
+    /// `umoci tag` copies the entry with everything else that it says.
+    #[test]
+    fn a_new_name_beside_that_of_containerd_is_the_name() {
+        let given = entry("a", &[(REF_NAME, "second"), (CONTAINERD_NAME, ALPINE), (CREATED, "2024-03-01T00:00:00Z")]);
+        check(&[given], &[("docker.io/library/second:latest", Slot::Image(0))]);
+        let given = entry("a", &[(REF_NAME, "20"), (CONTAINERD_NAME, ALPINE)]);
+        check(&[given], &[("docker.io/library/20:latest", Slot::Image(0))]);
     }
 
     /// As skopeo leaves an entry of wharf's whose name it has written anew.

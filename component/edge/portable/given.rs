@@ -2,7 +2,7 @@
 //! and files with logins. Nothing here is decided about images.
 
 use super::plain;
-use crate::portable::Store;
+use crate::portable::{Refusal, Store};
 use std::io::ErrorKind;
 use std::path::Path;
 use wharf_credentials::Document;
@@ -26,11 +26,12 @@ pub(super) async fn store(root: &Path) -> Result<Store, Problem> {
             )),
         });
     }
-    Store::open(root, plain::ambient()).await.map_err(|refusal| Problem {
-        code: ErrorCode::Invalid,
-        what,
-        why: vec![refusal.to_string()],
-        fix: Some("give an empty directory, or one with an OCI image layout".to_owned()),
+    Store::open(root, plain::ambient()).await.map_err(|refusal| {
+        let fix = match refusal {
+            Refusal::Disk(_) => "give a directory that the runtime may write to",
+            _ => "give an empty directory, or one with an OCI image layout",
+        };
+        Problem { code: ErrorCode::Invalid, what, why: vec![refusal.to_string()], fix: Some(fix.to_owned()) }
     })
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 async fn verb(cli: &Cli, palette: Palette) -> Result<u8, Problem> {
-    if let Some(lacking) = portable::lacking(&cli.verb) {
+    if let Some(lacking) = portable::lacking(&cli.verb).or_else(|| portable::foreign(&cli.global.namespace)) {
         return Err(lacking);
     }
     let caller = Caller { namespace: cli.global.namespace.clone(), machine: given::machine() };

@@ -22,6 +22,9 @@ pub const MACHINE_VARIABLE: &str = "WHARF_MACHINE";
 /// tell its processor.
 pub const MACHINE: &str = "linux/amd64";
 
+/// The namespace that there is.
+const NAMESPACE: &str = "default";
+
 /// Reads the arguments, the program's own name first. The error is as in
 /// [`parse`](super::parse).
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
@@ -93,6 +96,15 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
         _ => format!("use the native program: `{native}`"),
     };
     Some(unsupported(format!("this wharf has no `{name}`"), why, fix))
+}
+
+/// Returns why there is no such namespace. A layout has one set of names.
+pub fn foreign(namespace: &str) -> Option<Problem> {
+    (namespace != NAMESPACE).then(|| {
+        let why = "an image layout has one set of names";
+        let fix = "leave out `--namespace`, and give another directory by `--dir` for other names".to_owned();
+        unsupported(format!("this wharf has no namespace `{namespace}`"), why, fix)
+    })
 }
 
 /// Options that would have to be obeyed and cannot be.
