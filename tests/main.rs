@@ -12,6 +12,8 @@
 //!   away.
 //! - `commands_text`: arguments and what is printed.
 //! - `stories`: the program against real registries, as a person uses it.
+//! - `portable`: the same verbs in stock wasmtime, and what other tools say about what they write.
+//! - `hosts`: which test runs which verb on which host.
 //! - `tidy`: the rules that the sources keep.
 //! - `support`: registries, proxies and the program itself, for the others.
 
@@ -25,10 +27,12 @@ mod configuration;
 mod contracts;
 mod credentials;
 mod faults;
+mod hosts;
 mod layers;
 mod memory;
 mod native;
 mod network;
+mod portable;
 mod stories;
 mod support;
 mod tables;

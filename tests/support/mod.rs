@@ -6,6 +6,7 @@
 
 pub(crate) mod docker_registry;
 pub(crate) mod fault_registry;
+pub(crate) mod portable;
 pub(crate) mod proxy;
 pub(crate) mod push;
 pub(crate) mod skopeo;

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long a command may run. Generous: it bounds a hang, it measures nothing.
-const TIMEOUT: Duration = Duration::from_secs(120);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How often a running command is looked at.
 const POLL: Duration = Duration::from_millis(2);
@@ -160,7 +160,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    fn start(command: Command) -> Self {
+    /// Starts a command without input.
+    pub(crate) fn start(command: Command) -> Self {
         Self::start_with(command, Stdio::null())
     }
 
