@@ -2,9 +2,9 @@
 //! on. It reads no files.
 //!
 //! FIPS 180-4, by the crate `sha2`. In WebAssembly it takes its SIMD code for
-//! SHA-256 if the whole build has `-Ctarget-feature=+simd128`, which makes it a
-//! quarter faster, and SHA-512 no faster; there are no instructions for SHA as
-//! natively, so that five sixths of the speed stay away.
+//! SHA-256 where the whole build has `simd128`, as `.cargo/config.toml` asks. That
+//! makes it a quarter faster, and SHA-512 no faster; there are no instructions for
+//! SHA as natively, so that four fifths of the speed stay away.
 
 use crate::nouns::digest::{Algorithm, Digest};
 use sha2::Digest as _;
