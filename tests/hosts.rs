@@ -76,6 +76,14 @@ const ROWS: &[Row] = &[
     ("umount", [Test("stories::trees::an_image_is_mounted_read_only_until_it_is_unmounted"), LACKING, TREES]),
     ("mounts", [Test("stories::trees::an_image_is_mounted_read_only_until_it_is_unmounted"), LACKING, TREES]),
     (
+        "verify",
+        [
+            Test("stories::verify::a_flipped_bit_is_found_removed_and_brought_again"),
+            Test("portable::session::a_flipped_bit_is_found_removed_and_brought_again"),
+            Test("verbs::verify::what_is_damaged_or_missing_is_told_with_the_images_that_need_it"),
+        ],
+    ),
+    (
         "explain",
         [
             Test("stories::explain::a_program_reads_the_same_as_json"),

@@ -2,6 +2,7 @@
 
 use super::{check_layout, check_tidy, index, json, open_registry, portable};
 use serde_json::json as object;
+use std::fs;
 use wharf::demo::image::demo;
 
 /// The transcript that the documentation promises, from the component as it is built.
@@ -78,6 +79,36 @@ fn a_dry_run_says_what_would_come_and_changes_nothing() {
     assert_eq!(check_layout(&wharf.images()).len(), 0);
     let text = wharf.run(&["pull", "--dry-run", &reference]).success();
     assert!(text.contains("to download"), "{text}");
+}
+
+#[test]
+fn a_flipped_bit_is_found_removed_and_brought_again() {
+    let registry = open_registry();
+    registry.push("hello", "1", &demo());
+    let (_directory, wharf) = portable();
+    let name = format!("{}/hello:1", registry.address());
+    wharf.run(&["pull", "-q", &name]).success();
+    let whole = wharf.run(&["verify"]);
+    assert!(whole.stderr.ends_with(": all are what their names say\n"), "{}", whole.stderr);
+    assert_eq!(whole.success(), "");
+
+    let layer = check_layout(&wharf.images())
+        .into_iter()
+        .map(|digest| wharf.images().join("blobs").join(digest.replace(':', "/")))
+        .max_by_key(|path| fs::metadata(path).expect("a blob is a file").len())
+        .expect("there are blobs");
+    let bytes = fs::read(&layer).expect("a blob can be read");
+    let mut spoilt = bytes.clone();
+    spoilt[bytes.len() / 2] ^= 4;
+    fs::write(&layer, &spoilt).expect("root may write what is read-only");
+    let found = wharf.run(&["verify", "--remove", "--format", "json", &name]);
+    assert_eq!(found.status.code(), Some(1), "{}", found.stderr);
+    let flaws = json(&found.stdout)["flaws"].clone();
+    assert_eq!((&flaws[0]["images"], &flaws[0]["removed"]), (&object!([name]), &object!(true)), "{flaws}");
+    assert!(!layer.exists());
+    wharf.run(&["pull", "-q", &name]).success();
+    assert_eq!(fs::read(&layer).expect("it is here again"), bytes);
+    check_layout(&wharf.images());
 }
 
 #[test]

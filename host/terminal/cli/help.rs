@@ -33,7 +33,7 @@ Examples:
 
 What the runtime has to give:
   --dir DIR::store   the directory of images; an OCI image layout, which other tools read
-  -Shttp             HTTP; without it wasmtime says that `wasi:http/types` is missing, for every verb
+  -Shttp             HTTP; without it wasmtime finds no `wasi:http/types`, whatever the verb
   --env NAME=VALUE   variables: none of the machine's reaches the sandbox by itself
 
 Logins:
