@@ -12,6 +12,7 @@ const LINES_MAX: usize = 500;
 
 /// What lies at the top of the project: exactly this.
 const TOP: &[&str] = &[
+    ".cargo",
     ".ci",
     ".github",
     ".gitignore",

@@ -19,7 +19,7 @@
 
 use super::{
     Blob, Chunks, Shared, blob,
-    disk::{TEMPORARY, failed},
+    disk::{self, TEMPORARY, failed},
     hash::Hasher,
     turn,
 };
@@ -35,7 +35,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     fs::File,
-    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
+    io::{self, ErrorKind, Read, Seek, SeekFrom},
     marker::PhantomData,
     rc::Rc,
 };
@@ -303,7 +303,7 @@ impl<S> Ingest<S> {
 
 impl Own {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
+        disk::write_at(&self.file, bytes, self.length)?;
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
         Ok(())

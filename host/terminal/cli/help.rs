@@ -36,6 +36,12 @@ What the runtime has to give:
   -Shttp             HTTP; without it wasmtime finds no `wasi:http/types`, whatever the verb
   --env NAME=VALUE   variables: none of the machine's reaches the sandbox by itself
 
+Starting at once:
+  wasmtime compiles wharf.wasm at every start, which takes seconds. Do it once instead:
+    wasmtime compile wharf.wasm
+    wasmtime run --allow-precompiled -Shttp --dir ./images::store wharf.cwasm images
+  The second file is for this machine and this version of wasmtime, and is trusted as a program is.
+
 Logins:
   --auth-file FILE with FILE in a directory that was given, else the text in DOCKER_AUTH_CONFIG, else
   `config.json` in the directory of images. They are read inside the sandbox: unlike the native
