@@ -179,8 +179,19 @@ impl From<contract::Verification> for wit::Verification {
 }
 
 impl From<contract::Flaw> for wit::Flaw {
-    fn from(contract::Flaw { blob, why, images, removed }: contract::Flaw) -> Self {
-        Self { blob: blob.into(), why, images, removed }
+    fn from(contract::Flaw { blob, why, images, harm }: contract::Flaw) -> Self {
+        Self { blob: blob.into(), why, images, harm: harm.into() }
+    }
+}
+
+impl From<contract::Harm> for wit::Harm {
+    fn from(harm: contract::Harm) -> Self {
+        match harm {
+            contract::Harm::Missing => Self::Missing,
+            contract::Harm::Damaged => Self::Damaged,
+            contract::Harm::Removed => Self::Removed,
+            contract::Harm::Disputed => Self::Disputed,
+        }
     }
 }
 

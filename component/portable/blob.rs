@@ -111,12 +111,23 @@ impl Blob {
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
+}
 
-    /// Hashes the bytes that are on disk now.
-    ///
-    /// Fails with [`ErrorCode::DigestMismatch`] if they are not what their name
-    /// says, and with [`ErrorCode::NotFound`] if another process removed them.
-    pub async fn verify(&self) -> Result<()> {
+impl host::Blob for Blob {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
+        if length > READ_BYTES_MAX {
+            return Err(ErrorCode::TooLarge(READ_BYTES_MAX));
+        }
+        let length = length.min(self.size.saturating_sub(offset));
+        if length == 0 { Ok(Vec::new()) } else { read(&self.store.disk, &self.digest, offset, length) }
+    }
+
+    /// Fails with [`ErrorCode::NotFound`] if another process has removed the blob.
+    async fn verify(&self) -> Result<()> {
         let below = path(&self.digest);
         let mut file = self.store.disk.open(&below).map_err(|error| match error.kind() {
             ErrorKind::NotFound => ErrorCode::NotFound,
@@ -133,20 +144,6 @@ impl Blob {
         }
         let found = hasher.finish();
         if found == self.digest { Ok(()) } else { Err(ErrorCode::DigestMismatch(found)) }
-    }
-}
-
-impl host::Blob for Blob {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
-        if length > READ_BYTES_MAX {
-            return Err(ErrorCode::TooLarge(READ_BYTES_MAX));
-        }
-        let length = length.min(self.size.saturating_sub(offset));
-        if length == 0 { Ok(Vec::new()) } else { read(&self.store.disk, &self.digest, offset, length) }
     }
 }
 

@@ -255,8 +255,21 @@ pub struct Flaw {
     pub why: String,
     /// The images that need it, fully qualified.
     pub images: Vec<String>,
-    /// Whether it was removed.
-    pub removed: bool,
+    /// In what way it is not as it should be.
+    pub harm: Harm,
+}
+
+/// See `vocabulary.harm`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// It is not here.
+    Missing,
+    /// Its bytes cannot be read, or do not hash to its digest.
+    Damaged,
+    /// It was damaged and is removed.
+    Removed,
+    /// Its bytes are right, and a manifest says that it has another size.
+    Disputed,
 }
 
 /// See `images.step`.

@@ -3,7 +3,7 @@
 //! removed: a size is a claim of whoever wrote a manifest.
 
 use super::{
-    contract::{Caller, Flaw, Verification},
+    contract::{Caller, Flaw, Harm, Verification},
     documents,
     failing::{fail, problem},
     library::Library,
@@ -147,9 +147,9 @@ async fn check<H: Host>(
         board.about(blob).announce(Phase::Waiting, 0);
     }
     let check = async |(blob, size, images): (Descriptor, Option<u64>, Vec<String>)| {
-        let (bytes, why, removed) = one(host, &blob.digest, size, remove).await?;
+        let (bytes, wrong) = one(host, &blob.digest, size, remove).await?;
         board.about(&blob).announce(Phase::Complete, blob.size);
-        Ok::<_, Failure>((bytes, why.map(|why| Flaw { blob: blob.digest, why, images, removed })))
+        Ok::<_, Failure>((bytes, wrong.map(|(harm, why)| Flaw { blob: blob.digest, why, images, harm })))
     };
     let mut verification = Verification { blobs: 0, bytes: 0, flaws: Vec::new(), damaged };
     let mut checked = std::pin::pin!(stream::iter(blobs).map(check).buffered(AT_ONCE));
@@ -161,17 +161,17 @@ async fn check<H: Host>(
     Ok(verification)
 }
 
-/// Hashes one blob. Returns its size if it is there, what is wrong, and whether it
-/// was removed because of that.
+/// Hashes one blob. Returns its size if it is there, and what is wrong.
 async fn one<H: Host>(
     host: &H,
     digest: &Digest,
     size: Option<u64>,
     remove: bool,
-) -> Result<(Option<u64>, Option<String>, bool), Failure> {
+) -> Result<(Option<u64>, Option<(Harm, String)>), Failure> {
+    let missing = || Ok((None, Some((Harm::Missing, "it is not here".to_owned()))));
     let blob = match host.open(digest).await {
         Ok(blob) => blob,
-        Err(ErrorCode::NotFound) => return Ok((None, Some("it is not here".to_owned()), false)),
+        Err(ErrorCode::NotFound) => return missing(),
         Err(other) => return Err(other.into()),
     };
     let found = blob.size();
@@ -179,18 +179,22 @@ async fn one<H: Host>(
         Ok(()) => {
             let promised = size.filter(|promised| *promised != found);
             let why = promised.map(|promised| format!("it has {found} bytes, and a manifest says {promised}"));
-            return Ok((Some(found), why, false));
+            return Ok((Some(found), why.map(|why| (Harm::Disputed, why))));
         }
         Err(ErrorCode::DigestMismatch(actual)) => format!("its bytes hash to `{actual}`"),
+        // Somebody has removed it meanwhile.
+        Err(ErrorCode::NotFound) => return missing(),
+        // What a disk says of bytes that it has lost.
+        Err(ErrorCode::Other(why)) => format!("it cannot be read: {why}"),
         Err(other) => return Err(other.into()),
     };
     drop(blob);
     if !remove {
-        return Ok((Some(found), Some(why), false));
+        return Ok((Some(found), Some((Harm::Damaged, why))));
     }
     match host.remove(digest).await {
-        Ok(()) => Ok((Some(found), Some(why), true)),
-        Err(ErrorCode::InUse) => Ok((Some(found), Some(format!("{why}; it is in use and stays")), false)),
+        Ok(()) => Ok((Some(found), Some((Harm::Removed, why)))),
+        Err(ErrorCode::InUse) => Ok((Some(found), Some((Harm::Damaged, format!("{why}; it is in use and stays"))))),
         Err(other) => Err(other.into()),
     }
 }

@@ -104,7 +104,7 @@ fn a_flipped_bit_is_found_removed_and_brought_again() {
     let found = wharf.run(&["verify", "--remove", "--format", "json", &name]);
     assert_eq!(found.status.code(), Some(1), "{}", found.stderr);
     let flaws = json(&found.stdout)["flaws"].clone();
-    assert_eq!((&flaws[0]["images"], &flaws[0]["removed"]), (&object!([name]), &object!(true)), "{flaws}");
+    assert_eq!((&flaws[0]["images"], &flaws[0]["harm"]), (&object!([name]), &object!("removed")), "{flaws}");
     assert!(!layer.exists());
     wharf.run(&["pull", "-q", &name]).success();
     assert_eq!(fs::read(&layer).expect("it is here again"), bytes);

@@ -30,7 +30,7 @@ fn a_flipped_bit_is_found_removed_and_brought_again() {
     let output = wharf.run(&["verify", "--format", "json", &name]);
     assert_eq!(output.status.code(), Some(1), "{}", output.stderr);
     let why = format!("its bytes hash to `{}`", digest(&spoilt));
-    let flaw = object!({ "digest": layer, "why": why, "images": [name], "removed": false });
+    let flaw = object!({ "digest": layer, "why": why, "images": [name], "harm": "damaged" });
     assert_eq!(json(&output.stdout)["flaws"], object!([flaw]));
     assert!(output.stderr.contains("wharf verify --remove"), "{}", output.stderr);
 

@@ -6,7 +6,10 @@ use std::rc::Rc;
 use wharf_component::{
     host::Host,
     nouns::{digest::Digest, problem::ErrorCode, problem::Problem},
-    verbs::{self, contract::Flaw, contract::Verification},
+    verbs::{
+        self,
+        contract::{Flaw, Harm, Verification},
+    },
 };
 
 const BASE: &str = "docker.io/library/base:1";
@@ -34,9 +37,9 @@ impl World {
     }
 }
 
-fn flaw(blob: &Digest, why: &str, images: &[&str]) -> Flaw {
+fn flaw(blob: &Digest, harm: Harm, why: &str, images: &[&str]) -> Flaw {
     let images = images.iter().map(|image| (*image).to_owned()).collect();
-    Flaw { blob: blob.clone(), why: why.to_owned(), images, removed: false }
+    Flaw { blob: blob.clone(), why: why.to_owned(), images, harm }
 }
 
 #[test]
@@ -63,8 +66,10 @@ fn what_is_damaged_or_missing_is_told_with_the_images_that_need_it() {
     world.put(shared, b"other bytes");
     world.memory.content().remove(own).unwrap();
     let actual = crate::memory::content::digest_of(b"other bytes");
-    let mut expected =
-        vec![flaw(shared, &format!("its bytes hash to `{actual}`"), &[APP, BASE]), flaw(own, "it is not here", &[APP])];
+    let mut expected = vec![
+        flaw(shared, Harm::Damaged, &format!("its bytes hash to `{actual}`"), &[APP, BASE]),
+        flaw(own, Harm::Missing, "it is not here", &[APP]),
+    ];
     expected.sort_by(|one, other| one.blob.cmp(&other.blob));
     assert_eq!(world.verify(&[], false).unwrap().flaws, expected);
     assert!(world.has(shared), "nothing is removed without being asked for");
@@ -94,10 +99,10 @@ fn what_is_damaged_goes_if_that_is_asked_for_and_a_pull_brings_it_again() {
     world.put(own, &bytes);
     let held = world.memory.run(world.memory.open(own)).unwrap();
     let kept = world.verify(&[], true).unwrap().flaws.remove(0);
-    assert!(!kept.removed && kept.why.ends_with("it is in use and stays"), "{kept:?}");
+    assert!(kept.harm == Harm::Damaged && kept.why.ends_with("it is in use and stays"), "{kept:?}");
     drop(held);
     let gone = world.verify(&[], true).unwrap().flaws.remove(0);
-    assert!(gone.removed && !world.has(own), "{gone:?}");
+    assert!(gone.harm == Harm::Removed && !world.has(own), "{gone:?}");
     world.pull("app:1", &options()).unwrap();
     assert_eq!(world.verify(&[], false).unwrap().flaws, []);
     assert_eq!(world.memory.snapshot().disk.blobs[own.as_str()], whole);
@@ -114,7 +119,7 @@ fn a_blob_that_only_a_manifest_has_wrong_is_told_and_stays() {
     let found = world.verify(&["app:1"], true).unwrap();
     let size = record.target.size;
     let why = format!("it has {size} bytes, and a manifest says {}", size + 1);
-    assert_eq!(found.flaws, [flaw(&app.manifest, &why, &[APP])]);
+    assert_eq!(found.flaws, [flaw(&app.manifest, Harm::Disputed, &why, &[APP])]);
     assert!(world.has(&app.manifest));
 }
 

@@ -156,7 +156,7 @@ Examples:
 Output:
   A line for each blob that is damaged or missing: its digest, why, the images that need it. The exit
   code is 1 if there is one. With --format json an object: blobs, bytes, flaws [{digest, why, images,
-  removed}], damaged_records. It reads every byte, and downloads nothing.";
+  harm}], damaged_records; harm is missing, damaged, removed or disputed (by a manifest). It reads every byte, and downloads nothing.";
 
 macro_rules! explain_examples {
     () => {

@@ -2,7 +2,7 @@
 
 use super::{escape, json, size};
 use serde::Serialize;
-use wharf_vocabulary::vocabulary::{Flaw, Verification};
+use wharf_vocabulary::vocabulary::{Flaw, Harm, Verification};
 
 #[derive(Serialize)]
 struct VerificationObject<'a> {
@@ -17,7 +17,7 @@ struct FlawObject<'a> {
     digest: &'a str,
     why: &'a str,
     images: &'a [String],
-    removed: bool,
+    harm: &'static str,
 }
 
 /// Returns a line for each flaw:
@@ -26,9 +26,9 @@ struct FlawObject<'a> {
 /// sha256:4bcf…: it is not here; needed by docker.io/library/alpine:3.20
 /// ```
 pub fn lines(verification: &Verification) -> String {
-    let line = |Flaw { blob, why, images, removed }: &Flaw| {
+    let line = |Flaw { blob, why, images, harm }: &Flaw| {
         let mut line = format!("{}: {}", escape::text(blob), escape::text(why));
-        if *removed {
+        if *harm == Harm::Removed {
             line.push_str("; removed");
         }
         match images.as_slice() {
@@ -42,14 +42,24 @@ pub fn lines(verification: &Verification) -> String {
 
 /// Returns an object with everything.
 pub fn json(Verification { blobs, bytes, flaws, damaged }: &Verification) -> String {
-    let flaws = flaws.iter().map(|Flaw { blob, why, images, removed }| FlawObject {
+    let flaws = flaws.iter().map(|Flaw { blob, why, images, harm }| FlawObject {
         digest: blob,
         why,
         images,
-        removed: *removed,
+        harm: word(*harm),
     });
     let flaws = flaws.collect();
     json::pretty(&VerificationObject { blobs: *blobs, bytes: *bytes, flaws, damaged_records: damaged })
+}
+
+/// As in `wit/vocabulary.wit`.
+const fn word(harm: Harm) -> &'static str {
+    match harm {
+        Harm::Missing => "missing",
+        Harm::Damaged => "damaged",
+        Harm::Removed => "removed",
+        Harm::Disputed => "disputed",
+    }
 }
 
 /// Returns what there is to say to a person, as in
@@ -64,7 +74,7 @@ pub fn talk(verification: &Verification) -> String {
     let mut images: Vec<&str> = flaws.iter().flat_map(|flaw| &flaw.images).map(String::as_str).collect();
     images.sort_unstable();
     images.dedup();
-    if flaws.iter().any(|flaw| !flaw.removed && flaw.why.starts_with("its bytes")) {
+    if flaws.iter().any(|flaw| flaw.harm == Harm::Damaged) {
         talk.push_str("hint: `wharf verify --remove` takes damaged blobs away, so that a pull brings them again\n");
     } else if let [image, ..] = images.as_slice() {
         talk.push_str(&format!("hint: `wharf pull {}` brings what is missing again\n", escape::text(image)));
