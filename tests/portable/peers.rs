@@ -160,16 +160,18 @@ fn wharf_reads_what_skopeo_and_umoci_wrote() {
         tell(here, "skopeo", &copy);
     }
     tell(here, "umoci", &["tag", "--image", "images:latest", "other"]);
+    tell(here, "umoci", &["new", "--image", "images:empty"]);
     let before = index(&wharf.images());
 
-    let mut expected: Vec<_> = rows.iter().map(|(_, name)| *name).chain(["docker.io/library/other:latest"]).collect();
+    let copies = rows.iter().map(|(_, name)| *name).chain(["docker.io/library/other:latest"]);
+    let mut expected: Vec<_> = copies.clone().chain(["docker.io/library/empty:latest"]).collect();
     expected.sort_unstable();
     let images = json(&wharf.run(&["images", "--format", "json"]).success());
     let mut found: Vec<_> =
         images.as_array().expect("a list").iter().map(|image| image["name"].as_str().expect("a text")).collect();
     found.sort_unstable();
     assert_eq!(found, expected);
-    for name in expected {
+    for name in copies {
         let inspected = json(&wharf.run(&["inspect", name]).success());
         assert_eq!(inspected[0]["Descriptor"]["digest"], object!(single().root().digest), "{name}");
     }
