@@ -33,7 +33,7 @@ Examples:
 
 What the runtime has to give:
   --dir DIR::store   the directory of images; an OCI image layout, which other tools read
-  -Shttp             HTTP; without it wasmtime finds no `wasi:http/types`, whatever the verb
+  -Shttp             HTTP; without it wasmtime says that `wasi:http/types` is missing
   --env NAME=VALUE   variables: none of the machine's reaches the sandbox by itself
 
 Starting at once:
@@ -53,6 +53,8 @@ What it has not, because WASI has not:
   unpack, ls, cat, diff, mount, umount, mounts (owners, devices, mounts); login, logout, whoami
   (credential helpers); demo; files that configure registries; --limit-rate. The native program has
   them. The processor is not told: WHARF_MACHINE says which platform to choose, or linux/amd64 is.
+  Images in docker's own format (schema 2) are kept as they are, because another format is another
+  digest; skopeo and podman look for OCI's format alone in a layout.
 
 Output:
   Standard output is data; everything that is told to people goes to standard error.
