@@ -8,7 +8,7 @@
 //!               documents   store   listen   failing           what they share
 //! ```
 //!
-//! - [`contract`]: the nouns of `wit/images.wit`, in Rust.
+//! - [`contract`]: the nouns of `wit/vocabulary.wit`, in Rust.
 //! - [`listen`]: how a verb tells what happens while it runs, and how it is stopped.
 //! - [`pull`](mod@pull): a reference becomes an image on this machine, and the plan of that.
 //! - [`images`]: what is here. [`inspect`](mod@inspect): one image in docker's shape.

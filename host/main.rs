@@ -21,7 +21,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trees::Trees;
-use watch::{Interrupts, cancelled, checker, reporter, watch};
+use watch::{Interrupts, cancelled, reporter, watch};
 use wharf::cli::{self, Cli, Verb, exit};
 use wharf::credentials::Credentials;
 use wharf::images::{Access, Caller, Candidate, ErrorCode, Failure, Problem, Wharf};
@@ -144,7 +144,7 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             }
             print(&render::inspect::json(&objects));
         }
-        Verb::Verify(asked) => return verify(&cli, asked, &caller).await,
+        Verb::Verify(asked) => return verify(&cli, asked, &caller, palette).await,
         Verb::Unpack(unpack) => return Trees::open(&cli, &caller, palette, screen)?.unpack(unpack).await,
         Verb::Ls(ls) => return Trees::open(&cli, &caller, palette, screen)?.list(ls).await,
         Verb::Cat(cat) => return Trees::open(&cli, &caller, palette, screen)?.cat(cat).await,
@@ -226,14 +226,15 @@ async fn pull_images(
 }
 
 /// `wharf verify`.
-async fn verify(cli: &Cli, asked: &cli::Verify, caller: &Caller) -> Result<u8, Failed> {
+async fn verify(cli: &Cli, asked: &cli::Verify, caller: &Caller, palette: Palette) -> Result<u8, Failed> {
     let wharf = open(cli)?;
-    let found = watch(checker(asked.progress), "the verification", async |stop, tell| {
+    let reporter = render::progress::checker(asked.progress, std::io::stderr(), palette);
+    let found = watch(reporter, "the verification", async |stop, tell| {
         wharf.verify(caller, &asked.references, asked.remove, stop, tell).await
     });
     let found = found.await?;
     for sentence in &found.damaged {
-        talk(&render::problem::warning(sentence, Palette::PLAIN));
+        talk(&render::problem::warning(sentence, palette));
     }
     print(&answer::verification(asked, &found));
     talk(&render::verification::talk(&found));

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use wharf::cli::{self, exit};
 use wharf::images::{ErrorCode, Event, Failure, Problem};
 use wharf::render::palette::Palette;
-use wharf::render::progress::{Checking, End, Lines, Plain, Reporter, Silent, TICK, Terminal};
+use wharf::render::progress::{End, Lines, Plain, Reporter, Silent, TICK, Terminal};
 
 /// After Ctrl-C, how long the component may take to stop by itself.
 const STOP_MAX: Duration = Duration::from_millis(600);
@@ -79,16 +79,6 @@ pub(crate) fn reporter(
             Box::new(terminal)
         }
         cli::Progress::Plain | cli::Progress::Auto => Box::new(Plain::new(stderr, palette)),
-    }
-}
-
-/// Returns who shows the progress of a verification on standard error.
-pub(crate) fn checker(progress: cli::Progress) -> Box<dyn Reporter + Send> {
-    let stderr = std::io::stderr();
-    match progress {
-        cli::Progress::None => Box::new(Silent::new(stderr, Palette::PLAIN)),
-        cli::Progress::Json => Box::new(Lines::new(stderr)),
-        cli::Progress::Auto | cli::Progress::Tty | cli::Progress::Plain => Box::new(Checking::new(stderr)),
     }
 }
 

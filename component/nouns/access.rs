@@ -1,5 +1,5 @@
 //! How registries are spoken to: what the machine's configuration says, in the
-//! words of `wit/images.wit`, whose doc comments are the specification. Which
+//! words of `wit/vocabulary.wit`, whose doc comments are the specification. Which
 //! rule decides about a reference, and what that makes of it, is decided in
 //! `registry/endpoint.rs`.
 
@@ -18,7 +18,7 @@ pub struct Origin {
     pub authority: String,
 }
 
-/// See `images.access`.
+/// See `vocabulary.access`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// Registries that are spoken to without TLS, as in `registry.lan:5000`.
@@ -47,7 +47,7 @@ impl Default for Access {
     }
 }
 
-/// See `images.rule`.
+/// See `vocabulary.rule`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
     /// As in `docker.io`, `docker.io/library`, `*.example.com` or empty.
@@ -59,7 +59,7 @@ pub struct Rule {
     pub endpoints: Vec<Endpoint>,
 }
 
-/// See `images.endpoint`.
+/// See `vocabulary.endpoint`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Where it answers.
@@ -78,7 +78,7 @@ pub struct Endpoint {
     pub names_registry: bool,
 }
 
-/// See `images.capabilities`.
+/// See `vocabulary.capabilities`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// To find out what a tag points to, and to list tags.
@@ -94,7 +94,7 @@ impl Capabilities {
     pub const ALL: Self = Self { resolve: true, pull: true, push: true };
 }
 
-/// See `images.asked-for`.
+/// See `vocabulary.asked-for`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AskedFor {
     /// Every reference.

@@ -1,4 +1,4 @@
-//! The nouns of `wit/images.wit` in Rust, one for one; the doc comments there
+//! The nouns of `wit/vocabulary.wit` in Rust, one for one; the doc comments there
 //! are the specification. Nothing here acts.
 
 use crate::nouns::{
@@ -10,7 +10,7 @@ use crate::nouns::{
 pub use crate::nouns::access::Access;
 pub use crate::registry::Phase;
 
-/// See `images.caller`.
+/// See `vocabulary.caller`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// As in `default`.
@@ -19,7 +19,7 @@ pub struct Caller {
     pub machine: String,
 }
 
-/// See `images.wanted`.
+/// See `vocabulary.wanted`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// The best one for the machine.
@@ -30,7 +30,7 @@ pub enum Wanted {
     All,
 }
 
-/// See `images.pull-options`.
+/// See `vocabulary.pull-options`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullOptions {
     /// Which platforms of an index are wanted.
@@ -45,7 +45,7 @@ pub struct PullOptions {
     pub access: Access,
 }
 
-/// See `images.progress`.
+/// See `vocabulary.progress`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Type, digest and size; nothing else is set.
@@ -56,7 +56,7 @@ pub struct Progress {
     pub received: u64,
 }
 
-/// See `images.event`.
+/// See `vocabulary.event`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The name points to this manifest or index.
@@ -73,7 +73,7 @@ pub enum Event {
     Transferred(Transfer),
 }
 
-/// See `images.transfer`.
+/// See `vocabulary.transfer`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
     /// Type, digest and size; nothing else is set.
@@ -90,7 +90,7 @@ pub struct Transfer {
     pub duration_ms: u64,
 }
 
-/// See `images.allowance`.
+/// See `vocabulary.allowance`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// As in `docker.io`.
@@ -103,7 +103,7 @@ pub struct Allowance {
     pub window_s: Option<u64>,
 }
 
-/// See `images.planned-blob`.
+/// See `vocabulary.planned-blob`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedBlob {
     /// Type, digest and size; nothing else is set.
@@ -114,7 +114,7 @@ pub struct PlannedBlob {
     pub present: bool,
 }
 
-/// See `images.pull-plan`.
+/// See `vocabulary.pull-plan`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullPlan {
     /// Fully qualified.
@@ -146,7 +146,7 @@ pub struct Target {
     pub size: u64,
 }
 
-/// See `images.image`.
+/// See `vocabulary.image`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     /// Fully qualified.
@@ -167,7 +167,7 @@ pub struct Image {
     pub size: u64,
 }
 
-/// See `images.pulled`.
+/// See `vocabulary.pulled`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulled {
     /// The image as it is recorded now.
@@ -182,7 +182,7 @@ pub struct Pulled {
     pub allowance: Option<Allowance>,
 }
 
-/// See `images.explanation`.
+/// See `vocabulary.explanation`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// Fully qualified.
@@ -199,7 +199,7 @@ pub struct Explanation {
     pub platforms: Vec<String>,
 }
 
-/// See `images.candidate`.
+/// See `vocabulary.candidate`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Where it answers.
@@ -218,7 +218,7 @@ pub struct Candidate {
     pub skipped: Option<String>,
 }
 
-/// See `images.tree`.
+/// See `vocabulary.tree`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
     /// Fully qualified.
@@ -272,7 +272,7 @@ pub enum Harm {
     Disputed,
 }
 
-/// See `images.step`.
+/// See `vocabulary.step`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The layer's digest, unless the step made none.

@@ -16,7 +16,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 use wharf_terminal::cli::{self, Cli, Verb, exit, portable};
 use wharf_terminal::render::palette::Palette;
-use wharf_terminal::render::progress::{Checking, End, Lines, Plain as PlainLines, Reporter, Silent, TICK};
+use wharf_terminal::render::progress::{End, Lines, Plain as PlainLines, Reporter, Silent, TICK, checker};
 use wharf_terminal::{answer, named, render};
 use wharf_vocabulary::types::ErrorCode;
 use wharf_vocabulary::vocabulary::{Access, Explanation, Problem, Verification};
@@ -60,7 +60,7 @@ async fn verb(cli: &Cli, palette: Palette) -> Result<u8, Problem> {
             }
             print(&answer::images(asked, &each(found.images), now()))?;
         }
-        Verb::Verify(asked) => return verify(asked, &caller, &root).await,
+        Verb::Verify(asked) => return verify(asked, &caller, &root, palette).await,
         Verb::Inspect(asked) => {
             let host = offline(&root).await?;
             let mut objects = Vec::new();
@@ -133,17 +133,13 @@ async fn pull(asked: &cli::Pull, caller: &Caller, root: &Path, palette: Palette)
 }
 
 /// `wharf verify`.
-async fn verify(asked: &cli::Verify, caller: &Caller, root: &Path) -> Result<u8, Problem> {
+async fn verify(asked: &cli::Verify, caller: &Caller, root: &Path, palette: Palette) -> Result<u8, Problem> {
     let host = offline(root).await?;
-    let screen = Screen::over(match asked.progress {
-        cli::Progress::None => Box::new(Silent::new(stderr(), Palette::PLAIN)),
-        cli::Progress::Json => Box::new(Lines::new(stderr())),
-        cli::Progress::Auto | cli::Progress::Tty | cli::Progress::Plain => Box::new(Checking::new(stderr())),
-    });
+    let screen = Screen::over(checker(asked.progress, stderr(), palette));
     let outcome = screen.watch(verbs::verify::verify(&host, caller, &asked.references, asked.remove, &screen)).await;
     let found: Verification = outcome?.into();
     for sentence in &found.damaged {
-        talk(&render::problem::warning(sentence, Palette::PLAIN));
+        talk(&render::problem::warning(sentence, palette));
     }
     print(&answer::verification(asked, &found))?;
     talk(&render::verification::talk(&found));

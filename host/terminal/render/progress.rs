@@ -13,7 +13,7 @@ mod tally;
 #[cfg(not(target_family = "wasm"))]
 mod terminal;
 
-pub use checking::Checking;
+pub use checking::{Checking, checker};
 pub use lines::Lines;
 pub use plain::Plain;
 #[cfg(not(target_family = "wasm"))]
@@ -83,7 +83,7 @@ impl<W: Write> Reporter for Silent<W> {
     }
 }
 
-/// Returns the name of a phase, as in `wit/images.wit`.
+/// Returns the name of a phase, as in `wit/vocabulary.wit`.
 const fn word(phase: Phase) -> &'static str {
     match phase {
         Phase::Waiting => "waiting",

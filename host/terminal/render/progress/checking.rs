@@ -1,14 +1,24 @@
 //! Progress of what hashes blobs that are here: a line every few seconds, and
 //! nothing else. What came of it is the answer.
 
-use super::{End, Reporter};
-use crate::render::size;
+use super::{End, Lines, Reporter, Silent};
+use crate::cli::Progress;
+use crate::render::{palette::Palette, size};
 use std::io::{self, Write};
 use std::time::Duration;
 use wharf_vocabulary::vocabulary::{Event, Phase};
 
 /// The time between two lines.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Returns who tells `how` it goes: lines that move would say no more.
+pub fn checker<W: Write + Send + 'static>(how: Progress, out: W, palette: Palette) -> Box<dyn Reporter + Send> {
+    match how {
+        Progress::None => Box::new(Silent::new(out, palette)),
+        Progress::Json => Box::new(Lines::new(out)),
+        Progress::Auto | Progress::Tty | Progress::Plain => Box::new(Checking::new(out)),
+    }
+}
 
 /// Writes how many bytes have been hashed.
 #[derive(Debug)]
