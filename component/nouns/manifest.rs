@@ -109,7 +109,7 @@ pub enum Error {
 
 /// What a name or a digest points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
+#[allow(
     clippy::large_enum_variant,
     reason = "a document is one value that stays where it is; a box would be in the way"
 )]
