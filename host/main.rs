@@ -27,6 +27,7 @@ use wharf::credentials::Credentials;
 use wharf::images::{Access, Caller, Candidate, ErrorCode, Failure, Problem, Wharf};
 use wharf::network::Network;
 use wharf::render::palette::Palette;
+use wharf::render::progress::{Checking, Reporter, Silent};
 use wharf::{answer, demo, machine, network, render};
 
 fn main() -> ExitCode {
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         variable("TERM").as_deref(),
     );
     let palette = Palette::of(colored);
-    let json = matches!(&cli.verb, Verb::Pull(pull) if pull.problem_is_json());
+    let json = cli.problem_is_json();
     let form = if json { log::Form::Json } else { log::Form::Text { colored } };
     let screen = match log::start(&cli.global.log, form) {
         Ok(screen) => screen,
@@ -228,7 +229,10 @@ async fn pull_images(
 /// `wharf verify`.
 async fn verify(cli: &Cli, asked: &cli::Verify, caller: &Caller, palette: Palette) -> Result<u8, Failed> {
     let wharf = open(cli)?;
-    let reporter = render::progress::checker(asked.progress, std::io::stderr(), palette);
+    let reporter: Box<dyn Reporter + Send> = match asked.quiet {
+        true => Box::new(Silent::new(std::io::stderr(), palette)),
+        false => Box::new(Checking::new(std::io::stderr())),
+    };
     let found = watch(reporter, "the verification", async |stop, tell| {
         wharf.verify(caller, &asked.references, asked.remove, stop, tell).await
     });
@@ -237,7 +241,9 @@ async fn verify(cli: &Cli, asked: &cli::Verify, caller: &Caller, palette: Palett
         talk(&render::problem::warning(sentence, palette));
     }
     print(&answer::verification(asked, &found));
-    talk(&render::verification::talk(&found));
+    if !asked.quiet {
+        talk(&render::verification::talk(&found));
+    }
     Ok(if found.flaws.is_empty() { exit::DONE } else { exit::FAILED })
 }
 

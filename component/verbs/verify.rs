@@ -143,9 +143,6 @@ async fn check<H: Host>(
             (Descriptor::new(UNKNOWN, digest, size.unwrap_or_default()), size, images.into_iter().collect())
         })
         .collect();
-    for (blob, ..) in &blobs {
-        board.about(blob).announce(Phase::Waiting, 0);
-    }
     let check = async |(blob, size, images): (Descriptor, Option<u64>, Vec<String>)| {
         let (bytes, wrong) = one(host, &blob.digest, size, remove).await?;
         board.about(&blob).announce(Phase::Complete, blob.size);

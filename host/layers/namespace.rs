@@ -113,8 +113,13 @@ impl Entrance {
             && !mapped
         {
             // Only who gives up `setgroups` may map a group. user_namespaces(7)
-            write(c"/proc/self/setgroups", b"deny")?;
-            write(c"/proc/self/gid_map", group.as_bytes())?;
+            let groups =
+                write(c"/proc/self/setgroups", b"deny").and_then(|()| write(c"/proc/self/gid_map", group.as_bytes()));
+            match groups {
+                // The program that maps groups did so, before the one that maps users refused.
+                Err(error) if self.asking.is_some() && error == rustix::io::Errno::PERM => {}
+                other => other?,
+            }
             write(c"/proc/self/uid_map", user.as_bytes())?;
         }
         mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;

@@ -363,6 +363,18 @@ fn help_color(arguments: &[OsString]) -> ColorChoice {
     ColorChoice::Auto
 }
 
+impl Cli {
+    /// Returns whether a problem is told as JSON: programs that read the result
+    /// or the progress read the problem too.
+    pub fn problem_is_json(&self) -> bool {
+        match &self.verb {
+            Verb::Pull(pull) => pull.format == TextFormat::Json || pull.progress == Progress::Json,
+            Verb::Verify(verify) => verify.format == TextFormat::Json,
+            _ => false,
+        }
+    }
+}
+
 impl Global {
     /// Returns the namespace, unless it is the one that nobody has to name.
     pub fn named_namespace(&self) -> Option<&str> {
@@ -390,12 +402,6 @@ impl Pull {
             unpack: !self.no_unpack,
             access: self.patience.apply(self.access.access()),
         }
-    }
-
-    /// Returns whether a problem is told as JSON: programs that read the result
-    /// or the progress read the problem too.
-    pub fn problem_is_json(&self) -> bool {
-        self.format == TextFormat::Json || self.progress == Progress::Json
     }
 }
 

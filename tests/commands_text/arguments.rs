@@ -327,10 +327,16 @@ fn a_name_is_one_more_filter() {
 
 #[test]
 fn a_problem_is_json_for_whoever_reads_json() {
-    for (words, expected) in
-        [("", false), ("--format json", true), ("--progress json", true), ("--progress plain", false)]
-    {
-        assert_eq!(pull(&format!("pull {words} alpine")).problem_is_json(), expected, "{words}");
+    for (words, expected) in [
+        ("pull alpine", false),
+        ("pull --format json alpine", true),
+        ("pull --progress json alpine", true),
+        ("pull --progress plain alpine", false),
+        ("verify", false),
+        ("verify --format json", true),
+    ] {
+        let parsed = parse(words).expect("the arguments are right");
+        assert_eq!(parsed.problem_is_json(), expected, "{words}");
     }
     assert_eq!(pull("pull --format json alpine").format, TextFormat::Json);
 }

@@ -104,14 +104,15 @@ fn a_map_that_is_refused_leaves_the_user_alone_with_a_warning() {
     let wharf = with_ids(directory.path(), wharf, "nobody:200000:65536\n");
     let programs = directory.path().join("programs");
     fs::create_dir(&programs).expect("a temporary directory");
+    wharf.run(&["pull", "-q", &reference]).success();
+    let wharf = wharf.with("PATH", format!("{}:{PATH}", programs.display()));
+    // First the groups are mapped and the users are not, then neither.
     for program in ["newuidmap", "newgidmap"] {
         let path = programs.join(program);
         fs::write(&path, "#!/bin/sh\necho no ids today >&2\nexit 1\n").expect("a temporary directory");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+        let output = wharf.run(&["mount", &reference, "--", "stat", "-c", "%u:%g", "etc/shadow"]);
+        assert_eq!(output.stdout, "0:0\n", "{program}: {}", output.stderr);
+        assert!(output.stderr.contains("no ids today"), "{program}: {}", output.stderr);
     }
-    wharf.run(&["pull", "-q", &reference]).success();
-    let wharf = wharf.with("PATH", format!("{}:{PATH}", programs.display()));
-    let output = wharf.run(&["mount", &reference, "--", "stat", "-c", "%u:%g", "etc/shadow"]);
-    assert_eq!(output.stdout, "0:0\n");
-    assert!(output.stderr.contains("no ids today"), "{}", output.stderr);
 }

@@ -16,7 +16,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 use wharf_terminal::cli::{self, Cli, Verb, exit, portable};
 use wharf_terminal::render::palette::Palette;
-use wharf_terminal::render::progress::{End, Lines, Plain as PlainLines, Reporter, Silent, TICK, checker};
+use wharf_terminal::render::progress::{Checking, End, Lines, Plain as PlainLines, Reporter, Silent, TICK};
 use wharf_terminal::{answer, named, render};
 use wharf_vocabulary::types::ErrorCode;
 use wharf_vocabulary::vocabulary::{Access, Explanation, Problem, Verification};
@@ -34,7 +34,7 @@ pub(super) async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let variable = |name: &str| std::env::var_os(name);
     let (no_color, term) = (variable("NO_COLOR"), variable("TERM"));
     let palette = Palette::of(cli.global.color.applies(stderr().is_terminal(), no_color.as_deref(), term.as_deref()));
-    let json = matches!(&cli.verb, Verb::Pull(pull) if pull.problem_is_json());
+    let json = cli.problem_is_json();
     match verb(&cli, palette).await {
         Ok(code) => code,
         Err(problem) => {
@@ -135,14 +135,19 @@ async fn pull(asked: &cli::Pull, caller: &Caller, root: &Path, palette: Palette)
 /// `wharf verify`.
 async fn verify(asked: &cli::Verify, caller: &Caller, root: &Path, palette: Palette) -> Result<u8, Problem> {
     let host = offline(root).await?;
-    let screen = Screen::over(checker(asked.progress, stderr(), palette));
+    let screen = Screen::over(match asked.quiet {
+        true => Box::new(Silent::new(stderr(), palette)),
+        false => Box::new(Checking::new(stderr())),
+    });
     let outcome = screen.watch(verbs::verify::verify(&host, caller, &asked.references, asked.remove, &screen)).await;
     let found: Verification = outcome?.into();
     for sentence in &found.damaged {
         talk(&render::problem::warning(sentence, palette));
     }
     print(&answer::verification(asked, &found))?;
-    talk(&render::verification::talk(&found));
+    if !asked.quiet {
+        talk(&render::verification::talk(&found));
+    }
     Ok(if found.flaws.is_empty() { exit::DONE } else { exit::FAILED })
 }
 

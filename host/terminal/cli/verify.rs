@@ -1,6 +1,6 @@
 //! `wharf verify`: its arguments.
 
-use super::{Progress, TextFormat, help};
+use super::{TextFormat, help};
 use clap::Args;
 
 /// The arguments of `wharf verify`.
@@ -15,9 +15,9 @@ pub struct Verify {
     #[arg(long)]
     pub remove: bool,
 
-    /// How to show progress on standard error
-    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
-    pub progress: Progress,
+    /// Tell what is wrong and nothing else
+    #[arg(short, long)]
+    pub quiet: bool,
 
     /// How to print the result on standard output
     #[arg(long, value_enum, default_value_t)]

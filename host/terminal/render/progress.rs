@@ -13,7 +13,7 @@ mod tally;
 #[cfg(not(target_family = "wasm"))]
 mod terminal;
 
-pub use checking::{Checking, checker};
+pub use checking::Checking;
 pub use lines::Lines;
 pub use plain::Plain;
 #[cfg(not(target_family = "wasm"))]

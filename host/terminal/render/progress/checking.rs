@@ -1,9 +1,8 @@
 //! Progress of what hashes blobs that are here: a line every few seconds, and
 //! nothing else. What came of it is the answer.
 
-use super::{End, Lines, Reporter, Silent};
-use crate::cli::Progress;
-use crate::render::{palette::Palette, size};
+use super::{End, Reporter};
+use crate::render::size;
 use std::io::{self, Write};
 use std::time::Duration;
 use wharf_vocabulary::vocabulary::{Event, Phase};
@@ -11,39 +10,29 @@ use wharf_vocabulary::vocabulary::{Event, Phase};
 /// The time between two lines.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// Returns who tells `how` it goes: lines that move would say no more.
-pub fn checker<W: Write + Send + 'static>(how: Progress, out: W, palette: Palette) -> Box<dyn Reporter + Send> {
-    match how {
-        Progress::None => Box::new(Silent::new(out, palette)),
-        Progress::Json => Box::new(Lines::new(out)),
-        Progress::Auto | Progress::Tty | Progress::Plain => Box::new(Checking::new(out)),
-    }
-}
-
-/// Writes how many bytes have been hashed.
+/// Writes how much has been hashed.
 #[derive(Debug)]
 pub struct Checking<W> {
     out: W,
-    all: u64,
-    done: u64,
+    blobs: u64,
+    bytes: u64,
     due: Duration,
 }
 
 impl<W: Write> Checking<W> {
     /// Writes to `out`.
     pub const fn new(out: W) -> Self {
-        Self { out, all: 0, done: 0, due: HEARTBEAT }
+        Self { out, blobs: 0, bytes: 0, due: HEARTBEAT }
     }
 }
 
 impl<W: Write> Reporter for Checking<W> {
     fn event(&mut self, event: &Event, now: Duration) -> io::Result<()> {
-        if let Event::Progress(progress) = event {
-            match progress.phase {
-                Phase::Waiting => self.all = self.all.saturating_add(progress.blob.size),
-                Phase::Complete => self.done = self.done.saturating_add(progress.blob.size),
-                _ => {}
-            }
+        if let Event::Progress(progress) = event
+            && progress.phase == Phase::Complete
+        {
+            self.blobs += 1;
+            self.bytes = self.bytes.saturating_add(progress.blob.size);
         }
         self.tick(now)
     }
@@ -53,7 +42,7 @@ impl<W: Write> Reporter for Checking<W> {
             return Ok(());
         }
         self.due = now + HEARTBEAT;
-        writeln!(self.out, "{} of {} hashed", size::si(self.done), size::si(self.all))
+        writeln!(self.out, "{} blobs hashed, {}", self.blobs, size::si(self.bytes))
     }
 
     fn finish(&mut self, _end: End, _now: Duration) -> io::Result<()> {
