@@ -11,7 +11,7 @@
 //! begin ─► the longest file of that name, open: its length is the offset
 //! append ─► a file of one's own ◄─ copied and hashed ─ the other file, removed if nobody has written it for 10 s
 //!           ◄─ appended and hashed ─ the stream
-//! commit ─► sync, rename to blobs/<algorithm>/<hex>, sync the directory; the other files of the name go
+//! commit ─► sync, the other files of the name go, rename to blobs/<algorithm>/<hex>, sync the directory
 //! ```
 //!
 //! Invariant: a file of an ingest only ever grows, until it is removed. So what
@@ -160,7 +160,7 @@ impl<S> Ingest<S> {
         *source = None;
         drop(state);
         // Also the shorter ones, which would stay for ever. What cannot be removed now is removed another time.
-        let _ = self.sweep(false);
+        let _ = self.sweep();
         Ok(true)
     }
 
@@ -171,15 +171,10 @@ impl<S> Ingest<S> {
         Ok(Own { below, file, length: 0, hasher: Hasher::new(self.algorithm) })
     }
 
-    /// Removes files of this name that have no writer, and all of them once there
-    /// is a blob: whoever still writes one finishes without its name.
-    fn sweep(&self, is_done: bool) -> Result<()> {
+    /// Removes the other files of this name that have no writer.
+    fn sweep(&self) -> Result<()> {
         let own = self.state.borrow().own.as_ref().map(|own| own.below.clone());
-        let others: Vec<_> =
-            all_files(&self.store, &self.hashed)?.into_iter().filter(|it| Some(it) != own.as_ref()).collect();
-        if is_done {
-            return others.iter().try_for_each(|below| self.store.disk.remove(below));
-        }
+        let others = self.others(own.as_deref())?;
         if others.is_empty() {
             return Ok(());
         }
@@ -191,6 +186,16 @@ impl<S> Ingest<S> {
             }
         }
         Ok(())
+    }
+
+    /// Removes every other file of this name: whoever still writes one finishes
+    /// without its name.
+    fn retire(&self, own: Option<&str>) -> Result<()> {
+        self.others(own)?.iter().try_for_each(|below| self.store.disk.remove(below))
+    }
+
+    fn others(&self, own: Option<&str>) -> Result<Vec<String>> {
+        Ok(all_files(&self.store, &self.hashed)?.into_iter().filter(|it| Some(it.as_str()) != own).collect())
     }
 
     /// Forgets the bytes. With `is_wrong` also those of whoever they were copied
@@ -206,7 +211,7 @@ impl<S> Ingest<S> {
             let others = all_files(&self.store, &self.hashed)?;
             self.store.distrusted.borrow_mut().extend(others);
         }
-        self.sweep(false)
+        self.sweep()
     }
 
     /// Adds bytes. What fails here leaves the ingest empty.
@@ -237,6 +242,8 @@ impl<S> Ingest<S> {
                 return Err(ErrorCode::DigestMismatch(found));
             }
             own.file.sync_all().map_err(failed("sync", &own.below))?;
+            // Before there is a blob: whoever finds one looks for them no more.
+            let _ = self.retire(Some(&own.below));
             self.place(&mut own, expected)
         });
         if placed.is_err() {
@@ -353,7 +360,7 @@ impl<S: Chunks> host::Ingest for Ingest<S> {
     async fn commit(self, expected: &Digest, size: u64) -> Result<Blob> {
         let committed = self.finish(expected, size).await;
         // The outcome is what it is, also if a file of somebody else cannot be removed.
-        let _ = if committed.is_ok() { self.sweep(true) } else { self.forget(true) };
+        let _ = if committed.is_ok() { self.retire(None) } else { self.forget(true) };
         committed
     }
 
