@@ -6,6 +6,7 @@ pub mod chain;
 pub mod config;
 pub mod descriptor;
 pub mod digest;
+pub mod expression;
 pub mod filter;
 pub mod json;
 pub mod manifest;

@@ -1,19 +1,25 @@
-//! Filters of the image list, as `docker images --filter` takes them.
+//! Filters of the image list, as `docker images --filter` takes them, and as
+//! containerd's clients do.
 //!
 //! It decides about one image at a time and looks nothing up: `before` and
 //! `since` name images, and the caller says when those were built.
 //!
 //! ```text
-//! filter    = key "=" value
-//! key       = "before" | "dangling" | "label" | "reference" | "since" | "until"
-//! label     = key [ "=" value ]
-//! reference = a pattern of names, see `nouns::reference::Pattern`
+//! filter     = key "=" value | expression
+//! key        = "before" | "dangling" | "label" | "label!" | "reference" | "since" | "until"
+//! label      = key [ "=" value ]
+//! reference  = a pattern of names, see `nouns::reference::Pattern`
+//! expression = see `nouns::expression`; the fields are `name`, `target.digest`,
+//!              `target.mediatype` and `labels.<key>`
 //! ```
 //!
-//! Filters of one key are alternatives, except labels, which all have to match.
-//! All keys have to match.
+//! Filters of one key are alternatives, except labels: `label` lets pass what has
+//! all of them, and `label!` what has not all of them. Expressions are
+//! alternatives. All keys, and one of the expressions, have to match.
 
 use super::{
+    digest::{Digest, Hash},
+    expression::{self, Expression},
     record::Labels,
     reference::{DEFAULT_DOMAIN, Pattern, Reference},
     time,
@@ -48,10 +54,16 @@ pub enum Error {
     /// It is no pattern.
     #[error("`{0}` is not a pattern of names such as `alpine:3.*`")]
     Pattern(String),
+    /// It is no expression.
+    #[error("`{0}` is not an expression such as `name~=/alpine/`: {1}")]
+    Expression(String, expression::Error),
+    /// An expression asks for something that no image has.
+    #[error("there is no field `{0}`, only `name`, `target.digest`, `target.mediatype` and `labels.<key>`")]
+    Field(String),
 }
 
 /// The keys, for a message.
-pub const KEYS: [&str; 6] = ["before", "dangling", "label", "reference", "since", "until"];
+pub const KEYS: [&str; 7] = ["before", "dangling", "label", "label!", "reference", "since", "until"];
 
 /// Filters that were read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +74,8 @@ pub struct Filters {
     pub since: Vec<String>,
     references: Vec<Pattern>,
     labels: Vec<(String, Option<String>)>,
+    unwanted_labels: Vec<(String, Option<String>)>,
+    expressions: Vec<Expression>,
     until: Option<i64>,
     dangling: Option<bool>,
 }
@@ -81,6 +95,10 @@ pub struct Bounds {
 pub struct Subject<'a> {
     /// What it is called.
     pub name: &'a Reference,
+    /// The digest of the manifest or index.
+    pub digest: &'a Hash<'a>,
+    /// What it is.
+    pub media_type: &'a str,
     /// In seconds since 1970.
     pub created: Option<i64>,
     /// The labels of each platform that is here.
@@ -105,6 +123,10 @@ impl Filters {
         if filter.len() > FILTER_SIZE_BYTES_MAX {
             return Err(Error::TooLong(filter.len()));
         }
+        if is_expression(filter) {
+            self.expressions.push(expression(filter)?);
+            return Ok(());
+        }
         let (key, value) = filter.split_once('=').ok_or_else(|| Error::Form(filter.to_owned()))?;
         if key.is_empty() || value.is_empty() {
             return Err(Error::Form(filter.to_owned()));
@@ -116,10 +138,8 @@ impl Filters {
                 let pattern = Pattern::parse(familiar(value)).map_err(|_| Error::Pattern(value.to_owned()))?;
                 self.references.push(pattern);
             }
-            "label" => self.labels.push(match value.split_once('=') {
-                Some((label, value)) => (label.to_owned(), Some(value.to_owned())),
-                None => (value.to_owned(), None),
-            }),
+            "label" => self.labels.push(label(value)),
+            "label!" => self.unwanted_labels.push(label(value)),
             "until" => {
                 let moment = time::parse_moment(value, now).ok_or_else(|| Error::Time(value.to_owned()))?;
                 self.until = self.until.max(Some(moment));
@@ -143,15 +163,61 @@ impl Filters {
             && later(bounds.since)
             && earlier(self.until)
             && self.dangling.is_none_or(|wanted| wanted == dangles(image.name))
-            && (self.labels.is_empty() || image.labels.iter().any(|labels| self.label(labels)))
+            && (self.labels.is_empty() || image.labels.iter().any(|labels| has_all(labels, &self.labels)))
+            && (self.unwanted_labels.is_empty()
+                || !image.labels.iter().any(|labels| has_all(labels, &self.unwanted_labels)))
             && (self.references.is_empty() || self.references.iter().any(|pattern| pattern.matches(image.name)))
+            && (self.expressions.is_empty() || self.expressions.iter().any(|expression| image.meets(expression)))
     }
+}
 
-    fn label(&self, labels: &Labels<'_>) -> bool {
-        self.labels.iter().all(|(key, wanted)| {
-            labels.get(key.as_str()).is_some_and(|value| wanted.as_ref().is_none_or(|wanted| wanted == value))
+impl Subject<'_> {
+    /// Whether an expression holds for one of the platforms.
+    fn meets(&self, expression: &Expression) -> bool {
+        let (name, digest) = (self.name.to_string(), Digest::from(self.digest));
+        let none = Labels::new();
+        let labels = if self.labels.is_empty() { &[&none] } else { self.labels };
+        labels.iter().any(|labels| {
+            expression.pass(|path| match path {
+                [field] if field == "name" => Some(name.as_str()),
+                [root, field] if root == "target" && field == "digest" => Some(digest.as_str()),
+                [root, field] if root == "target" && field == "mediatype" => Some(self.media_type),
+                [root, key @ ..] if root == "labels" => labels.get(key.join(".").as_str()).copied(),
+                _ => None,
+            })
         })
     }
+}
+
+/// Whether a filter is containerd's. `label!=x` is docker's.
+fn is_expression(filter: &str) -> bool {
+    expression::begins(filter)
+        .is_some_and(|(path, operator)| (path.join("."), operator) != ("label".to_owned(), Some("!=")))
+}
+
+fn expression(filter: &str) -> Result<Expression, Error> {
+    let read = Expression::parse(filter).map_err(|error| Error::Expression(filter.to_owned(), error))?;
+    let is_known = |path: &[String]| {
+        let path = path.join(".");
+        matches!(path.as_str(), "name" | "target.digest" | "target.mediatype") || path.starts_with("labels.")
+    };
+    let unknown = read.paths().find(|path| !is_known(path)).map(|path| path.join("."));
+    unknown.map_or(Ok(read), |path| Err(Error::Field(path)))
+}
+
+/// Reads what stands after `label=`.
+fn label(text: &str) -> (String, Option<String>) {
+    match text.split_once('=') {
+        Some((label, value)) => (label.to_owned(), Some(value.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
+/// Whether these labels have all that are wanted, with the values that are.
+fn has_all(labels: &Labels<'_>, wanted: &[(String, Option<String>)]) -> bool {
+    wanted.iter().all(|(key, wanted)| {
+        labels.get(key.as_str()).is_some_and(|value| wanted.as_ref().is_none_or(|wanted| wanted == value))
+    })
 }
 
 /// Docker's words for a truth value in a filter.
@@ -183,9 +249,15 @@ fn familiar(pattern: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nouns::digest::Algorithm;
 
     fn filters(texts: &[&str]) -> Result<Filters, Error> {
         Filters::parse(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(), 1_000_000)
+    }
+
+    /// That of nothing.
+    fn a_digest() -> Hash<'static> {
+        Hash::from(&Digest::of(Algorithm::Sha256, b""))
     }
 
     #[test]
@@ -198,10 +270,14 @@ mod tests {
             ("dangling=maybe", Error::Bool("maybe".to_owned())),
             ("until=soon", Error::Time("soon".to_owned())),
             ("reference=[a", Error::Pattern("[a".to_owned())),
+            ("nmae==alpine", Error::Field("nmae".to_owned())),
+            ("name==a,size==5", Error::Field("size".to_owned())),
+            ("labels==5", Error::Field("labels".to_owned())),
         ];
         for (text, expected) in rows {
             assert_eq!(filters(&[text]), Err(expected), "{text}");
         }
+        assert!(matches!(filters(&["name~=[a"]), Err(Error::Expression(text, _)) if text == "name~=[a"));
         assert_eq!(filters(&["dangling=true", "dangling=0"]), Err(Error::Bool("true,false".to_owned())));
         assert_eq!(filters(&["label=x"; FILTERS_MAX + 1]), Err(Error::TooMany(FILTERS_MAX + 1)));
         assert_eq!(filters(&[&format!("label={}", "x".repeat(2000))]), Err(Error::TooLong(2006)));
@@ -211,8 +287,9 @@ mod tests {
     fn an_image_passes_if_every_key_does() {
         let labels = Labels::from([("a", "1"), ("b", "")]);
         let name = Reference::parse("alpine:3.20").expect("a name");
-        let image = Subject { name: &name, created: Some(900_000), labels: &[&labels] };
-        let rows: [(&[&str], bool); 19] = [
+        let (digest, media_type) = (a_digest(), "application/vnd.oci.image.index.v1+json");
+        let image = Subject { name: &name, digest: &digest, media_type, created: Some(900_000), labels: &[&labels] };
+        let rows: [(&[&str], bool); 34] = [
             (&[], true),
             (&["reference=alpine"], true),
             (&["reference=alpine:*"], true),
@@ -232,6 +309,21 @@ mod tests {
             (&["until=27h"], true),
             (&["until=900000"], false),
             (&["until=5h", "until=900000", "reference=busybox"], false),
+            (&["label!=a"], false),
+            (&["label!=c"], true),
+            (&["label!=a=2"], true),
+            (&["label!=a", "label!=c"], true),
+            (&["label=b", "label!=a=1"], false),
+            (&["name==docker.io/library/alpine:3.20"], true),
+            (&["name==alpine:3.20"], false),
+            (&["name~=/alp.ne:3/"], true),
+            (&["name==x", "name~=20$"], true),
+            (&["name==x", "reference=alpine"], false),
+            (&["labels.a==1,labels.b"], true),
+            (&["labels.a==1,labels.c"], false),
+            (&["target.digest~=^sha256:e3b0"], true),
+            (&["target.mediatype!=application/json"], true),
+            (&["labels.\"a\" != 2"], true),
         ];
         for (texts, expected) in rows {
             let parsed = filters(texts).expect("the rows are filters");
@@ -242,7 +334,8 @@ mod tests {
     #[test]
     fn bounds_leave_out_their_own_moment_and_unknown_times() {
         let name = Reference::parse("a.b/c:1").expect("a name");
-        let at = |created| Subject { name: &name, created, labels: &[] };
+        let digest = a_digest();
+        let at = |created| Subject { name: &name, digest: &digest, media_type: "", created, labels: &[] };
         let rows = [
             (Bounds { before: Some(10), since: None }, [true, false, false, false]),
             (Bounds { before: None, since: Some(10) }, [false, false, true, false]),

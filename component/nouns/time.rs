@@ -5,7 +5,7 @@
 //! offset is UTC.
 //!
 //! ```text
-//! moment   = unix | duration | date [ "T" hour ":" minute [ ":" second [ "." digits ] ] ] [ offset ]
+//! moment   = unix | duration | date [ "T" hour [ ":" minute [ ":" second [ "." digits ] ] ] ] [ offset ]
 //! unix     = ["-"] digits [ "." digits ]        1136073600
 //! duration = ["-"] ( number unit )+             24h, 1h30m, 1.5h; h, m, s, ms
 //! offset   = "Z" | ( "+" | "-" ) hour ":" minute
@@ -34,6 +34,7 @@ pub fn parse_moment(text: &str, now: i64) -> Option<i64> {
         .or_else(|| back_from(text, now))
         .or_else(|| parse(text))
         .or_else(|| date_with_offset(text))
+        .or_else(|| hour_with_offset(text))
         .or_else(|| civil_in_utc(text))
 }
 
@@ -66,6 +67,13 @@ fn date_with_offset(text: &str) -> Option<i64> {
     parse(&format!("{date}T00:00:00{offset}"))
 }
 
+fn hour_with_offset(text: &str) -> Option<i64> {
+    let (date, rest) = text.split_once('T')?;
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (hour, offset) = rest.split_at_checked(digits).filter(|(hour, _)| (1..=2).contains(&hour.len()))?;
+    parse(&format!("{date}T{hour:0>2}:00:00{}", if offset.is_empty() { "Z" } else { offset }))
+}
+
 fn civil_in_utc(text: &str) -> Option<i64> {
     let moment: civil::DateTime = text.parse().ok()?;
     moment.to_zoned(TimeZone::UTC).ok().map(|moment| moment.timestamp().as_second())
@@ -87,6 +95,9 @@ mod tests {
             ("2006-01-02T15:04Z", "2006-01-02T15:04:00Z"),
             ("2006-01-02T15:04-00:00", "2006-01-02T15:04:00Z"),
             ("2006-01-02T15:04", "2006-01-02T15:04:00Z"),
+            ("2006-01-02T15+00:00", "2006-01-02T15:00:00Z"),
+            ("2006-01-02T1Z", "2006-01-02T01:00:00Z"),
+            ("2006-01-02T1", "2006-01-02T01:00:00Z"),
             ("2006-01-02", "2006-01-02T00:00:00Z"),
             ("2006-01-02Z", "2006-01-02T00:00:00Z"),
             ("2006-01-02+00:00", "2006-01-02T00:00:00Z"),
@@ -117,6 +128,8 @@ mod tests {
             "2006-01-02T15:04:0Z",
             "2006-01-02T15:0",
             "2006-01-02T",
+            "2006-01-02TZ",
+            "2006-01-02T25",
             "2006-13-02",
             "PT1H",
             "99999999999999999999",

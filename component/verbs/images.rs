@@ -16,7 +16,7 @@ use crate::{
         filter::{self, Bounds, Filters, KEYS, Subject},
         platform::Platform,
         problem::{ErrorCode, Problem},
-        record::View,
+        record::{Pointer, View},
         reference::Reference,
     },
     registry::Failure,
@@ -57,7 +57,8 @@ async fn listing<H: Host>(host: &H, caller: &Caller, filters: &[String]) -> Resu
 fn passes(name: &Reference, record: &View<'_>, machine: &Platform, filters: &Filters, bounds: Bounds) -> bool {
     let labels: Vec<_> = record.platforms.iter().map(|present| &present.labels).collect();
     let created = best_present(&record.platforms, machine).and_then(|present| present.created);
-    filters.pass(Subject { name, created, labels: &labels }, bounds)
+    let Pointer { digest, media_type, .. } = &record.target;
+    filters.pass(Subject { name, digest, media_type, created, labels: &labels }, bounds)
 }
 
 /// Finds the images that the filters name. Only then all records are needed at
@@ -89,7 +90,12 @@ fn refused(error: filter::Error) -> Failure {
     let failure = invalid(error);
     if is_unknown {
         let keys = KEYS.map(|key| format!("`{key}`")).join(", ");
-        return try_this(failure, format!("the filters are {keys}, as in `--filter reference=alpine`"));
+        return try_this(
+            failure,
+            format!(
+                "the filters are {keys}, as in `--filter reference=alpine`, and expressions, as in `name~=/alpine/`"
+            ),
+        );
     }
     failure
 }

@@ -9,11 +9,12 @@
 //! host's own tests, with the file.
 //!
 //! One check function a file: `references`, `platforms` and `platform_tables`,
-//! `digests`, `chains`, `documents`, `registry_client`.
+//! `digests`, `chains`, `documents`, `filters`, `registry_client`.
 
 mod chains;
 mod digests;
 mod documents;
+mod filters;
 mod platform_tables;
 mod platforms;
 mod reference_tables;
@@ -34,7 +35,7 @@ use std::fmt::{Debug, Display};
 pub static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vectors.cwasm"));
 
 /// The files that there is a check for, by their names without `.json`.
-pub const FILES: [&str; 12] = [
+pub const FILES: [&str; 15] = [
     "reference_parse",
     "reference_tables",
     "platform_parse",
@@ -46,6 +47,9 @@ pub const FILES: [&str; 12] = [
     "chainid",
     "image_spec_documents",
     "manifest_media_types",
+    "containerd_filter_parse",
+    "containerd_filter_match",
+    "docker_filters",
     "registry_client",
 ];
 
@@ -113,6 +117,9 @@ pub fn run(file: &str, json: &str) -> Result<Report, String> {
         "chainid" => chains::chainid(json)?,
         "image_spec_documents" => documents::image_spec_documents(json),
         "manifest_media_types" => documents::manifest_media_types(json),
+        "containerd_filter_parse" => filters::containerd_filter_parse(json)?,
+        "containerd_filter_match" => filters::containerd_filter_match(json)?,
+        "docker_filters" => filters::docker_filters(json)?,
         "registry_client" => registry_client::registry_client(json)?,
         _ => return Err(format!("there is no check for `{file}`")),
     };

@@ -34,7 +34,7 @@ fn world() -> World {
 #[test]
 fn images_are_listed_newest_first_and_filtered() {
     let world = world();
-    let rows: [(&[&str], &[&str]); 16] = [
+    let rows: [(&[&str], &[&str]); 20] = [
         (&[], &["new:1", "org/middle:1", "old:1"]),
         (&["reference=old"], &["old:1"]),
         (&["reference=*:1"], &["new:1", "old:1"]),
@@ -51,6 +51,10 @@ fn images_are_listed_newest_first_and_filtered() {
         (&["until=1600000000"], &["old:1"]),
         (&["dangling=true"], &[]),
         (&["dangling=false", "label=tier=gold"], &["old:1"]),
+        (&["label!=tier=gold"], &["new:1", "org/middle:1"]),
+        (&["name~=|/library/|"], &["new:1", "old:1"]),
+        (&["labels.tier,labels.os!=x", "name==docker.io/library/new:1"], &["new:1", "old:1"]),
+        (&["target.mediatype==nothing"], &[]),
     ];
     for (filters, expected) in rows {
         assert_eq!(names(&world, filters), expected, "{filters:?}");
@@ -64,7 +68,8 @@ fn a_filter_that_nobody_knows_says_which_there_are() {
         what: "cannot list the images".to_owned(),
         why: vec!["there is no filter `colour`".to_owned()],
         fix: Some(
-            "the filters are `before`, `dangling`, `label`, `reference`, `since`, `until`, as in `--filter reference=alpine`"
+            "the filters are `before`, `dangling`, `label`, `label!`, `reference`, `since`, `until`, as in `--filter \
+             reference=alpine`, and expressions, as in `name~=/alpine/`"
                 .to_owned(),
         ),
     };

@@ -123,12 +123,16 @@ pub(super) const IMAGES_LONG: &str = concat!(
 Filters:
   reference=GLOB          the name matches, as in `alpine:3.*`
   label=KEY[=VALUE]       the image has this label
+  label!=KEY[=VALUE]      the image does not have it
   before=IMAGE            built before that image
   since=IMAGE             built after that image
   until=TIME              built before that time, as in `2026-01-31T12:00:00Z`
   dangling=true|false     has no tag, or has one
   Filters of one key are alternatives, except labels, which all have to match.
   All keys have to match. NAME is a filter of the key reference.
+  Expressions as ctr has them are filters too, as in name~=/alpine/,labels.team==web; the
+  operators are ==, != and ~= (a regular expression), the fields name, target.digest,
+  target.mediatype and labels.KEY. Of several expressions one has to match.
 
 JSON:
   An array of objects: name, familiar, repository, tag, id, target {media_type, digest, size},
