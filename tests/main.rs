@@ -6,7 +6,7 @@
 //! - `layers`: archives, trees and stacks of them, compared with what containerd makes.
 //! - `configuration`: the files that other tools have, in memory.
 //! - `network`, `credentials`: sockets and secrets, on loopback.
-//! - `verbs` over `memory`: the logic natively, on a host in memory.
+//! - `verbs`: the logic natively, on a machine of `wharf-sim` in memory.
 //! - `canaries`: where logins go when a registry tries to get them, and where they never are.
 //! - `faults`: registries that misbehave, and what becomes of a pull; `native` is the host on which defences are taken
 //!   away.
@@ -29,7 +29,6 @@ mod credentials;
 mod faults;
 mod hosts;
 mod layers;
-mod memory;
 mod native;
 mod network;
 mod portable;

@@ -20,7 +20,6 @@ mod types;
 mod unpack;
 mod verify;
 
-use crate::memory::{Memory, content::digest_of, layers::unpacked, registry::Registry, stream::Pace};
 use std::cell::{Cell, RefCell};
 use wharf_component::{
     nouns::{
@@ -37,6 +36,7 @@ use wharf_component::{
         listen::Listener,
     },
 };
+use wharf_sim::memory::{Memory, content::digest_of, layers::unpacked, registry::Registry, stream::Pace};
 
 /// A machine, and a registry that it can reach.
 struct World {

@@ -1,7 +1,6 @@
 //! `check-login`: what a registry says about the login that the host has.
 
 use super::{Access, World};
-use crate::memory::network::{Answer, Grant};
 use wharf_component::{
     host::{Challenge, HttpError, Request},
     nouns::{
@@ -10,6 +9,7 @@ use wharf_component::{
     },
     verbs,
 };
+use wharf_sim::memory::network::{Answer, Grant};
 
 const LAN: &str = "registry.lan:5000";
 

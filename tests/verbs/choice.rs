@@ -1,11 +1,11 @@
 //! `pull`: which platforms are chosen, and what joins the record.
 
 use super::{Ear, Recipe, World, descriptor, everything, options, platforms};
-use crate::memory::clock::DAWN;
 use wharf_component::nouns::{
     media_type::{OCI_INDEX, OCI_MANIFEST},
     problem::{ErrorCode, Problem},
 };
+use wharf_sim::memory::clock::DAWN;
 
 const ALPINE: &str = "docker.io/library/alpine:3.20";
 

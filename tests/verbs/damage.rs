@@ -1,13 +1,13 @@
 //! A disk that forgot: what is damaged is noticed, told, and brought again.
 
 use super::{Ear, Recipe, World, caller, everything, layer, options, platforms};
-use crate::memory::{Call, Snapshot};
 use std::rc::Rc;
 use wharf_component::{
     host::Host,
     nouns::{digest::Digest, problem::ErrorCode},
     verbs,
 };
+use wharf_sim::memory::{Call, Snapshot};
 
 const APP: &str = "docker.io/library/app:1";
 

@@ -1,11 +1,11 @@
 //! `entries`: order, filters, and records that are damaged.
 
 use super::{Recipe, World, caller, options};
-use crate::memory::clock::DAWN;
 use wharf_component::{
     nouns::problem::{ErrorCode, Problem},
     verbs::{self, contract::Caller, images::Listing},
 };
+use wharf_sim::memory::clock::DAWN;
 
 fn list(world: &World, filters: &[&str]) -> Result<Listing, Problem> {
     let filters: Vec<String> = filters.iter().map(|&filter| filter.to_owned()).collect();

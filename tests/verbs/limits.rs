@@ -1,5 +1,5 @@
 //! How many blobs one call may need. Each is a handle, and a full table of
-//! handles is a trap: see [`crate::memory::content`].
+//! handles is a trap: see [`wharf_sim::memory::content`].
 
 use super::{Built, Recipe, World, everything, options, platforms};
 use wharf_component::{nouns::problem::ErrorCode, verbs::contract::PullOptions};

@@ -2,7 +2,6 @@
 //! asked, and what is said about it.
 
 use super::{Access, Ear, PullOptions, Recipe, World, options};
-use crate::memory::registry::Registry;
 use wharf_component::{
     nouns::{
         access::{AskedFor, Capabilities, Endpoint, Origin, Rule},
@@ -11,6 +10,7 @@ use wharf_component::{
     },
     verbs::contract::{Allowance, Pulled},
 };
+use wharf_sim::memory::registry::Registry;
 
 const HUB: &str = "https://registry-1.docker.io";
 

@@ -2,7 +2,6 @@
 //! shows of it.
 
 use super::{Ear, Recipe, World, caller, options, platforms};
-use crate::memory::{clock::DAWN, registry::Trouble, stream::Fault};
 use serde_json::{Value, json};
 use wharf_component::{
     nouns::{digest::Digest, problem::ErrorCode},
@@ -11,6 +10,7 @@ use wharf_component::{
         contract::{Event, Transfer},
     },
 };
+use wharf_sim::memory::{clock::DAWN, registry::Trouble, stream::Fault};
 
 const HUB: &str = "https://registry-1.docker.io";
 

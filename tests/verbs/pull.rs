@@ -1,7 +1,6 @@
 //! `pull`: what is chosen, fetched, kept and recorded.
 
 use super::{Ear, Recipe, World, caller, everything, layer, options, platforms};
-use crate::memory::{Call, registry::Trouble, stream::Fault};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
@@ -18,6 +17,7 @@ use wharf_component::{
         contract::{Event, PullOptions, Wanted},
     },
 };
+use wharf_sim::memory::{Call, registry::Trouble, stream::Fault};
 
 const ALPINE: &str = "docker.io/library/alpine:3.20";
 

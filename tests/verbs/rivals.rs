@@ -1,8 +1,8 @@
 //! `pull`: others who pull the same name meanwhile.
 
 use super::{Built, Recipe, World, options, platforms};
-use crate::memory::Call;
 use wharf_component::nouns::{problem::ErrorCode, record::ImageRecord};
+use wharf_sim::memory::Call;
 
 const APP: &str = "docker.io/library/app:1";
 

@@ -1,7 +1,6 @@
 //! Pulling every tag of a repository, and listing them.
 
 use super::{Recipe, World, options};
-use crate::memory::{Call, registry::Trouble};
 use wharf_component::{
     nouns::problem::ErrorCode,
     verbs::{
@@ -9,6 +8,7 @@ use wharf_component::{
         contract::{Access, PullOptions},
     },
 };
+use wharf_sim::memory::{Call, registry::Trouble};
 
 fn all_tags() -> PullOptions {
     PullOptions { all_tags: true, ..options() }

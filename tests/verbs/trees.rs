@@ -2,12 +2,12 @@
 //! if one fails.
 
 use super::{Ear, Recipe, World, chain, everything, layer, options, platforms, unpacking};
-use crate::memory::{Call, content::digest_of, registry::Trouble, stream::Fault, tally::counts};
 use wharf_component::{
     nouns::{digest::Digest, problem::ErrorCode},
     registry::Phase,
     verbs::contract::{Event, PullOptions},
 };
+use wharf_sim::memory::{Call, content::digest_of, registry::Trouble, stream::Fault, tally::counts};
 
 const APP: &str = "docker.io/library/app:1";
 

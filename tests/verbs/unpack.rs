@@ -1,7 +1,6 @@
 //! `unpack`: an image that is here becomes a tree.
 
 use super::{Ear, Recipe, World, caller, chain, options, platforms, unpacking};
-use crate::memory::{Call, content::digest_of, tally::counts};
 use wharf_component::{
     nouns::problem::ErrorCode,
     registry::Phase,
@@ -10,6 +9,7 @@ use wharf_component::{
         contract::{Event, Tree},
     },
 };
+use wharf_sim::memory::{Call, content::digest_of, tally::counts};
 
 const LAYERS: &[&str] = &["base", "middle", "top"];
 

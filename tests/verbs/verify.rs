@@ -45,7 +45,7 @@ fn flaw(blob: &Digest, harm: Harm, why: &str, images: &[&str]) -> Flaw {
 #[test]
 fn a_whole_store_is_hashed_once_and_nobody_is_asked() {
     let (world, _, _) = world();
-    let stray = crate::memory::content::digest_of(b"stray");
+    let stray = wharf_sim::memory::content::digest_of(b"stray");
     world.put(&stray, b"stray");
     world.requests();
     world.memory.calls();
@@ -65,7 +65,7 @@ fn what_is_damaged_or_missing_is_told_with_the_images_that_need_it() {
     assert_eq!(shared, &base.layers[0]);
     world.put(shared, b"other bytes");
     world.memory.content().remove(own).unwrap();
-    let actual = crate::memory::content::digest_of(b"other bytes");
+    let actual = wharf_sim::memory::content::digest_of(b"other bytes");
     let mut expected = vec![
         flaw(shared, Harm::Damaged, &format!("its bytes hash to `{actual}`"), &[APP, BASE]),
         flaw(own, Harm::Missing, "it is not here", &[APP]),

@@ -18,22 +18,22 @@ const ROUND_TRIP_MS: u64 = 20;
 
 /// What a service sends back.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// As in 200.
-    pub(crate) status: u16,
+    pub status: u16,
     /// Names in lower case.
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
     /// All of the body, also for HEAD, which does not send it.
-    pub(crate) body: Rc<[u8]>,
+    pub body: Rc<[u8]>,
     /// How the body comes.
-    pub(crate) pace: Pace,
+    pub pace: Pace,
     /// What goes wrong with it.
-    pub(crate) fault: Option<Fault>,
+    pub fault: Option<Fault>,
 }
 
 impl Answer {
     /// An answer with a body of this type.
-    pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Rc<[u8]>>) -> Self {
+    pub fn new(status: u16, content_type: &str, body: impl Into<Rc<[u8]>>) -> Self {
         let body = body.into();
         let headers = vec![
             ("content-type".to_owned(), content_type.to_owned()),
@@ -43,7 +43,7 @@ impl Answer {
     }
 
     /// The same with one more header.
-    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
@@ -53,7 +53,7 @@ type Service = Rc<dyn Fn(&Request) -> std::result::Result<Answer, HttpError>>;
 
 /// Everything that can be reached.
 #[derive(Default)]
-pub(crate) struct Network {
+pub struct Network {
     services: RefCell<BTreeMap<String, Service>>,
     logins: RefCell<BTreeMap<String, Result<Grant>>>,
     challenges: RefCell<Vec<Challenge>>,
@@ -68,7 +68,7 @@ impl std::fmt::Debug for Network {
 
 impl Network {
     /// Puts a service at an authority.
-    pub(crate) fn serve(
+    pub fn serve(
         &self,
         authority: &str,
         service: impl Fn(&Request) -> std::result::Result<Answer, HttpError> + 'static,
@@ -78,17 +78,17 @@ impl Network {
 
     /// Sets what `authorize` answers for an authority. Without it nobody has a
     /// login.
-    pub(crate) fn log_in(&self, authority: &str, answer: Result<Grant>) {
+    pub fn log_in(&self, authority: &str, answer: Result<Grant>) {
         self.logins.borrow_mut().insert(authority.to_owned(), answer);
     }
 
     /// The challenges that were to be answered since the last call.
-    pub(crate) fn challenges(&self) -> Vec<Challenge> {
+    pub fn challenges(&self) -> Vec<Challenge> {
         self.challenges.take()
     }
 
     /// The URL of every request since the last call.
-    pub(crate) fn requests_with_origin(&self) -> Vec<String> {
+    pub fn requests_with_origin(&self) -> Vec<String> {
         let url = |request: Request| {
             let scheme = if request.origin.secure { "https" } else { "http" };
             format!("{scheme}://{}{}", request.origin.authority, request.path)
@@ -97,7 +97,7 @@ impl Network {
     }
 
     /// Method and path of every request since the last call.
-    pub(crate) fn requests(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         let name = |method| match method {
             Method::Get => "GET",
             Method::Head => "HEAD",
@@ -132,11 +132,11 @@ impl Network {
 
 /// See `credentials.grant`.
 #[derive(Clone, Debug)]
-pub(crate) struct Grant {
+pub struct Grant {
     /// What the header says.
-    pub(crate) id: String,
+    pub id: String,
     /// Whether no login was used.
-    pub(crate) anonymous: bool,
+    pub anonymous: bool,
 }
 
 impl host::Grant for Grant {

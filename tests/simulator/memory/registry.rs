@@ -19,7 +19,7 @@ use wharf_component::{host::Request, nouns::digest::Digest};
 
 /// What a path does instead of answering well.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Trouble {
+pub enum Trouble {
     /// Answers with this status.
     Status(u16),
     /// Sends a body that breaks.
@@ -28,7 +28,7 @@ pub(crate) enum Trouble {
 
 /// One registry. Cloning it gives the same one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Registry {
+pub struct Registry {
     state: Rc<State>,
 }
 
@@ -47,7 +47,7 @@ struct State {
 
 impl Registry {
     /// Starts a registry at an authority.
-    pub(crate) fn start(memory: &Memory, authority: &str) -> Self {
+    pub fn start(memory: &Memory, authority: &str) -> Self {
         let registry = Self::default();
         let service = registry.clone();
         memory.network().serve(authority, move |request| Ok(service.answer(request)));
@@ -55,7 +55,7 @@ impl Registry {
     }
 
     /// Stores a manifest, and gives it a tag if there is one.
-    pub(crate) fn manifest(&self, repository: &str, tag: Option<&str>, media_type: &str, document: &str) -> Digest {
+    pub fn manifest(&self, repository: &str, tag: Option<&str>, media_type: &str, document: &str) -> Digest {
         let digest = digest_of(document.as_bytes());
         let mut manifests = self.state.manifests.borrow_mut();
         for reference in [Some(digest.to_string().as_str()), tag].into_iter().flatten() {
@@ -66,21 +66,21 @@ impl Registry {
     }
 
     /// Gives a manifest that is here one more tag.
-    pub(crate) fn tag(&self, repository: &str, digest: &Digest, tag: &str) {
+    pub fn tag(&self, repository: &str, digest: &Digest, tag: &str) {
         let mut manifests = self.state.manifests.borrow_mut();
         let stored = manifests.get(&format!("{repository}/{digest}")).cloned().expect("the manifest is here");
         manifests.insert(format!("{repository}/{tag}"), stored);
     }
 
     /// Stores a blob for every repository.
-    pub(crate) fn blob(&self, bytes: &[u8]) -> Digest {
+    pub fn blob(&self, bytes: &[u8]) -> Digest {
         let digest = digest_of(bytes);
         self.state.blobs.borrow_mut().insert(digest.to_string(), Rc::from(bytes));
         digest
     }
 
     /// How many bytes a manifest has.
-    pub(crate) fn size(&self, manifest: &Digest) -> usize {
+    pub fn size(&self, manifest: &Digest) -> usize {
         let manifests = self.state.manifests.borrow();
         let found = manifests.iter().find(|(key, _)| key.ends_with(manifest.as_str()));
         found.expect("the manifest is here").1.1.len()
@@ -88,17 +88,17 @@ impl Registry {
 
     /// Lets the next request whose path has `part` in it go wrong. Several for
     /// one path are used up one by one.
-    pub(crate) fn trouble(&self, part: impl Into<String>, trouble: Trouble) {
+    pub fn trouble(&self, part: impl Into<String>, trouble: Trouble) {
         self.state.troubles.borrow_mut().push((part.into(), trouble));
     }
 
     /// Sets how bodies come from now on.
-    pub(crate) fn pace(&self, pace: Pace) {
+    pub fn pace(&self, pace: Pace) {
         self.state.pace.set(pace);
     }
 
     /// Has every answer that is none of the troubles say this, too.
-    pub(crate) fn say(&self, name: &str, value: &str) {
+    pub fn say(&self, name: &str, value: &str) {
         self.state.headers.borrow_mut().push((name.to_owned(), value.to_owned()));
     }
 

@@ -22,11 +22,11 @@ const KEY_SIZE_BYTES_MAX: usize = 1024;
 type Place = (String, String);
 
 /// What is recorded.
-pub(crate) type Rows = BTreeMap<Place, Vec<u8>>;
+pub type Rows = BTreeMap<Place, Vec<u8>>;
 
 /// All rows, and when each place was last written.
 #[derive(Debug, Default)]
-pub(crate) struct Table {
+pub struct Table {
     rows: Rc<Rows>,
     /// Deletions count as writes.
     writes: BTreeMap<Place, u64>,
@@ -55,7 +55,7 @@ impl Table {
 
 /// See `metadata.transaction`.
 #[derive(Debug)]
-pub(crate) struct Transaction {
+pub struct Transaction {
     memory: Memory,
     view: RefCell<Option<View>>,
     writes: RefCell<BTreeMap<Place, Option<Vec<u8>>>>,

@@ -26,16 +26,16 @@ const HANDLES_MAX: usize = 1_024;
 
 /// What is on the disk, so to speak: it survives [`Memory::restart`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Disk {
+pub struct Disk {
     /// Verified bytes, by digest.
-    pub(crate) blobs: BTreeMap<String, Rc<[u8]>>,
+    pub blobs: BTreeMap<String, Rc<[u8]>>,
     /// Bytes that have arrived, by the ingest's name.
-    pub(crate) ingests: BTreeMap<String, Vec<u8>>,
+    pub ingests: BTreeMap<String, Vec<u8>>,
 }
 
 /// The store of one machine that runs.
 #[derive(Debug, Default)]
-pub(crate) struct Content {
+pub struct Content {
     pub(super) disk: RefCell<Disk>,
     held: RefCell<BTreeMap<String, Vec<Waker>>>,
     pins: RefCell<BTreeMap<String, usize>>,
@@ -60,7 +60,7 @@ impl Content {
     /// Removes a blob, as collection does.
     ///
     /// Fails with [`ErrorCode::InUse`] while anybody holds a handle.
-    pub(crate) fn remove(&self, digest: &Digest) -> Result<()> {
+    pub fn remove(&self, digest: &Digest) -> Result<()> {
         if self.pins.borrow().contains_key(&digest.to_string()) {
             return Err(ErrorCode::InUse);
         }
@@ -111,7 +111,7 @@ impl Content {
 
 /// See `content.ingest`.
 #[derive(Debug)]
-pub(crate) struct Ingest {
+pub struct Ingest {
     memory: Memory,
     name: String,
     appending: Cell<bool>,
@@ -212,7 +212,7 @@ impl host::Ingest for Ingest {
 
 /// See `content.blob`. Counted, so that a removal can refuse.
 #[derive(Debug)]
-pub(crate) struct Blob {
+pub struct Blob {
     store: Rc<Content>,
     key: String,
     bytes: Rc<[u8]>,
@@ -267,7 +267,7 @@ impl host::Blob for Blob {
 }
 
 /// The digest of `bytes`.
-pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
+pub fn digest_of(bytes: &[u8]) -> Digest {
     Digest::of(Algorithm::Sha256, bytes)
 }
 

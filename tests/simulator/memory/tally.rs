@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 /// The calls of one machine. Cloning it gives the same ones.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tally(Rc<RefCell<Vec<&'static str>>>);
+pub struct Tally(Rc<RefCell<Vec<&'static str>>>);
 
 impl Tally {
     pub(super) fn note(&self, call: &'static str) {
@@ -18,7 +18,7 @@ impl Tally {
 }
 
 /// How often each call was made.
-pub(crate) fn counts(calls: &[&'static str]) -> BTreeMap<&'static str, usize> {
+pub fn counts(calls: &[&'static str]) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for call in calls {
         *counts.entry(*call).or_default() += 1;

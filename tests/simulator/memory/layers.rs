@@ -32,16 +32,16 @@ const EXTRACTIONS_MAX: usize = 128;
 
 /// What is on the disk, so to speak.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Trees {
+pub struct Trees {
     /// DiffIDs.
-    pub(crate) layers: BTreeSet<Digest>,
+    pub layers: BTreeSet<Digest>,
     /// By name: what is below, and the layer on top.
-    pub(crate) snapshots: BTreeMap<Digest, (Option<Digest>, Digest)>,
+    pub snapshots: BTreeMap<Digest, (Option<Digest>, Digest)>,
 }
 
 /// The service of one machine that runs.
 #[derive(Debug, Default)]
-pub(crate) struct Layers {
+pub struct Layers {
     visible: RefCell<Trees>,
     durable: RefCell<Trees>,
     /// How many handles there are on what, layers and snapshots.
@@ -60,12 +60,12 @@ impl Layers {
     }
 
     /// What is there now.
-    pub(crate) fn visible(&self) -> Trees {
+    pub fn visible(&self) -> Trees {
         self.visible.borrow().clone()
     }
 
     /// How many extractions run.
-    pub(crate) fn running(&self) -> usize {
+    pub fn running(&self) -> usize {
         self.running.get()
     }
 
@@ -73,7 +73,7 @@ impl Layers {
     ///
     /// Fails with [`ErrorCode::InUse`] while it has a handle, or something
     /// stands on it.
-    pub(crate) fn remove(&self, name: &Digest) -> Result<()> {
+    pub fn remove(&self, name: &Digest) -> Result<()> {
         let mut trees = self.visible.borrow_mut();
         let stands = |(below, top): &(Option<Digest>, Digest)| below.as_ref() == Some(name) || top == name;
         if self.pins.borrow().contains_key(name)
@@ -116,7 +116,7 @@ impl Drop for Pin {
 
 /// See `layers.layer`.
 #[derive(Debug)]
-pub(crate) struct Layer {
+pub struct Layer {
     pin: Pin,
     warnings: Vec<String>,
 }
@@ -129,11 +129,11 @@ impl host::Layer for Layer {
 
 /// See `layers.snapshot`.
 #[derive(Debug)]
-pub(crate) struct Stacked(Pin);
+pub struct Stacked(Pin);
 
 /// See `layers.extraction`.
 #[derive(Debug)]
-pub(crate) struct Extraction {
+pub struct Extraction {
     memory: Memory,
     /// Of the ingest, and how often that had been begun again.
     name: String,
@@ -226,6 +226,6 @@ async fn extract(memory: &Memory, blob: &Blob, diff_id: &Digest, ms: u64) -> Mad
 }
 
 /// What a layer's bytes unpack to.
-pub(crate) fn unpacked(bytes: &[u8]) -> &[u8] {
+pub fn unpacked(bytes: &[u8]) -> &[u8] {
     bytes.iter().position(|&byte| byte == b'|').map_or(bytes, |at| &bytes[at + 1..])
 }

@@ -5,14 +5,14 @@
 //! transactions conflict, pins refuse a removal, a body that was cut short just
 //! ends, an extraction is private until it is finished. It asks no token server.
 
-pub(crate) mod clock;
-pub(crate) mod content;
-pub(crate) mod layers;
-pub(crate) mod metadata;
-pub(crate) mod network;
-pub(crate) mod registry;
-pub(crate) mod stream;
-pub(crate) mod tally;
+pub mod clock;
+pub mod content;
+pub mod layers;
+pub mod metadata;
+pub mod network;
+pub mod registry;
+pub mod stream;
+pub mod tally;
 
 use clock::{Clock, DAWN};
 use content::{Blob, Content, Disk, Ingest};
@@ -34,7 +34,7 @@ use wharf_component::{
 
 /// One machine. Cloning it gives the same machine.
 #[derive(Clone, Debug)]
-pub(crate) struct Memory {
+pub struct Memory {
     inner: Rc<Inner>,
 }
 
@@ -57,7 +57,7 @@ impl std::fmt::Debug for Inner {
 
 /// The host calls at which a test can interfere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
+pub enum Call {
     /// `content.open`.
     Open,
     /// `content.remove`.
@@ -92,13 +92,13 @@ struct Trap {
 
 /// Everything that outlives a process: for comparing before and after.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Snapshot {
+pub struct Snapshot {
     /// Blobs and ingests.
-    pub(crate) disk: Disk,
+    pub disk: Disk,
     /// Layers and snapshots.
-    pub(crate) trees: Trees,
+    pub trees: Trees,
     /// Records.
-    pub(crate) rows: Rows,
+    pub rows: Rows,
 }
 
 impl Default for Memory {
@@ -118,12 +118,12 @@ impl Memory {
     }
 
     /// The machine after a power cut: what was durable is there, nothing is held.
-    pub(crate) fn restart(self) -> Self {
+    pub fn restart(self) -> Self {
         Self::with(self.snapshot(), self.inner.network.clone(), self.inner.clock.clone())
     }
 
     /// What is durable now.
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             disk: self.inner.content.disk.borrow().clone(),
             trees: self.inner.layers.durable(),
@@ -132,54 +132,54 @@ impl Memory {
     }
 
     /// Runs a call to its end, in virtual time.
-    pub(crate) fn run<F: Future>(&self, future: F) -> F::Output {
+    pub fn run<F: Future>(&self, future: F) -> F::Output {
         self.inner.clock.run(future)
     }
 
     /// This machine's time.
-    pub(crate) fn clock(&self) -> &Clock {
+    pub fn clock(&self) -> &Clock {
         &self.inner.clock
     }
 
     /// This machine's store.
-    pub(crate) fn content(&self) -> &Content {
+    pub fn content(&self) -> &Content {
         &self.inner.content
     }
 
     /// This machine's layers.
-    pub(crate) fn layers(&self) -> &Layers {
+    pub fn layers(&self) -> &Layers {
         &self.inner.layers
     }
 
     /// This machine's network.
-    pub(crate) fn network(&self) -> &Rc<Network> {
+    pub fn network(&self) -> &Rc<Network> {
         &self.inner.network
     }
 
     /// How often each host call was made since the last call of this.
-    pub(crate) fn calls(&self) -> BTreeMap<&'static str, usize> {
+    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
         tally::counts(&self.order())
     }
 
     /// Which host calls were made since the last call of this, in order.
-    pub(crate) fn order(&self) -> Vec<&'static str> {
+    pub fn order(&self) -> Vec<&'static str> {
         self.inner.tally.take()
     }
 
     /// Writes a row behind everybody's back, as another process does.
-    pub(crate) fn write_row(&self, namespace: &str, key: &str, value: &[u8]) {
+    pub fn write_row(&self, namespace: &str, key: &str, value: &[u8]) {
         let place = (namespace.to_owned(), key.to_owned());
         self.inner.table.borrow_mut().write(place, Some(value.to_vec()));
     }
 
     /// Adds blobs, as another process does.
-    pub(crate) fn import(&self, blobs: BTreeMap<String, Rc<[u8]>>) {
+    pub fn import(&self, blobs: BTreeMap<String, Rc<[u8]>>) {
         self.inner.content.disk.borrow_mut().blobs.extend(blobs);
     }
 
     /// Does `act` right before the next `call`, once. The call fails if it does.
     /// Several for one call are used up one by one, oldest first.
-    pub(crate) fn interfere(&self, call: Call, act: impl FnOnce(&Memory) -> Result<()> + 'static) {
+    pub fn interfere(&self, call: Call, act: impl FnOnce(&Memory) -> Result<()> + 'static) {
         self.inner.traps.borrow_mut().push(Trap { call, act: Box::new(act) });
     }
 

@@ -18,14 +18,14 @@ use std::{
 };
 
 /// The wall clock's reading when a machine is made: 2024-03-01T00:00:00Z.
-pub(crate) const DAWN: i64 = 1_709_251_200;
+pub const DAWN: i64 = 1_709_251_200;
 
 /// Virtual time after which a test is taken to wait for something that never comes.
 const PATIENCE_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// One machine's time. Cloning it gives the same clock.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Clock {
+pub struct Clock {
     state: Rc<State>,
 }
 
@@ -39,17 +39,17 @@ struct State {
 
 impl Clock {
     /// Milliseconds since the machine was made.
-    pub(crate) fn now_ms(&self) -> u64 {
+    pub fn now_ms(&self) -> u64 {
         self.state.now_ms.get()
     }
 
     /// Lets time pass while nothing runs.
-    pub(crate) fn pass(&self, ms: u64) {
+    pub fn pass(&self, ms: u64) {
         self.state.now_ms.set(self.now_ms() + ms);
     }
 
     /// Waits.
-    pub(crate) fn sleep(&self, ms: u64) -> Sleep {
+    pub fn sleep(&self, ms: u64) -> Sleep {
         let serial = self.state.serial.get();
         self.state.serial.set(serial + 1);
         Sleep { clock: self.clone(), timer: (self.now_ms().saturating_add(ms), serial) }
@@ -58,7 +58,7 @@ impl Clock {
     /// Runs `future` to its end.
     ///
     /// Panics if it waits for something that can never come.
-    pub(crate) fn run<F: Future>(&self, future: F) -> F::Output {
+    pub fn run<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         let bell = Arc::new(Bell(AtomicBool::new(false)));
         let waker = Waker::from(bell.clone());
@@ -86,7 +86,7 @@ impl Clock {
 
 /// See [`Clock::sleep`].
 #[derive(Debug)]
-pub(crate) struct Sleep {
+pub struct Sleep {
     clock: Clock,
     timer: (u64, u64),
 }

@@ -4,17 +4,17 @@
 //! beside it knows. Nothing is read before somebody asks.
 
 use super::clock::Clock;
-use futures::future::{FutureExt, LocalBoxFuture};
+use futures_util::future::{FutureExt, LocalBoxFuture};
 use std::{cell::RefCell, rc::Rc, task::Poll, task::Waker};
 use wharf_component::host::HttpError;
 
 /// How the bytes of a body come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pace {
+pub struct Pace {
     /// Bytes a chunk, at least 1.
-    pub(crate) chunk: usize,
+    pub chunk: usize,
     /// Milliseconds before each chunk.
-    pub(crate) wait_ms: u64,
+    pub wait_ms: u64,
 }
 
 impl Default for Pace {
@@ -25,7 +25,7 @@ impl Default for Pace {
 
 /// What goes wrong with a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The connection breaks after this many bytes.
     Cut(usize),
     /// Nothing comes any more after this many bytes.
@@ -34,7 +34,7 @@ pub(crate) enum Fault {
 
 /// The handle that [`super::Memory`] uses for `stream<u8>`.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub struct Stream {
     clock: Clock,
     bytes: Rc<[u8]>,
     position: usize,
@@ -51,12 +51,12 @@ struct Outcome {
 
 impl Stream {
     /// Makes a stream of `bytes`.
-    pub(crate) fn new(clock: &Clock, bytes: Rc<[u8]>, pace: Pace, fault: Option<Fault>) -> Self {
+    pub fn new(clock: &Clock, bytes: Rc<[u8]>, pace: Pace, fault: Option<Fault>) -> Self {
         Self { clock: clock.clone(), bytes, position: 0, pace, fault, outcome: Rc::default() }
     }
 
     /// Resolves after the stream was read to its end or dropped.
-    pub(crate) fn end(&self) -> LocalBoxFuture<'static, Result<(), HttpError>> {
+    pub fn end(&self) -> LocalBoxFuture<'static, Result<(), HttpError>> {
         let outcome = self.outcome.clone();
         std::future::poll_fn(move |context| {
             let mut outcome = outcome.borrow_mut();
@@ -72,7 +72,7 @@ impl Stream {
     }
 
     /// The next bytes, at least 1 and at most `limit` of them; `None` at the end.
-    pub(crate) async fn next(&mut self, limit: usize) -> Option<Vec<u8>> {
+    pub async fn next(&mut self, limit: usize) -> Option<Vec<u8>> {
         if self.finished().await {
             return None;
         }
@@ -88,7 +88,7 @@ impl Stream {
     }
 
     /// Whether no byte will come any more. Waits as long as a stalled stream does.
-    pub(crate) async fn finished(&self) -> bool {
+    pub async fn finished(&self) -> bool {
         match self.fault {
             Some(Fault::Cut(at)) if self.position >= at => {
                 self.conclude(Err(HttpError::Broken("the peer closed the connection".to_owned())));
