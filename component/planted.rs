@@ -69,6 +69,34 @@ pub enum Bug {
     LoginInsisted,
     /// Documents have no limit.
     DocumentsUnbounded,
+    /// A commit that another one has overtaken is taken for done.
+    ConflictTaken,
+    /// A record is written before its blobs have durable names.
+    BlobsUnsynced,
+    /// A record is written before its layers are durable.
+    LayersUnsynced,
+    /// Layers that another process has extracted are taken for durable.
+    OthersLayersUnsynced,
+    /// What is up to date is taken for durable.
+    UpToDateUnsynced,
+    /// A tree that is there is taken for durable.
+    TreeUnsynced,
+    /// Blobs are given up before the record that needs them is written.
+    BlobsReleased,
+    /// A tree is given up before the record that needs it is written.
+    TreeReleased,
+    /// A record is believed without a look at the blobs.
+    BlobsBelieved,
+    /// A slow pull may move a name backwards.
+    NameMovesBack,
+    /// A record is made from what was read when the pull began.
+    StaleRecordMerged,
+    /// What is damaged is not made room for.
+    DamageStays,
+    /// What was found damaged is removed although somebody may have made it good.
+    EvictedUnheld,
+    /// A document that is here is not hashed again.
+    DocumentBelieved,
 }
 
 #[cfg(feature = "planted")]

@@ -11,6 +11,7 @@ mod inspect;
 mod limits;
 mod mirrors;
 mod plan;
+mod power;
 mod provenance;
 mod pull;
 mod rivals;

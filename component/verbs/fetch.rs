@@ -16,6 +16,7 @@ use super::{
 use crate::{
     host::{Blob, Host, Ingest},
     nouns::{digest::Digest, media_type::Kind, problem::ErrorCode},
+    planted::{Bug, has},
     registry::{Failure, Phase, Repository, Watch},
 };
 use futures_util::stream::{self, StreamExt};
@@ -67,6 +68,9 @@ pub(super) async fn fetch<'h, H: Host>(
     trees.grow(host, bring).await?;
     let transfers = work.transfers.into_inner();
     plan.trees = trees;
+    if has(Bug::BlobsReleased) {
+        plan.parts.iter_mut().for_each(|part| part.blob = None);
+    }
     Ok(transfers)
 }
 

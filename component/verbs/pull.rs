@@ -27,6 +27,7 @@ use crate::{
         problem::{ErrorCode, Problem},
         reference::Reference,
     },
+    planted::{Bug, has},
     registry::{Failure, Limit, Repository},
 };
 
@@ -161,6 +162,13 @@ impl<'h, H: Host> Call<'h, H> {
             && let Some(record) = &plan.record
             && let Some(image) = picture(&plan.name, &record.into(), &self.machine)
         {
+            // Whoever brought something of it again, or extracted it, may have died before this.
+            if !has(Bug::UpToDateUnsynced) {
+                self.host.sync().await?;
+                if !plan.trees.is_empty() {
+                    self.host.sync_layers().await?;
+                }
+            }
             let transfers: Vec<_> = plan.parts.iter().map(Part::transfer).collect();
             transfers.iter().for_each(|transfer| self.board.tell(Event::Transferred(transfer.clone())));
             return Ok(Pulled {

@@ -19,6 +19,7 @@ use crate::{
         problem::ErrorCode,
         record::{ImageRecord, Present, weight},
     },
+    planted::{Bug, has},
     registry::{Failure, Repository},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,8 +44,11 @@ pub(super) async fn remember<H: Host>(
     for present in plan.record.iter().flat_map(|record| staying(plan, record)) {
         kept.hold(host, present, board).await?;
     }
-    host.sync().await?;
-    if !plan.trees.is_empty() {
+    if !has(Bug::BlobsUnsynced) {
+        host.sync().await?;
+    }
+    let is_others = plan.trees.extracted() == 0;
+    if !plan.trees.is_empty() && !has(Bug::LayersUnsynced) && !(is_others && has(Bug::OthersLayersUnsynced)) {
         // Also what was stacked before: whoever did it may not have come to this.
         host.sync_layers().await?;
     }
@@ -65,10 +69,12 @@ pub(super) async fn remember<H: Host>(
             && *theirs != plan.target.digest
             && Some(theirs) != known.as_ref()
             && plan.name.digest().is_none()
+            && !has(Bug::NameMovesBack)
         {
             resolve::confirm(repository, &plan.name, &plan.target.digest).await?;
             known = Some(theirs.clone());
         }
+        let before = if has(Bug::StaleRecordMerged) { plan.record.clone() } else { before };
         let (record, blobs) = merge(host, plan, before, &mut kept, board).await?;
         records.put(&plan.name, &record)?;
         // One that cannot be read says nothing about the image, and is begun anew.
@@ -80,6 +86,7 @@ pub(super) async fn remember<H: Host>(
         }
         match records.commit().await {
             Ok(()) => return Ok(record),
+            Err(ErrorCode::Conflict) if has(Bug::ConflictTaken) => return Ok(record),
             Err(ErrorCode::Conflict) => {}
             Err(other) => return Err(other.into()),
         }

@@ -22,6 +22,7 @@ use crate::{
         chain::chain_ids, config::Config, descriptor::Descriptor, digest::Digest, manifest::Manifest, media_type::Kind,
         platform::Platform, problem::ErrorCode,
     },
+    planted::{Bug, has},
     registry::{Failure, Phase, Watch},
 };
 use futures_util::future::{try_join, try_join_all};
@@ -274,7 +275,7 @@ impl<H: Host> Trees<H> {
         }
         self.state.change(|state| {
             let tree = &mut state.trees[tree];
-            (tree.height, tree.top) = (rungs.len(), top);
+            (tree.height, tree.top) = (rungs.len(), top.filter(|_| !has(Bug::TreeReleased)));
         });
         Ok(())
     }

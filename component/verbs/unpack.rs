@@ -19,6 +19,7 @@ use crate::{
         problem::{ErrorCode, Problem},
         record::Present,
     },
+    planted::{Bug, has},
     registry::{Failure, Phase},
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -77,6 +78,9 @@ async fn make<H: Host>(
         };
         let layers = stream::iter(trees.needed()).map(extract);
         trees.grow(host, layers.buffer_unordered(AT_ONCE).try_collect::<()>()).await?;
+    }
+    if !trees.is_empty() && !(trees.extracted() == 0 && has(Bug::TreeUnsynced)) {
+        // Also what was there before: whoever extracted it may not have come to this.
         host.sync_layers().await?;
     }
     Ok(Tree {

@@ -189,7 +189,7 @@ async fn one<H: Host>(
     if !remove {
         return Ok((Some(found), Some((Harm::Damaged, why))));
     }
-    match host.remove(digest).await {
+    match documents::evict(host, digest).await {
         Ok(()) => Ok((Some(found), Some((Harm::Removed, why)))),
         Err(ErrorCode::InUse) => Ok((Some(found), Some((Harm::Damaged, format!("{why}; it is in use and stays"))))),
         Err(other) => Err(other.into()),

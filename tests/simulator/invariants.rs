@@ -47,8 +47,10 @@ pub enum Promise {
     Tidy,
     /// G7: nothing is taken or changed that another holds, or that nobody asked for.
     Apart,
-    /// A call ends, with an answer or an error that its documentation has.
+    /// A call ends, without a trap.
     Ended,
+    /// A call succeeds if nothing happens but what it is made to endure.
+    Served,
 }
 
 impl fmt::Display for Promise {
@@ -61,6 +63,7 @@ impl fmt::Display for Promise {
             Self::Tidy => "G5 tidy",
             Self::Apart => "G7 apart",
             Self::Ended => "ended",
+            Self::Served => "served",
         })
     }
 }

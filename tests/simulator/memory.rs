@@ -4,12 +4,18 @@
 //! honest where a verb could tell the difference: ingests survive a restart,
 //! transactions conflict, pins refuse a removal, a body that was cut short just
 //! ends, an extraction is private until it is finished. It asks no token server.
+//!
+//! Several processes may share a machine. Without a [`Fate`] every call succeeds
+//! at once; with one it takes as long as that says, fails, hangs, or is where the
+//! process dies. What a power cut leaves is in [`power`].
 
 pub mod clock;
 pub mod content;
 pub mod layers;
 pub mod metadata;
 pub mod network;
+pub mod power;
+pub mod process;
 pub mod registry;
 pub mod stream;
 pub mod tally;
@@ -19,6 +25,7 @@ use content::{Blob, Content, Disk, Ingest};
 use layers::{Extraction, Layer, Layers, Stacked, Trees};
 use metadata::{Rows, Table, Transaction};
 use network::{Grant, Network};
+use process::{Fate, Process, Then};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -32,10 +39,13 @@ use wharf_component::{
     nouns::{digest::Digest, problem::ErrorCode},
 };
 
-/// One machine. Cloning it gives the same machine.
+pub use process::Call;
+
+/// One process on one machine. Cloning it gives the same process.
 #[derive(Clone, Debug)]
 pub struct Memory {
     inner: Rc<Inner>,
+    process: Rc<Process>,
 }
 
 struct Inner {
@@ -47,39 +57,14 @@ struct Inner {
     dice: Cell<u64>,
     traps: RefCell<Vec<Trap>>,
     tally: Tally,
+    fate: RefCell<Option<Rc<dyn Fate>>>,
+    processes: Cell<u32>,
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inner").field("clock", &self.clock).finish_non_exhaustive()
     }
-}
-
-/// The host calls at which a test can interfere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// `content.open`.
-    Open,
-    /// `content.remove`.
-    Remove,
-    /// `content.sync`.
-    Sync,
-    /// `content.ingest.append`.
-    Append,
-    /// `content.ingest.commit`.
-    CommitIngest,
-    /// `layers.unpack` and `layers.extraction.finish`.
-    Unpack,
-    /// `layers.stack`.
-    Stack,
-    /// `layers.sync`.
-    SyncLayers,
-    /// `metadata.transaction.get`.
-    Get,
-    /// `metadata.transaction.scan`.
-    Scan,
-    /// `metadata.transaction.commit`.
-    Commit,
 }
 
 /// What happens right before a call, and whether the call fails then.
@@ -110,11 +95,48 @@ impl Default for Memory {
 impl Memory {
     fn with(Snapshot { disk, trees, rows }: Snapshot, network: Rc<Network>, clock: Clock) -> Self {
         let tally = Tally::default();
-        let (content, layers) = (Rc::new(Content::new(disk, tally.clone())), Layers::new(trees));
+        let (content, layers) = (Rc::new(Content::new(disk)), Layers::new(trees));
         let (table, dice) = (RefCell::new(Table::new(rows)), Cell::new(0x5eed));
-        Self {
-            inner: Rc::new(Inner { clock, content, layers, table, network, dice, traps: RefCell::default(), tally }),
-        }
+        let (traps, fate, processes) = (RefCell::default(), RefCell::default(), Cell::new(0));
+        let inner = Inner { clock, content, layers, table, network, dice, traps, tally, fate, processes };
+        Self { inner: Rc::new(inner), process: Rc::new(Process::new(0)) }
+    }
+
+    /// Starts another process on this machine.
+    pub fn spawn(&self) -> Self {
+        self.inner.processes.set(self.inner.processes.get() + 1);
+        Self { inner: self.inner.clone(), process: Rc::new(Process::new(self.inner.processes.get())) }
+    }
+
+    /// A process whose calls succeed at once, whatever the fate: for looking.
+    pub fn observer(&self) -> Self {
+        Self { inner: self.inner.clone(), process: Rc::new(Process::observer()) }
+    }
+
+    /// This process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The number of this process, from 0.
+    pub fn id(&self) -> u32 {
+        self.process.id
+    }
+
+    /// Makes the machine's random numbers those of a seed.
+    pub fn seed(&self, seed: u64) {
+        self.inner.dice.set(seed);
+    }
+
+    /// Makes this process one that was killed: dropping its futures only gives up
+    /// what the kernel takes from a dead process, and cleans nothing up.
+    pub fn kill(&self) {
+        self.process.is_dead.set(true);
+    }
+
+    /// Has `fate` decide about every call from now on.
+    pub fn entrust(&self, fate: Option<Rc<dyn Fate>>) {
+        self.inner.fate.replace(fate);
     }
 
     /// The machine after a power cut: what was durable is there, nothing is held.
@@ -193,6 +215,36 @@ impl Memory {
             None => Ok(()),
         }
     }
+
+    /// Lets traps and fate have their say before a call, or inside one.
+    async fn step(&self, call: Call, about: &str) -> Result<()> {
+        self.before(call)?;
+        let Some(fate) = self.fate() else { return Ok(()) };
+        let verdict = fate.at(self.process.id, self.inner.clock.now_ms(), call, about);
+        self.inner.clock.sleep(verdict.wait_ms).await;
+        match verdict.then {
+            Then::Go => Ok(()),
+            Then::Fail(code) => {
+                fate.ended(self.process.id, self.inner.clock.now_ms(), call, about, Some(&code));
+                Err(code)
+            }
+            Then::Stop => std::future::pending().await,
+        }
+    }
+
+    /// Makes a call: `work`, after fate has had its say.
+    async fn call<T>(&self, call: Call, about: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.step(call, about).await?;
+        let result = work.await;
+        if let Some(fate) = self.fate() {
+            fate.ended(self.process.id, self.inner.clock.now_ms(), call, about, result.as_ref().err());
+        }
+        result
+    }
+
+    fn fate(&self) -> Option<Rc<dyn Fate>> {
+        self.inner.fate.borrow().clone().filter(|_| !self.process.is_observer)
+    }
 }
 
 impl Host for Memory {
@@ -207,29 +259,31 @@ impl Host for Memory {
 
     async fn open(&self, digest: &Digest) -> Result<Blob> {
         self.inner.tally.note("content.open");
-        self.before(Call::Open)?;
-        self.inner.content.open(digest)
+        self.call(Call::Open, digest.as_str(), async { self.open_blob(digest) }).await
     }
 
     async fn sync(&self) -> Result<()> {
         self.inner.tally.note("content.sync");
-        self.before(Call::Sync)
+        let sync = async {
+            self.inner.content.anchor();
+            Ok(())
+        };
+        self.call(Call::Sync, "", sync).await
     }
 
     async fn remove(&self, digest: &Digest) -> Result<()> {
         self.inner.tally.note("content.remove");
-        self.before(Call::Remove)?;
-        self.inner.content.remove(digest)
+        self.call(Call::Remove, digest.as_str(), async { self.inner.content.remove(digest) }).await
     }
 
     async fn blobs(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<(Digest, u64)>> {
         self.inner.tally.note("content.entries");
-        Ok(self.inner.content.entries(after, limit))
+        self.call(Call::Blobs, "", async { Ok(self.inner.content.entries(after, limit)) }).await
     }
 
     async fn ingest(&self, name: &str) -> Result<Ingest> {
         self.inner.tally.note("content.begin");
-        self.inner.content.hold(self, name).await
+        self.call(Call::Ingest, name, self.inner.content.hold(self, name)).await
     }
 
     fn stream(&self, bytes: Vec<u8>) -> Stream {
@@ -249,7 +303,7 @@ impl Host for Memory {
 
     async fn layer(&self, diff_id: &Digest) -> Result<Layer> {
         self.inner.tally.note("layers.open");
-        self.open_layer(diff_id)
+        self.call(Call::Layer, diff_id.as_str(), async { self.open_layer(diff_id) }).await
     }
 
     async fn unpack(&self, blob: &Blob, diff_id: &Digest) -> Made<Layer> {
@@ -263,22 +317,23 @@ impl Host for Memory {
 
     async fn stack(&self, name: &Digest, parent: Option<&Stacked>, top: &Layer) -> Made<Stacked> {
         self.inner.tally.note("layers.stack");
-        self.put_on(name, parent, top)
+        self.step(Call::Stack, name.as_str()).await?;
+        Ok(self.put_on(name, parent, top))
     }
 
     async fn snapshot(&self, name: &Digest) -> Result<Stacked> {
         self.inner.tally.note("layers.find");
-        self.find_snapshot(name)
+        self.call(Call::Find, name.as_str(), async { self.find_snapshot(name) }).await
     }
 
     async fn sync_layers(&self) -> Result<()> {
         self.inner.tally.note("layers.sync");
-        self.make_durable()
+        self.make_durable().await
     }
 
     async fn begin(&self) -> Result<Transaction> {
         self.inner.tally.note("metadata.begin");
-        Ok(Transaction::new(self))
+        self.call(Call::Begin, "", async { Transaction::new(self) }).await
     }
 
     async fn authorize(
@@ -288,11 +343,18 @@ impl Host for Memory {
         challenge: &Challenge,
         _visit: Visit,
     ) -> Result<Grant> {
-        self.inner.network.authorize(registry, challenge)
+        let authority = registry.authority.as_str();
+        self.call(Call::Authorize, authority, async { self.inner.network.authorize(registry, challenge) }).await
     }
 
     async fn send(&self, request: Request) -> std::result::Result<Response<Stream>, HttpError> {
         self.inner.tally.note("client.send");
+        // What a call of this kind fails with is the network's.
+        self.step(Call::Send, &request.path).await.map_err(|code| match code {
+            ErrorCode::Unavailable => HttpError::Timeout,
+            ErrorCode::NotFound => HttpError::Connect("connection refused".to_owned()),
+            other => HttpError::Broken(other.to_string()),
+        })?;
         self.inner.network.clone().send(&self.inner.clock, request).await
     }
 

@@ -43,7 +43,7 @@ fn what_is_missing_is_extracted_and_the_rest_is_not() {
     assert_eq!(world.unpack(id, Some("linux/amd64")).unwrap(), Tree { unpacked: 0, ..expected.clone() });
     let calls = world.memory.calls();
     let layers: Vec<_> = calls.iter().filter(|(call, _)| call.starts_with("layers.")).collect();
-    assert_eq!(layers, [(&"layers.find", &1)]);
+    assert_eq!(layers, [(&"layers.find", &1), (&"layers.sync", &1)]);
 
     world.memory.layers().remove(&chain_ids[2]).unwrap();
     assert_eq!(world.unpack("app:1", None).unwrap(), Tree { unpacked: 0, ..expected }, "the layer is there");

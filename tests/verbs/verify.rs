@@ -11,6 +11,7 @@ use wharf_component::{
         contract::{Flaw, Harm, Verification},
     },
 };
+use wharf_sim::memory::Call;
 
 const BASE: &str = "docker.io/library/base:1";
 const APP: &str = "docker.io/library/app:1";
@@ -106,6 +107,23 @@ fn what_is_damaged_goes_if_that_is_asked_for_and_a_pull_brings_it_again() {
     world.pull("app:1", &options()).unwrap();
     assert_eq!(world.verify(&[], false).unwrap().flaws, []);
     assert_eq!(world.memory.snapshot().disk.blobs[own.as_str()], whole);
+}
+
+/// Runs of the simulator found it: between the look at a damaged blob and its
+/// removal a pull had brought the right one, and that was removed.
+#[test]
+fn what_somebody_has_made_good_meanwhile_stays() {
+    let (world, _, app) = world();
+    let own = app.layers[1].clone();
+    let whole = world.memory.snapshot().disk.blobs[own.as_str()].clone();
+    world.put(&own, b"other bytes");
+    let healed = (own.clone(), whole.clone());
+    world.memory.interfere(Call::Ingest, move |memory| {
+        memory.import([(healed.0.to_string(), healed.1)].into());
+        Ok(())
+    });
+    world.verify(&[], true).unwrap();
+    assert_eq!(world.memory.snapshot().disk.blobs.get(own.as_str()), Some(&whole));
 }
 
 /// The size in a manifest is a claim of whoever wrote it.

@@ -4,7 +4,7 @@
 //! holder, keeps its bytes when it is dropped, and becomes a blob only if size
 //! and digest are right. It does not remove anything by itself.
 
-use super::{Call, Memory, clock::Clock, stream::Stream, tally::Tally};
+use super::{Call, Memory, clock::Clock, stream::Stream};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -21,8 +21,6 @@ use wharf_component::{
 
 /// The limit of `content.blob.read`.
 const READ_SIZE_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// The limit of handles that a guest holds at once. One more is a trap.
-const HANDLES_MAX: usize = 1_024;
 
 /// What is on the disk, so to speak: it survives [`Memory::restart`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,24 +35,50 @@ pub struct Disk {
 #[derive(Debug, Default)]
 pub struct Content {
     pub(super) disk: RefCell<Disk>,
+    /// The blobs whose names are durable: a power cut leaves these.
+    pub(super) durable: RefCell<BTreeMap<String, Rc<[u8]>>>,
     held: RefCell<BTreeMap<String, Vec<Waker>>>,
     pins: RefCell<BTreeMap<String, usize>>,
-    handles: Cell<usize>,
-    tally: Tally,
 }
 
 impl Content {
-    pub(super) fn new(disk: Disk, tally: Tally) -> Self {
-        Self { disk: RefCell::new(disk), tally, ..Self::default() }
+    pub(super) fn new(disk: Disk) -> Self {
+        let durable = RefCell::new(disk.blobs.clone());
+        Self { disk: RefCell::new(disk), durable, ..Self::default() }
     }
 
-    pub(super) fn push_handle(&self) {
-        self.handles.set(self.handles.get() + 1);
-        assert!(self.handles.get() <= HANDLES_MAX, "trap: more than {HANDLES_MAX} handles");
+    /// Makes the names of all blobs that are visible durable.
+    pub(super) fn anchor(&self) {
+        self.durable.replace(self.disk.borrow().blobs.clone());
     }
 
-    pub(super) fn drop_handle(&self) {
-        self.handles.set(self.handles.get() - 1);
+    /// Whether nobody holds this blob.
+    pub fn is_free(&self, digest: &str) -> bool {
+        !self.pins.borrow().contains_key(digest)
+    }
+
+    /// The names of the ingests that somebody holds.
+    pub fn ingests_held(&self) -> Vec<String> {
+        self.held.borrow().keys().cloned().collect()
+    }
+
+    /// What is visible now.
+    pub fn visible(&self) -> Disk {
+        self.disk.borrow().clone()
+    }
+
+    /// The bytes that are visible under a digest.
+    pub fn bytes(&self, digest: &str) -> Option<Rc<[u8]>> {
+        self.disk.borrow().blobs.get(digest).cloned()
+    }
+
+    /// Changes the bytes of a blob behind everybody's back, as a disk does.
+    pub fn harm(&self, digest: &str, bytes: &[u8]) {
+        for blobs in [&mut self.disk.borrow_mut().blobs, &mut *self.durable.borrow_mut()] {
+            if let Some(blob) = blobs.get_mut(digest) {
+                *blob = Rc::from(bytes);
+            }
+        }
     }
 
     /// Removes a blob, as collection does.
@@ -66,14 +90,6 @@ impl Content {
         }
         self.disk.borrow_mut().blobs.remove(&digest.to_string());
         Ok(())
-    }
-
-    pub(super) fn open(self: &Rc<Self>, digest: &Digest) -> Result<Blob> {
-        let key = digest.to_string();
-        let bytes = self.disk.borrow().blobs.get(&key).cloned().ok_or(ErrorCode::NotFound)?;
-        *self.pins.borrow_mut().entry(key.clone()).or_default() += 1;
-        self.push_handle();
-        Ok(Blob { store: self.clone(), key, bytes })
     }
 
     pub(super) fn entries(&self, after: Option<&Digest>, limit: u32) -> Vec<(Digest, u64)> {
@@ -99,7 +115,7 @@ impl Content {
         })
         .await;
         self.disk.borrow_mut().ingests.entry(name.to_owned()).or_default();
-        self.push_handle();
+        memory.process.push_handle();
         Ok(Ingest {
             memory: memory.clone(),
             name: name.to_owned(),
@@ -136,8 +152,13 @@ impl Ingest {
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        self.store().drop_handle();
-        let waiting = self.store().held.borrow_mut().remove(&self.name).unwrap_or_default();
+        self.memory.process.drop_handle();
+        let store = self.store();
+        let is_empty = store.disk.borrow().ingests.get(&self.name).is_some_and(Vec::is_empty);
+        if is_empty && !self.memory.process.is_dead.get() {
+            self.forget();
+        }
+        let waiting = store.held.borrow_mut().remove(&self.name).unwrap_or_default();
         waiting.into_iter().for_each(Waker::wake);
     }
 }
@@ -162,7 +183,7 @@ impl host::Ingest for Ingest {
     async fn append(&self, mut data: Stream, limit: u64) -> Result<(u64, Option<Stream>)> {
         assert!(!self.appending.replace(true), "trap: two appends on the ingest `{}`", self.name);
         let _appending = Appending(&self.appending);
-        if let Err(code) = self.memory.before(Call::Append) {
+        if let Err(code) = self.memory.step(Call::Append, &self.name).await {
             // What a full disk does: the ingest is empty again.
             self.store().disk.borrow_mut().ingests.insert(self.name.clone(), Vec::new());
             return Err(code);
@@ -180,14 +201,34 @@ impl host::Ingest for Ingest {
     }
 
     async fn restart(&self) -> Result<()> {
-        self.restarts.set(self.restarts.get() + 1);
-        self.store().disk.borrow_mut().ingests.insert(self.name.clone(), Vec::new());
-        Ok(())
+        let restart = async {
+            self.restarts.set(self.restarts.get() + 1);
+            self.store().disk.borrow_mut().ingests.insert(self.name.clone(), Vec::new());
+            Ok(())
+        };
+        self.memory.call(Call::Restart, &self.name, restart).await
     }
 
     async fn commit(self, expected: &Digest, size: u64) -> Result<Blob> {
-        self.memory.before(Call::CommitIngest)?;
-        let bytes = self.forget();
+        self.memory.call(Call::CommitIngest, expected.as_str(), self.publish(expected, size)).await.inspect_err(|_| {
+            // Whatever the outcome, the ingest is gone.
+            self.forget();
+        })
+    }
+
+    async fn discard(self) -> Result<()> {
+        let discard = async {
+            self.forget();
+            Ok(())
+        };
+        self.memory.call(Call::Discard, &self.name, discard).await
+    }
+}
+
+impl Ingest {
+    async fn publish(&self, expected: &Digest, size: u64) -> Result<Blob> {
+        let (memory, store, name) = (&self.memory, self.store(), expected.as_str());
+        let bytes = store.disk.borrow().ingests.get(&self.name).cloned().unwrap_or_default();
         if bytes.len() as u64 != size {
             return Err(ErrorCode::SizeMismatch(bytes.len() as u64));
         }
@@ -195,25 +236,38 @@ impl host::Ingest for Ingest {
         if found != *expected {
             return Err(ErrorCode::DigestMismatch(found));
         }
-        let there = self.store().disk.borrow().blobs.get(expected.as_str()).map(|there| there.len() as u64);
+        memory.step(Call::Synced, name).await?;
+        let there = store.disk.borrow().blobs.get(name).map(|there| there.len() as u64);
         if there.is_some_and(|there| there != size) {
             // The bytes are verified, so what is there is damaged.
-            self.store().remove(expected)?;
+            store.remove(expected)?;
         }
-        self.store().disk.borrow_mut().blobs.entry(found.to_string()).or_insert_with(|| bytes.into());
-        self.store().open(expected)
-    }
-
-    async fn discard(self) -> Result<()> {
         self.forget();
-        Ok(())
+        store.disk.borrow_mut().blobs.entry(name.to_owned()).or_insert_with(|| bytes.into());
+        // Nobody can take it before this handle is there.
+        let blob = memory.open_blob(expected)?;
+        memory.step(Call::Renamed, name).await?;
+        let named = store.disk.borrow().blobs.get(name).cloned();
+        store.durable.borrow_mut().extend(named.map(|bytes| (name.to_owned(), bytes)));
+        memory.step(Call::Named, name).await?;
+        Ok(blob)
+    }
+}
+
+impl Memory {
+    pub(super) fn open_blob(&self, digest: &Digest) -> Result<Blob> {
+        let (key, content) = (digest.to_string(), &self.inner.content);
+        let bytes = content.disk.borrow().blobs.get(&key).cloned().ok_or(ErrorCode::NotFound)?;
+        *content.pins.borrow_mut().entry(key.clone()).or_default() += 1;
+        self.process.push_handle();
+        Ok(Blob { memory: self.clone(), key, bytes })
     }
 }
 
 /// See `content.blob`. Counted, so that a removal can refuse.
 #[derive(Debug)]
 pub struct Blob {
-    store: Rc<Content>,
+    memory: Memory,
     key: String,
     bytes: Rc<[u8]>,
 }
@@ -230,8 +284,8 @@ impl Blob {
 
 impl Drop for Blob {
     fn drop(&mut self) {
-        self.store.drop_handle();
-        let mut pins = self.store.pins.borrow_mut();
+        self.memory.process.drop_handle();
+        let mut pins = self.memory.inner.content.pins.borrow_mut();
         let count = pins.get_mut(&self.key).expect("an open blob is counted");
         *count -= 1;
         if *count == 0 {
@@ -242,20 +296,24 @@ impl Drop for Blob {
 
 impl host::Blob for Blob {
     fn size(&self) -> u64 {
-        self.store.tally.note("content.blob.size");
+        self.memory.inner.tally.note("content.blob.size");
         self.bytes.len() as u64
     }
 
     async fn verify(&self) -> Result<()> {
-        self.store.tally.note("content.blob.verify");
-        match digest_of(&self.bytes) {
-            found if found.as_str() == self.key => Ok(()),
-            found => Err(ErrorCode::DigestMismatch(found)),
-        }
+        self.memory.inner.tally.note("content.blob.verify");
+        let verify = async {
+            match digest_of(&self.bytes) {
+                found if found.as_str() == self.key => Ok(()),
+                found => Err(ErrorCode::DigestMismatch(found)),
+            }
+        };
+        self.memory.call(Call::Verify, &self.key, verify).await
     }
 
     async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
-        self.store.tally.note("content.blob.read");
+        self.memory.inner.tally.note("content.blob.read");
+        self.memory.step(Call::Read, &self.key).await?;
         if length > READ_SIZE_BYTES_MAX {
             return Err(ErrorCode::TooLarge(READ_SIZE_BYTES_MAX));
         }

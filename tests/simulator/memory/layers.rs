@@ -29,6 +29,8 @@ const UNPACK_MS: u64 = 400;
 const FINISH_MS: u64 = 50;
 /// So many extractions run at once. One more is a trap.
 const EXTRACTIONS_MAX: usize = 128;
+/// So many directories of dead processes one process removes.
+const DEBRIS_MAX: usize = 16;
 
 /// What is on the disk, so to speak.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +49,9 @@ pub struct Layers {
     /// How many handles there are on what, layers and snapshots.
     pins: RefCell<BTreeMap<Digest, usize>>,
     running: Cell<usize>,
+    /// Private directories by number, and whether who made each is dead.
+    private: RefCell<BTreeMap<u64, bool>>,
+    serial: Cell<u64>,
 }
 
 impl Layers {
@@ -54,9 +59,48 @@ impl Layers {
         Self { visible: RefCell::new(trees.clone()), durable: RefCell::new(trees), ..Self::default() }
     }
 
+    /// Removes stacks that are not `needed`, and layers that no stack has, as far
+    /// as nobody holds them.
+    pub fn sweep(&self, needed: &BTreeSet<Digest>) {
+        let (mut trees, pins) = (self.visible.borrow_mut(), self.pins.borrow());
+        loop {
+            let is_free = |name: &&Digest| {
+                let has_child = trees.snapshots.values().any(|(below, _)| below.as_ref() == Some(*name));
+                !has_child && !needed.contains(*name) && !pins.contains_key(*name)
+            };
+            let Some(name) = trees.snapshots.keys().find(is_free).cloned() else { break };
+            trees.snapshots.remove(&name);
+        }
+        let used: BTreeSet<Digest> = trees.snapshots.values().map(|(_, top)| top.clone()).collect();
+        trees.layers.retain(|layer| used.contains(layer) || pins.contains_key(layer));
+    }
+
+    /// How many private directories there are, and how many of them are of dead
+    /// processes.
+    pub fn private(&self) -> (usize, usize) {
+        let private = self.private.borrow();
+        (private.len(), private.values().filter(|&&is_debris| is_debris).count())
+    }
+
     /// What is there after a power cut.
     pub(super) fn durable(&self) -> Trees {
         self.durable.borrow().clone()
+    }
+
+    /// Makes those of `seen` durable that are still there, and forgets what is
+    /// not there any more.
+    fn settle(&self, seen: Trees) {
+        let (visible, mut durable) = (self.visible.borrow(), self.durable.borrow_mut());
+        durable.layers.extend(seen.layers);
+        durable.layers.retain(|layer| visible.layers.contains(layer));
+        durable.snapshots.extend(seen.snapshots);
+        durable.snapshots.retain(|name, _| visible.snapshots.contains_key(name));
+    }
+
+    /// Loses what is not durable, as a power cut does.
+    pub(super) fn cut(&self) {
+        self.visible.replace(self.durable());
+        self.private.borrow_mut().values_mut().for_each(|is_debris| *is_debris = true);
     }
 
     /// What is there now.
@@ -96,7 +140,7 @@ struct Pin {
 
 impl Pin {
     fn new(memory: &Memory, name: &Digest) -> Self {
-        memory.inner.content.push_handle();
+        memory.process.push_handle();
         *memory.inner.layers.pins.borrow_mut().entry(name.clone()).or_default() += 1;
         Self { memory: memory.clone(), name: name.clone() }
     }
@@ -104,7 +148,7 @@ impl Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        self.memory.inner.content.drop_handle();
+        self.memory.process.drop_handle();
         let mut pins = self.memory.inner.layers.pins.borrow_mut();
         let count = pins.get_mut(&self.name).expect("what is held is counted");
         *count -= 1;
@@ -135,6 +179,7 @@ pub struct Stacked(Pin);
 #[derive(Debug)]
 pub struct Extraction {
     memory: Memory,
+    private: Private,
     /// Of the ingest, and how often that had been begun again.
     name: String,
     began: Rc<Cell<u64>>,
@@ -143,20 +188,22 @@ pub struct Extraction {
 
 impl Extraction {
     pub(super) fn new(memory: &Memory, ingest: &Ingest) -> Self {
-        let layers = &memory.inner.layers;
-        layers.running.set(layers.running.get() + 1);
-        assert!(layers.running.get() <= EXTRACTIONS_MAX, "trap: more than {EXTRACTIONS_MAX} extractions");
-        memory.inner.content.push_handle();
+        let (running, own) = (&memory.inner.layers.running, &memory.process.extractions);
+        running.set(running.get() + 1);
+        own.set(own.get() + 1);
+        assert!(own.get() <= EXTRACTIONS_MAX, "trap: more than {EXTRACTIONS_MAX} extractions");
+        memory.process.push_handle();
         let (name, began) = ingest.followed();
-        Self { memory: memory.clone(), name, restarts: began.get(), began }
+        Self { memory: memory.clone(), private: Private::new(memory), name, restarts: began.get(), began }
     }
 }
 
 impl Drop for Extraction {
     fn drop(&mut self) {
-        self.memory.inner.content.drop_handle();
-        let running = &self.memory.inner.layers.running;
-        running.set(running.get() - 1);
+        self.memory.process.drop_handle();
+        for count in [&self.memory.inner.layers.running, &self.memory.process.extractions] {
+            count.set(count.get() - 1);
+        }
     }
 }
 
@@ -167,6 +214,7 @@ impl host::Extraction for Extraction {
     async fn finish(self, blob: &Blob, diff_id: &Digest) -> Made<Layer> {
         self.memory.inner.tally.note("layers.extraction.finish");
         let is_ours = self.began.get() == self.restarts && self.name == blob.name();
+        let _until_it_is_a_layer = &self.private;
         extract(&self.memory, blob, diff_id, if is_ours { FINISH_MS } else { UNPACK_MS }).await
     }
 }
@@ -174,6 +222,7 @@ impl host::Extraction for Extraction {
 impl Memory {
     pub(super) async fn unpack_blob(&self, blob: &Blob, diff_id: &Digest) -> Made<Layer> {
         self.inner.tally.note("layers.unpack");
+        let _until_it_is_a_layer = Private::new(self);
         extract(self, blob, diff_id, UNPACK_MS).await
     }
 
@@ -191,18 +240,52 @@ impl Memory {
         }
     }
 
-    pub(super) fn put_on(&self, name: &Digest, parent: Option<&Stacked>, top: &Layer) -> Made<Stacked> {
-        self.before(Call::Stack)?;
+    pub(super) fn put_on(&self, name: &Digest, parent: Option<&Stacked>, top: &Layer) -> Stacked {
         let below = parent.map(|parent| parent.0.name.clone());
         let placed = (below, top.pin.name.clone());
         self.inner.layers.visible.borrow_mut().snapshots.entry(name.clone()).or_insert(placed);
-        Ok(Stacked(Pin::new(self, name)))
+        Stacked(Pin::new(self, name))
     }
 
-    pub(super) fn make_durable(&self) -> Result<()> {
-        self.before(Call::SyncLayers)?;
-        self.inner.layers.durable.replace(self.inner.layers.visible());
-        Ok(())
+    pub(super) async fn make_durable(&self) -> Result<()> {
+        // What appears later is left to the next call.
+        let visible = self.inner.layers.visible();
+        self.step(Call::SyncLayers, "").await?;
+        self.inner.layers.settle(visible);
+        self.step(Call::LayersSynced, "").await
+    }
+}
+
+/// A directory in which something is extracted. Whoever dies leaves it behind.
+#[derive(Debug)]
+struct Private {
+    memory: Memory,
+    number: u64,
+}
+
+impl Private {
+    /// Makes one. The first one of a process also removes what dead ones left.
+    fn new(memory: &Memory) -> Self {
+        let layers = &memory.inner.layers;
+        if !memory.process.has_swept.replace(true) {
+            let mut private = layers.private.borrow_mut();
+            let debris: Vec<_> =
+                private.iter().filter(|(_, is_debris)| **is_debris).map(|(&number, _)| number).collect();
+            private.retain(|number, _| !debris.iter().take(DEBRIS_MAX).any(|debris| debris == number));
+        }
+        layers.serial.set(layers.serial.get() + 1);
+        layers.private.borrow_mut().insert(layers.serial.get(), false);
+        Self { memory: memory.clone(), number: layers.serial.get() }
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        let mut private = self.memory.inner.layers.private.borrow_mut();
+        match self.memory.process.is_dead.get() {
+            true => private.insert(self.number, true),
+            false => private.remove(&self.number),
+        };
     }
 }
 
@@ -211,7 +294,7 @@ async fn extract(memory: &Memory, blob: &Blob, diff_id: &Digest, ms: u64) -> Mad
         return Ok(layer);
     }
     memory.inner.clock.sleep(ms).await;
-    memory.before(Call::Unpack)?;
+    memory.step(Call::Unpack, diff_id.as_str()).await?;
     let text = unpacked(blob.bytes());
     if text.starts_with(b"broken") {
         return Err(Refusal { code: ErrorCode::Invalid, why: "it begins with `broken`".to_owned() });

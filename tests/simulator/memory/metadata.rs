@@ -17,6 +17,8 @@ use wharf_component::{
 
 /// The limit of a key, in bytes.
 const KEY_SIZE_BYTES_MAX: usize = 1024;
+/// So many transactions of one caller are open at once.
+const TRANSACTIONS_MAX: usize = 16;
 
 /// Namespace and key.
 type Place = (String, String);
@@ -81,14 +83,19 @@ struct Scan {
 }
 
 impl Transaction {
-    pub(super) fn new(memory: &Memory) -> Self {
-        Self {
+    pub(super) fn new(memory: &Memory) -> Result<Self> {
+        let open = &memory.process.transactions;
+        if open.get() == TRANSACTIONS_MAX {
+            return Err(ErrorCode::NoSpace);
+        }
+        open.set(open.get() + 1);
+        Ok(Self {
             memory: memory.clone(),
             view: RefCell::default(),
             writes: RefCell::default(),
             gets: RefCell::default(),
             scans: RefCell::default(),
-        }
+        })
     }
 
     fn view(&self) -> View {
@@ -97,6 +104,19 @@ impl Transaction {
             View { rows: table.rows.clone(), serial: table.serial }
         };
         self.view.borrow_mut().get_or_insert_with(now).clone()
+    }
+
+    /// Writes everything, unless something that was read has changed.
+    fn write(&self) -> Result<()> {
+        let mut table = self.memory.inner.table.borrow_mut();
+        let seen = self.view.borrow().as_ref().map_or(u64::MAX, |view| view.serial);
+        if table.writes.iter().any(|(place, &serial)| serial > seen && self.has_read(place)) {
+            return Err(ErrorCode::Conflict);
+        }
+        for (place, value) in self.writes.take() {
+            table.write(place, value);
+        }
+        Ok(())
     }
 
     fn has_read(&self, place: &Place) -> bool {
@@ -128,7 +148,7 @@ fn in_range<'a>(
 impl host::Transaction for Transaction {
     async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>> {
         self.memory.inner.tally.note("metadata.transaction.get");
-        self.memory.before(Call::Get)?;
+        self.memory.step(Call::Get, key).await?;
         let place = (namespace.to_owned(), key.to_owned());
         if let Some(written) = self.writes.borrow().get(&place) {
             return Ok(written.clone());
@@ -145,7 +165,7 @@ impl host::Transaction for Transaction {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<(String, Vec<u8>)>> {
-        self.memory.before(Call::Scan)?;
+        self.memory.step(Call::Scan, prefix).await?;
         let limit = limit as usize;
         let mut merged = Rows::clone(&self.view().rows);
         for (place, value) in self.writes.borrow().iter() {
@@ -178,15 +198,19 @@ impl host::Transaction for Transaction {
 
     async fn commit(self) -> Result<()> {
         self.memory.inner.tally.note("metadata.transaction.commit");
-        self.memory.before(Call::Commit)?;
-        let mut table = self.memory.inner.table.borrow_mut();
-        let seen = self.view.borrow().as_ref().map_or(u64::MAX, |view| view.serial);
-        if table.writes.iter().any(|(place, &serial)| serial > seen && self.has_read(place)) {
-            return Err(ErrorCode::Conflict);
-        }
-        for (place, value) in self.writes.into_inner() {
-            table.write(place, value);
-        }
-        Ok(())
+        let keys: Vec<_> = self.writes.borrow().keys().map(|(_, key)| key.clone()).collect();
+        let about = keys.last().map_or("", String::as_str);
+        let commit = async {
+            self.write()?;
+            self.memory.step(Call::Committed, about).await
+        };
+        self.memory.call(Call::Commit, about, commit).await
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let open = &self.memory.process.transactions;
+        open.set(open.get() - 1);
     }
 }

@@ -102,7 +102,8 @@ impl Registry {
         self.state.headers.borrow_mut().push((name.to_owned(), value.to_owned()));
     }
 
-    fn answer(&self, request: &Request) -> Answer {
+    /// Answers a request.
+    pub fn answer(&self, request: &Request) -> Answer {
         let mut troubles = self.state.troubles.borrow_mut();
         let found = troubles.iter().position(|(part, _)| request.path.contains(part.as_str()));
         let trouble = found.map(|position| troubles.remove(position).1);

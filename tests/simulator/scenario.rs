@@ -1,0 +1,310 @@
+//! What happens in a run, drawn from its seed: the processes and what each of
+//! them asks for, the weather, and what goes wrong from outside. Drawing it
+//! does nothing.
+
+use crate::{
+    dice::Dice,
+    fate::{Strike, Weather, What, When},
+    hub::{AUTHORITY, Hub, Mood, PLATFORMS},
+    memory::process::Call,
+};
+use std::fmt;
+use wharf_component::verbs::contract::{Access, PullOptions, Wanted};
+
+/// What somebody asks for: one of the verbs, with arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// `images.pull`, and after how many events the listener leaves.
+    Pull(String, PullOptions, Option<usize>),
+    /// `images.plan-pull`.
+    PlanPull(String, PullOptions),
+    /// `images.entries`.
+    Entries(Vec<String>),
+    /// `images.inspect`.
+    Inspect(String),
+    /// `images.unpack`, and for which platform.
+    Unpack(String, Option<String>),
+    /// `images.history`.
+    History(String),
+    /// `images.explain`.
+    Explain(String),
+    /// `images.check-login`.
+    CheckLogin,
+    /// `images.tags`.
+    Tags(String),
+    /// `images.catalog`.
+    Catalog,
+    /// `images.verify`, and whether to remove what is damaged.
+    Verify(Vec<String>, bool),
+}
+
+impl Step {
+    /// The function of `wit/images.wit` that it calls.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Pull(..) => "pull",
+            Self::PlanPull(..) => "plan-pull",
+            Self::Entries(_) => "entries",
+            Self::Inspect(_) => "inspect",
+            Self::Unpack(..) => "unpack",
+            Self::History(_) => "history",
+            Self::Explain(_) => "explain",
+            Self::CheckLogin => "check-login",
+            Self::Tags(_) => "tags",
+            Self::Catalog => "catalog",
+            Self::Verify(..) => "verify",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verb())?;
+        match self {
+            Self::Pull(reference, options, leave) => {
+                write!(f, " {reference} {}", told(options))?;
+                leave.map_or(Ok(()), |events| write!(f, ", until {events} events"))
+            }
+            Self::PlanPull(reference, options) => write!(f, " {reference} {}", told(options)),
+            Self::Entries(filters) => write!(f, " {}", filters.join(" ")),
+            Self::Inspect(reference) | Self::History(reference) | Self::Explain(reference) | Self::Tags(reference) => {
+                write!(f, " {reference}")
+            }
+            Self::Unpack(reference, platform) => write!(f, " {reference} {}", platform.as_deref().unwrap_or_default()),
+            Self::CheckLogin | Self::Catalog => Ok(()),
+            Self::Verify(references, remove) => write!(f, " {} remove={remove}", references.join(" ")),
+        }
+    }
+}
+
+fn told(options: &PullOptions) -> String {
+    let wanted = match &options.wanted {
+        Wanted::Machine => "machine".to_owned(),
+        Wanted::These(platforms) => platforms.join(","),
+        Wanted::All => "all".to_owned(),
+    };
+    let all_tags = if options.all_tags { " all-tags" } else { "" };
+    format!("{wanted}{all_tags} unpack={} at-once={}", options.unpack, options.concurrent_downloads)
+}
+
+/// What happens from outside, and when in milliseconds after the phase began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outside {
+    /// A tag comes to point to this one of its versions.
+    Move(String, usize),
+    /// A blob's bytes change on the disk: one of those that are there, by number.
+    Harm(usize, Harm),
+    /// What nobody needs is collected.
+    Collect,
+}
+
+/// How a disk changes bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// One bit is another.
+    Flip,
+    /// Only the first half is left.
+    Half,
+    /// Nothing is left.
+    Empty,
+}
+
+/// One process: how long it waits before it begins, and what it asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// In milliseconds.
+    pub delay_ms: u64,
+    /// One after the other.
+    pub steps: Vec<Step>,
+}
+
+/// What happens until everybody is done or the power goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phase {
+    /// The processes.
+    pub works: Vec<Work>,
+    /// How calls go.
+    pub weather: Weather,
+    /// How the registry answers.
+    pub mood: Mood,
+    /// In no order.
+    pub outside: Vec<(u64, Outside)>,
+    /// Whether the power goes when everybody is done.
+    pub ends_in_the_dark: bool,
+    /// Whether nothing happens that a pull may fail of.
+    pub is_calm: bool,
+}
+
+/// Everything that is drawn from a seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// One after the other.
+    pub phases: Vec<Phase>,
+}
+
+impl Scenario {
+    /// Draws one.
+    pub fn draw(dice: &mut Dice, hub: &Hub) -> Self {
+        let temper = dice.below(100);
+        let count = 1 + dice.below(3);
+        Self { phases: (0..count).map(|at| phase(dice, hub, temper, at)).collect() }
+    }
+}
+
+fn phase(dice: &mut Dice, hub: &Hub, temper: usize, at: usize) -> Phase {
+    // Of a hundred seeds, 30 are calm, 45 have crashes, 10 have errors and 15 have all of it.
+    let (crashes, errors) = match temper {
+        0..30 => (false, false),
+        30..75 => (true, false),
+        75..85 => (false, true),
+        _ => (true, true),
+    };
+    let processes = if at == 0 { 2 + dice.below(4) } else { 1 + dice.below(3) };
+    let works: Vec<Work> = (0..processes)
+        .map(|_| {
+            let reach = if dice.chance(1, 2) { 20 } else { 3_000 };
+            let (delay_ms, steps) = (dice.below(reach) as u64, 1 + dice.below(3));
+            Work { delay_ms, steps: (0..steps).map(|_| step(dice, hub)).collect() }
+        })
+        .collect();
+    let mut strikes = Vec::new();
+    if crashes {
+        let (kills, has_cut) = (dice.below(3), dice.chance(1, 3));
+        strikes.extend((0..kills).map(|_| Strike { when: moment(dice), what: What::Kill }));
+        strikes.extend(has_cut.then(|| Strike { when: moment(dice), what: What::Cut }));
+    }
+    if errors {
+        for _ in 0..=dice.below(3) {
+            let what = match dice.below(8) {
+                0 => What::Hang,
+                1 => What::Slow(dice.below(600_000) as u64),
+                _ => What::Error,
+            };
+            strikes.push(Strike { when: moment(dice), what });
+        }
+    }
+    let is_calm = !crashes && !errors;
+    let waits = [0, 2, 10, 60];
+    let weather =
+        Weather { wait_ms_max: *dice.pick(&waits), slow_one_in: if dice.chance(1, 3) { 30 } else { 0 }, strikes };
+    let tags = hub.tags();
+    let mut outside = Vec::new();
+    for _ in 0..dice.below(4) {
+        outside.push((dice.below(6_000) as u64, Outside::Move(dice.pick(&tags).clone(), dice.below(4))));
+    }
+    for _ in 0..dice.below(6) {
+        outside.push((dice.below(6_000) as u64, Outside::Collect));
+    }
+    if !is_calm || dice.chance(1, 4) {
+        for _ in 0..dice.below(3) {
+            let harm = *dice.pick(&[Harm::Flip, Harm::Half, Harm::Empty]);
+            outside.push((dice.below(6_000) as u64, Outside::Harm(dice.below(1_000), harm)));
+        }
+    }
+    let is_harmed = outside.iter().any(|(_, outside)| matches!(outside, Outside::Harm(..)));
+    let broken = (!is_calm && dice.chance(1, 6)).then(|| {
+        let versions = hub.versions(dice.pick::<String>(&tags));
+        let blobs = &versions[0].blobs;
+        dice.pick(blobs).clone()
+    });
+    Phase {
+        works,
+        weather,
+        mood: Mood {
+            wrong_one_in: *dice.pick(&[0, 2, 6]),
+            wrong_max: if is_calm { 1 } else { 6 },
+            spoilt_max: if is_calm { 1 } else { 4 },
+            ignores_range: dice.chance(1, 8),
+            token_ms: if dice.chance(1, 2) { Some(4_000 + dice.below(4_000) as u64) } else { None },
+            broken,
+        },
+        outside,
+        ends_in_the_dark: crashes && dice.chance(1, 2),
+        is_calm: is_calm && !is_harmed,
+    }
+}
+
+/// Early moments are drawn more often than late ones, and those at which a crash
+/// makes a difference more often than others.
+fn moment(dice: &mut Dice) -> When {
+    const DELICATE: [Call; 14] = [
+        Call::CommitIngest,
+        Call::Synced,
+        Call::Renamed,
+        Call::Named,
+        Call::Append,
+        Call::Discard,
+        Call::Sync,
+        Call::Unpack,
+        Call::Stack,
+        Call::SyncLayers,
+        Call::LayersSynced,
+        Call::Commit,
+        Call::Committed,
+        Call::Ingest,
+    ];
+    match dice.chance(1, 2) {
+        true => {
+            let reach = 1 << dice.below(5);
+            When::Kind(*dice.pick(&DELICATE), 1 + dice.below(reach) as u64)
+        }
+        false => {
+            let reach = 8 << dice.below(7);
+            When::Call(1 + dice.below(reach) as u64)
+        }
+    }
+}
+
+fn step(dice: &mut Dice, hub: &Hub) -> Step {
+    let tags = hub.tags();
+    let tag = dice.pick(&tags).clone();
+    let name = format!("{AUTHORITY}/{tag}");
+    let (repository, _) = name.rsplit_once(':').expect("a tag follows");
+    match dice.below(20) {
+        0..11 => {
+            let mut options = options(dice);
+            options.all_tags = dice.chance(1, 12);
+            let reference = match dice.below(8) {
+                _ if options.all_tags => repository.to_owned(),
+                0 => format!("{repository}@{}", dice.pick(&hub.versions(&tag)).target),
+                _ => name,
+            };
+            let leave = dice.chance(1, 12).then(|| 1 + dice.below(30));
+            Step::Pull(reference, options, leave)
+        }
+        11 => Step::PlanPull(name, options(dice)),
+        12 => match dice.below(3) {
+            0 => Step::Entries(Vec::new()),
+            1 => Step::Entries(vec![format!("reference={AUTHORITY}/*")]),
+            _ => Step::Tags(repository.to_owned()),
+        },
+        13 => Step::Inspect(name),
+        14..16 => Step::Unpack(name, dice.chance(1, 4).then(|| (*dice.pick(&PLATFORMS)).to_owned())),
+        16 => Step::History(name),
+        17 => match dice.below(3) {
+            0 => Step::Explain(name),
+            1 => Step::CheckLogin,
+            _ => Step::Catalog,
+        },
+        _ => {
+            let references = if dice.chance(1, 3) { vec![name] } else { Vec::new() };
+            Step::Verify(references, dice.chance(1, 2))
+        }
+    }
+}
+
+fn options(dice: &mut Dice) -> PullOptions {
+    let wanted = match dice.below(6) {
+        0 => Wanted::All,
+        1 => Wanted::These(vec![(*dice.pick(&PLATFORMS)).to_owned()]),
+        2 => Wanted::These(PLATFORMS.map(str::to_owned).to_vec()),
+        _ => Wanted::Machine,
+    };
+    PullOptions {
+        wanted,
+        all_tags: false,
+        concurrent_downloads: 1 + u32::try_from(dice.below(4)).expect("it is below 4"),
+        unpack: dice.chance(1, 2),
+        access: Access::default(),
+    }
+}

@@ -1,0 +1,226 @@
+//! The verbs as a run calls them: what is noted before, what is acknowledged
+//! after, and which errors nobody may answer with when nothing has gone wrong.
+
+use crate::{
+    chronicle::{Acknowledged, NAMESPACE},
+    hub::{AUTHORITY, PLATFORMS},
+    invariants::{Promise, records},
+    memory::Memory,
+    run::World,
+    scenario::Step,
+};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    rc::Rc,
+};
+use wharf_component::{
+    nouns::{
+        digest::Digest,
+        problem::{ErrorCode, Problem},
+        record::ImageRecord,
+    },
+    verbs::{
+        self,
+        contract::{Access, Caller, Event, Harm, PullOptions, Pulled, Wanted},
+        listen::Listener,
+    },
+};
+
+/// Who asks.
+fn caller() -> Caller {
+    Caller { namespace: NAMESPACE.to_owned(), machine: "linux/amd64".to_owned() }
+}
+
+/// Somebody who hears events, and leaves after so many.
+#[derive(Debug, Default)]
+struct Ear {
+    leave: Option<usize>,
+    heard: Cell<usize>,
+    /// By name, what was chosen of it: each platform with its manifest.
+    chosen: RefCell<Vec<(String, Vec<(String, Digest)>)>>,
+}
+
+impl Listener for Ear {
+    async fn hear(&self, events: Vec<Event>) -> bool {
+        self.heard.set(self.heard.get() + events.len());
+        for event in events {
+            let mut chosen = self.chosen.borrow_mut();
+            match event {
+                Event::Resolved(name, _) => chosen.push((name, Vec::new())),
+                Event::Selected(platform, manifest) => {
+                    let (_, chosen) = chosen.last_mut().expect("a name is resolved before something is chosen of it");
+                    chosen.push((platform, manifest.digest));
+                }
+                _ => {}
+            }
+        }
+        self.leave.is_none_or(|leave| self.heard.get() < leave)
+    }
+}
+
+/// Carries out one step of one process.
+pub(crate) async fn perform(world: &Rc<World>, process: &Memory, step: Step, is_calm: bool) {
+    let who = format!("process {}", process.id());
+    world.tell(&who, || format!("== {step}"));
+    world.verbs.borrow_mut().insert(step.verb());
+    let begun_ms = process.clock().now_ms();
+    let outcome = ask(world, process, &step).await;
+    world.tell(&who, || match &outcome {
+        Ok(()) => format!("== {}: ok", step.verb()),
+        Err(problem) => format!("== {}: {}: {}", step.verb(), problem.code, problem.why.join(": ")),
+    });
+    if let Err(problem) = outcome
+        && is_calm
+        && !is_expected(world, &step, &problem.code, begun_ms)
+    {
+        let why = problem.why.join(": ");
+        world.broken(Promise::Served, format!("`{step}` fails, and nothing was wrong: {}: {why}", problem.code));
+    }
+}
+
+async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Problem> {
+    let (caller, access) = (caller(), Access::default());
+    match step {
+        Step::Pull(reference, options, leave) => pull(world, process, reference, options, *leave).await.map(drop),
+        Step::PlanPull(reference, options) => verbs::plan_pull(process, &caller, reference, options).await.map(drop),
+        Step::Entries(filters) => verbs::entries(process, &caller, filters).await.map(drop),
+        Step::Inspect(reference) => verbs::inspect(process, &caller, reference, None, true, true).await.map(drop),
+        Step::Unpack(reference, platform) => {
+            let tree = verbs::unpack(process, &caller, reference, platform.as_deref(), &Ear::default()).await?;
+            // Who has pulled another target meanwhile may have had the tree collected.
+            if is_recorded(world, &tree.name, &tree.manifest).await {
+                world.chronicle.unpacked(tree.manifest);
+            }
+            Ok(())
+        }
+        Step::History(reference) => verbs::history(process, &caller, reference, None).await.map(drop),
+        Step::Explain(reference) => verbs::explain(&caller, reference, &Wanted::Machine, &access).map(drop),
+        Step::CheckLogin => verbs::check_login(process, AUTHORITY, &access).await.map(drop),
+        Step::Tags(repository) => verbs::tags(process, repository, &access).await.map(drop),
+        Step::Catalog => verbs::catalog(process, AUTHORITY, &access).await.map(drop),
+        Step::Verify(references, remove) => {
+            verbs::verify(process, &caller, references, *remove, &Ear::default()).await.map(drop)
+        }
+    }
+}
+
+async fn is_recorded(world: &World, name: &str, manifest: &Digest) -> bool {
+    let records = records(&world.machine.observer(), NAMESPACE).await.unwrap_or_default();
+    let record = records.get(name).and_then(|value| ImageRecord::decode(value).ok());
+    record.is_some_and(|record| record.platforms.iter().any(|present| present.manifest.digest == *manifest))
+}
+
+async fn pull(
+    world: &Rc<World>,
+    process: &Memory,
+    reference: &str,
+    options: &PullOptions,
+    leave: Option<usize>,
+) -> Result<Vec<Pulled>, Problem> {
+    let since_ms = process.clock().now_ms();
+    for name in names(world, reference, options) {
+        world.chronicle.attempt(&name, since_ms);
+    }
+    let ear = Ear { leave, ..Ear::default() };
+    let pulled = verbs::pull(process, &caller(), reference, options, &ear).await?;
+    for (Pulled { image, .. }, (name, chosen)) in pulled.iter().zip(ear.chosen.into_inner()) {
+        assert_eq!(image.name, name, "names are resolved in the order in which they are returned");
+        let is_extracted = |platform: &str| match options.wanted {
+            Wanted::All => chosen.len() == 1 || platform.starts_with(PLATFORMS[0]),
+            _ => true,
+        };
+        let parts = chosen.iter().flat_map(|(_, manifest)| world.hub.parts(manifest));
+        for digest in parts.chain([image.target.digest.clone()]).filter(|digest| world.is_whole(digest)) {
+            world.chronicle.heal(&digest);
+        }
+        let unpacked = chosen.iter().filter(|(platform, _)| options.unpack && is_extracted(platform));
+        world.chronicle.acknowledge(Acknowledged {
+            name: image.name.clone(),
+            since_ms,
+            target: image.target.digest.clone(),
+            manifests: chosen.iter().map(|(_, manifest)| manifest.clone()).collect(),
+            unpacked: unpacked.map(|(_, manifest)| manifest.clone()).collect(),
+        });
+    }
+    Ok(pulled)
+}
+
+/// The names that a pull may record.
+fn names(world: &World, reference: &str, options: &PullOptions) -> Vec<String> {
+    if !options.all_tags {
+        return vec![reference.to_owned()];
+    }
+    let tags = world.hub.tags().into_iter().map(|tag| format!("{AUTHORITY}/{tag}"));
+    tags.filter(|name| name.rsplit_once(':').is_some_and(|(repository, _)| repository == reference)).collect()
+}
+
+/// Whether a call may fail so although nothing is wrong.
+fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> bool {
+    let (reference, options, leave) = match step {
+        Step::Pull(reference, options, leave) => (reference, options, *leave),
+        Step::PlanPull(reference, options) => (reference, options, None),
+        // The image may not be here, or not for this platform.
+        Step::Inspect(_) | Step::History(_) | Step::Unpack(..) | Step::Verify(..) => {
+            return *code == ErrorCode::NotFound;
+        }
+        _ => return false,
+    };
+    let names = names(world, reference, options);
+    let targets = |name: &String| match name.split_once('@') {
+        Some((_, digest)) => vec![digest.parse().expect("runs pull what there is")],
+        None => world.hub.since(&name[AUTHORITY.len() + 1..], begun_ms),
+    };
+    match code {
+        ErrorCode::Cancelled => leave.is_some(),
+        // The tag has moved while two pulled it.
+        ErrorCode::Conflict => names.iter().any(|name| targets(name).len() > 1),
+        ErrorCode::NotFound => match &options.wanted {
+            Wanted::These(wanted) => names.iter().flat_map(targets).any(|target| {
+                let version = world.hub.version_of(&target);
+                version.is_some_and(|version| {
+                    wanted.iter().any(|platform| !version.manifests.iter().any(|(has, _)| has == platform))
+                })
+            }),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Has `verify` find and remove what is damaged. Returns what it tells.
+pub(crate) async fn damage(process: &Memory) -> BTreeSet<Digest> {
+    let told = verbs::verify(process, &caller(), &[], true, &Ear::default()).await;
+    let flaws = told.map(|told| told.flaws).unwrap_or_default();
+    let is_damage = |harm: Harm| matches!(harm, Harm::Damaged | Harm::Removed);
+    flaws.into_iter().filter(|flaw| is_damage(flaw.harm)).map(|flaw| flaw.blob).collect()
+}
+
+/// Pulls a name with everything that it has. `again` says that there can be
+/// nothing to do.
+pub(crate) async fn bring(world: &Rc<World>, process: &Memory, name: &str, again: bool) -> Result<(), String> {
+    let options = PullOptions {
+        wanted: Wanted::All,
+        all_tags: false,
+        concurrent_downloads: 3,
+        unpack: true,
+        access: Access::default(),
+    };
+    world.tell("healing", || format!("pull {name}"));
+    let pulled = pull(world, process, name, &options, None).await;
+    let pulled = pulled.map_err(|problem| format!("`{name}` cannot be pulled any more: {}", problem.why.join(": ")))?;
+    match &pulled[..] {
+        [one] if again && !one.up_to_date => Err(format!("`{name}` is not up to date right after a pull")),
+        _ => Ok(()),
+    }
+}
+
+/// The blobs of everything that is recorded.
+pub(crate) fn needed(world: &World) -> BTreeSet<String> {
+    let targets = world.chronicle.names().into_iter().filter_map(|name| match name.split_once('@') {
+        Some((_, digest)) => digest.parse().ok(),
+        None => world.hub.since(&name[AUTHORITY.len() + 1..], u64::MAX).pop(),
+    });
+    let versions = targets.filter_map(|target: Digest| world.hub.version_of(&target));
+    versions.flat_map(|version| version.blobs).map(|digest| digest.to_string()).collect()
+}
