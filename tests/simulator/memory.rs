@@ -341,10 +341,10 @@ impl Host for Memory {
         registry: &Origin,
         _repository: Option<&str>,
         challenge: &Challenge,
-        _visit: Visit,
+        visit: Visit,
     ) -> Result<Grant> {
         let authority = registry.authority.as_str();
-        self.call(Call::Authorize, authority, async { self.inner.network.authorize(registry, challenge) }).await
+        self.call(Call::Authorize, authority, async { self.inner.network.authorize(registry, challenge, visit) }).await
     }
 
     async fn send(&self, request: Request) -> std::result::Result<Response<Stream>, HttpError> {

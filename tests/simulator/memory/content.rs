@@ -21,6 +21,8 @@ use wharf_component::{
 
 /// The limit of `content.blob.read`.
 const READ_SIZE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The longest name of an ingest.
+const NAME_SIZE_BYTES_MAX: usize = 4_096;
 
 /// What is on the disk, so to speak: it survives [`Memory::restart`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,6 +102,9 @@ impl Content {
     }
 
     pub(super) async fn hold(self: &Rc<Self>, memory: &Memory, name: &str) -> Result<Ingest> {
+        if name.len() > NAME_SIZE_BYTES_MAX {
+            return Err(ErrorCode::Invalid);
+        }
         std::future::poll_fn(|context| {
             let mut held = self.held.borrow_mut();
             match held.get_mut(name) {
@@ -232,7 +237,7 @@ impl Ingest {
         if bytes.len() as u64 != size {
             return Err(ErrorCode::SizeMismatch(bytes.len() as u64));
         }
-        let found = digest_of(&bytes);
+        let found = Digest::of(expected.algorithm(), &bytes);
         if found != *expected {
             return Err(ErrorCode::DigestMismatch(found));
         }
@@ -303,8 +308,9 @@ impl host::Blob for Blob {
     async fn verify(&self) -> Result<()> {
         self.memory.inner.tally.note("content.blob.verify");
         let verify = async {
-            match digest_of(&self.bytes) {
-                found if found.as_str() == self.key => Ok(()),
+            let known: Digest = self.key.parse().expect("blobs have digests");
+            match Digest::of(known.algorithm(), &self.bytes) {
+                found if found == known => Ok(()),
                 found => Err(ErrorCode::DigestMismatch(found)),
             }
         };

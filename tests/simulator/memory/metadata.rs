@@ -6,7 +6,7 @@
 
 use super::{Call, Memory};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
@@ -15,8 +15,13 @@ use wharf_component::{
     nouns::problem::ErrorCode,
 };
 
-/// The limit of a key, in bytes.
+/// The limit of a key and of a namespace, in bytes.
 const KEY_SIZE_BYTES_MAX: usize = 1024;
+/// The limit of a value, in bytes.
+const VALUE_SIZE_BYTES_MAX: usize = 4 << 20;
+/// How many records an answer has at most, and how large it is.
+const SCAN_RECORDS_MAX: usize = 1_000;
+const SCAN_SIZE_BYTES_MAX: usize = 8 << 20;
 /// So many transactions of one caller are open at once.
 const TRANSACTIONS_MAX: usize = 16;
 
@@ -63,6 +68,16 @@ pub struct Transaction {
     writes: RefCell<BTreeMap<Place, Option<Vec<u8>>>>,
     gets: RefCell<BTreeSet<Place>>,
     scans: RefCell<Vec<Scan>>,
+    /// Why the commit will fail.
+    fault: Cell<Option<usize>>,
+}
+
+/// Refuses a name that is longer than any.
+fn check(namespace: &str, key: &str) -> Result<()> {
+    match namespace.len().max(key.len()) > KEY_SIZE_BYTES_MAX {
+        true => Err(ErrorCode::TooLarge(KEY_SIZE_BYTES_MAX as u64)),
+        false => Ok(()),
+    }
 }
 
 /// The rows at the first read, and when that was.
@@ -95,7 +110,19 @@ impl Transaction {
             writes: RefCell::default(),
             gets: RefCell::default(),
             scans: RefCell::default(),
+            fault: Cell::default(),
         })
+    }
+
+    /// Keeps a write, or the limit that it is over.
+    fn keep(&self, namespace: &str, key: &str, value: Option<Vec<u8>>) {
+        if check(namespace, key).is_err() {
+            self.fault.set(self.fault.get().or(Some(KEY_SIZE_BYTES_MAX)));
+        } else if value.as_ref().is_some_and(|value| value.len() > VALUE_SIZE_BYTES_MAX) {
+            self.fault.set(self.fault.get().or(Some(VALUE_SIZE_BYTES_MAX)));
+        } else {
+            self.writes.borrow_mut().insert((namespace.to_owned(), key.to_owned()), value);
+        }
     }
 
     fn view(&self) -> View {
@@ -149,6 +176,7 @@ impl host::Transaction for Transaction {
     async fn get(&self, namespace: &str, key: &str) -> Result<Option<Vec<u8>>> {
         self.memory.inner.tally.note("metadata.transaction.get");
         self.memory.step(Call::Get, key).await?;
+        check(namespace, key)?;
         let place = (namespace.to_owned(), key.to_owned());
         if let Some(written) = self.writes.borrow().get(&place) {
             return Ok(written.clone());
@@ -166,7 +194,8 @@ impl host::Transaction for Transaction {
         limit: u32,
     ) -> Result<Vec<(String, Vec<u8>)>> {
         self.memory.step(Call::Scan, prefix).await?;
-        let limit = limit as usize;
+        check(namespace, prefix)?;
+        let limit = SCAN_RECORDS_MAX.min(limit as usize);
         let mut merged = Rows::clone(&self.view().rows);
         for (place, value) in self.writes.borrow().iter() {
             match value {
@@ -174,30 +203,37 @@ impl host::Transaction for Transaction {
                 None => merged.remove(place),
             };
         }
-        let found: Vec<_> = in_range(&merged, namespace, prefix, after)
-            .take(limit)
-            .map(|(key, value)| (key.to_owned(), value.to_vec()))
-            .collect();
+        let (mut found, mut size, mut is_cut) = (Vec::new(), 0, false);
+        for (key, value) in in_range(&merged, namespace, prefix, after).take(limit) {
+            size += key.len() + value.len();
+            is_cut = size > SCAN_SIZE_BYTES_MAX && !found.is_empty();
+            if is_cut {
+                break;
+            }
+            found.push((key.to_owned(), value.to_vec()));
+        }
         self.scans.borrow_mut().push(Scan {
             namespace: namespace.to_owned(),
             prefix: prefix.to_owned(),
             after: after.map(str::to_owned),
-            last: found.last().filter(|_| found.len() == limit).map(|(key, _)| key.clone()),
+            last: found.last().filter(|_| is_cut || found.len() == limit).map(|(key, _)| key.clone()),
         });
         Ok(found)
     }
 
     fn put(&self, namespace: &str, key: &str, value: Vec<u8>) {
-        assert!(key.len() <= KEY_SIZE_BYTES_MAX, "the key `{key}` is longer than {KEY_SIZE_BYTES_MAX} bytes");
-        self.writes.borrow_mut().insert((namespace.to_owned(), key.to_owned()), Some(value));
+        self.keep(namespace, key, Some(value));
     }
 
     fn delete(&self, namespace: &str, key: &str) {
-        self.writes.borrow_mut().insert((namespace.to_owned(), key.to_owned()), None);
+        self.keep(namespace, key, None);
     }
 
     async fn commit(self) -> Result<()> {
         self.memory.inner.tally.note("metadata.transaction.commit");
+        if let Some(limit) = self.fault.get() {
+            return Err(ErrorCode::TooLarge(limit as u64));
+        }
         let keys: Vec<_> = self.writes.borrow().keys().map(|(_, key)| key.clone()).collect();
         let about = keys.last().map_or("", String::as_str);
         let commit = async {

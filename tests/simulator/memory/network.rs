@@ -7,14 +7,21 @@ use super::{
     clock::Clock,
     stream::{Fault, Pace, Stream},
 };
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 use wharf_component::{
-    host::{self, Challenge, HttpError, Method, Origin, Request, Response, Result},
+    host::{self, Challenge, HttpError, Method, Origin, Request, Response, Result, Visit},
     nouns::problem::ErrorCode,
 };
 
 /// Milliseconds from a request to its head.
 const ROUND_TRIP_MS: u64 = 20;
+
+/// The grant of who gets a token without a login.
+const ANYBODY: &str = "anybody";
 
 /// What a service sends back.
 #[derive(Clone, Debug)]
@@ -57,6 +64,8 @@ pub struct Network {
     services: RefCell<BTreeMap<String, Service>>,
     logins: RefCell<BTreeMap<String, Result<Grant>>>,
     challenges: RefCell<Vec<Challenge>>,
+    /// For which authority which grants are.
+    granted: RefCell<BTreeSet<(String, String)>>,
     log: RefCell<Vec<Request>>,
     issuer: RefCell<Option<Issuer>>,
 }
@@ -80,8 +89,8 @@ impl Network {
         self.services.borrow_mut().insert(authority.to_owned(), Rc::new(service));
     }
 
-    /// Sets what `authorize` answers for an authority. Without it nobody has a
-    /// login.
+    /// Sets what `authorize` answers for an authority to who comes with a login.
+    /// Without it nobody has a login, and tokens are for everybody.
     pub fn log_in(&self, authority: &str, answer: Result<Grant>) {
         self.logins.borrow_mut().insert(authority.to_owned(), answer);
     }
@@ -122,6 +131,12 @@ impl Network {
         if self.issuer.borrow().is_none() {
             self.log.borrow_mut().push(request.clone());
         }
+        // An issuer's grants are looked at by the services that know it.
+        let is_granted = |id: &String| self.granted.borrow().contains(&(request.origin.authority.clone(), id.clone()));
+        let mut grants = request.headers.iter().filter(|(name, _)| name == "wharf-grant");
+        if self.issuer.borrow().is_none() && !grants.all(|(_, id)| is_granted(id)) {
+            return Err(HttpError::Denied("the grant is not for this origin".to_owned()));
+        }
         clock.sleep(ROUND_TRIP_MS).await;
         let service = self
             .services
@@ -135,12 +150,19 @@ impl Network {
         Ok(Response { status: answer.status, headers: answer.headers, end: body.end(), body })
     }
 
-    pub(super) fn authorize(&self, registry: &Origin, challenge: &Challenge) -> Result<Grant> {
+    pub(super) fn authorize(&self, registry: &Origin, challenge: &Challenge, visit: Visit) -> Result<Grant> {
         if let Some(issuer) = &*self.issuer.borrow() {
             return issuer(&registry.authority);
         }
         self.challenges.borrow_mut().push(challenge.clone());
-        self.logins.borrow().get(&registry.authority).cloned().unwrap_or(Err(ErrorCode::NotFound))
+        let login = self.logins.borrow().get(&registry.authority).cloned().filter(|_| visit == Visit::WithLogin);
+        let grant = match (login, challenge) {
+            (Some(answer), _) => answer?,
+            (None, Challenge::Basic) => return Err(ErrorCode::NotFound),
+            (None, Challenge::Bearer { .. }) => Grant { id: ANYBODY.to_owned(), anonymous: true },
+        };
+        self.granted.borrow_mut().insert((registry.authority.clone(), grant.id.clone()));
+        Ok(grant)
     }
 }
 

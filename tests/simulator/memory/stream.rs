@@ -81,7 +81,7 @@ impl Stream {
             Some(Fault::Cut(at) | Fault::Stall(at)) => at.min(self.bytes.len()),
             None => self.bytes.len(),
         };
-        let end = brink.min(self.position + self.pace.chunk.min(limit));
+        let end = brink.min(self.position.saturating_add(self.pace.chunk.min(limit)));
         let chunk = self.bytes[self.position..end].to_vec();
         self.position = end;
         Some(chunk)

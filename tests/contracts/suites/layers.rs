@@ -1,0 +1,246 @@
+//! `wit/layers.wit`, kept by every host that has layers. What a tree has in it is tested beside this, on real files.
+
+use super::subject::{Real, Simulated, Subject, put, sha256};
+use super::suite;
+use flate2::{Compression, write::GzEncoder};
+use std::io::Write as _;
+use wharf_component::host::{Extraction as _, Host, Ingest as _};
+use wharf_component::nouns::chain::chain_ids;
+use wharf_component::nouns::digest::Digest;
+use wharf_component::nouns::problem::ErrorCode;
+
+suite! {
+    [simulated: Simulated, real: Real];
+    a_layer_is_there_after_it_was_unpacked_and_not_before,
+    a_layer_is_unpacked_once,
+    bytes_that_are_another_layer_are_refused,
+    what_is_no_archive_is_refused_and_leaves_nothing,
+    what_was_synced_is_there_after_a_restart_and_nothing_else,
+    an_ingest_is_followed_and_becomes_a_layer_when_its_blob_is_shown,
+    an_extraction_that_is_dropped_leaves_nothing,
+    an_ingest_that_was_begun_again_is_extracted_from_its_blob,
+    a_stack_is_found_by_its_name,
+    a_name_belongs_to_the_first_snapshot_that_has_it,
+    another_process_finds_layers_and_snapshots,
+}
+
+/// How archives look on a host.
+trait Archives: Subject {
+    /// The blob of a layer that has one file of this name, and its DiffID.
+    fn archive(name: &str) -> (Vec<u8>, Digest);
+    /// A blob that is no archive, and the digest of what it unpacks to.
+    fn broken() -> (Vec<u8>, Digest);
+}
+
+impl Archives for Simulated {
+    fn archive(name: &str) -> (Vec<u8>, Digest) {
+        (format!("squeezed|{name}").into_bytes(), sha256(name.as_bytes()))
+    }
+
+    fn broken() -> (Vec<u8>, Digest) {
+        (b"broken archive".to_vec(), sha256(b"broken archive"))
+    }
+}
+
+fn squeezed(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(bytes).expect("memory takes it");
+    gzip.finish().expect("memory takes it")
+}
+
+impl Archives for Real {
+    fn archive(name: &str) -> (Vec<u8>, Digest) {
+        let file = wharf::demo::image::File { path: name, mode: 0o644, bytes: name.as_bytes() };
+        let tar = wharf::demo::image::Layer::new("", &[file]).bytes;
+        (squeezed(&tar), sha256(&tar))
+    }
+
+    fn broken() -> (Vec<u8>, Digest) {
+        let noise = wharf::demo::image::noise(1, 2_048);
+        (squeezed(&noise), sha256(&noise))
+    }
+}
+
+async fn is_here<H: Host>(host: &H, diff_id: &Digest) -> bool {
+    match host.layer(diff_id).await {
+        Ok(_) => true,
+        Err(ErrorCode::NotFound) => false,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+async fn layer<S: Archives>(host: &S::Host, name: &str) -> <S::Host as Host>::Layer {
+    let (archive, diff_id) = S::archive(name);
+    let blob = put(host, &archive).await;
+    host.unpack(&blob, &diff_id).await.expect("a layer")
+}
+
+fn a_layer_is_there_after_it_was_unpacked_and_not_before<S: Archives>() {
+    let subject = S::new();
+    let (host, other) = (subject.host(), subject.other());
+    let (archive, diff_id) = S::archive("file");
+    subject.run(async {
+        let blob = put(host, &archive).await;
+        assert!(!is_here(host, &diff_id).await);
+        let layer = host.unpack(&blob, &diff_id).await.expect("a layer");
+        assert_eq!(wharf_component::host::Layer::warnings(&layer), [""; 0]);
+        assert!(is_here(host, &diff_id).await && is_here(&other, &diff_id).await);
+    });
+}
+
+fn a_layer_is_unpacked_once<S: Archives>() {
+    let subject = S::new();
+    let (host, other) = (subject.host(), subject.other());
+    let (archive, diff_id) = S::archive("file");
+    subject.run(async {
+        let blob = put(host, &archive).await;
+        let theirs = other.open(&sha256(&archive)).await.expect("the blob");
+        let (one, two) = futures::future::join(host.unpack(&blob, &diff_id), other.unpack(&theirs, &diff_id)).await;
+        assert!(one.is_ok() && two.is_ok(), "who comes second gets the first one's");
+        // Whoever has the layer does not look at the blob: this one is no archive at all.
+        let other_blob = put(host, &S::broken().0).await;
+        assert!(host.unpack(&other_blob, &diff_id).await.is_ok());
+    });
+}
+
+fn bytes_that_are_another_layer_are_refused<S: Archives>() {
+    let subject = S::new();
+    let host = subject.host();
+    let ((archive, found), (_, wanted)) = (S::archive("file"), S::archive("other"));
+    subject.run(async {
+        let blob = put(host, &archive).await;
+        let refusal = host.unpack(&blob, &wanted).await.err().expect("it is another one");
+        assert_eq!(refusal.code, ErrorCode::DigestMismatch(found.clone()));
+        assert!(!is_here(host, &wanted).await && !is_here(host, &found).await);
+    });
+}
+
+fn what_is_no_archive_is_refused_and_leaves_nothing<S: Archives>() {
+    let subject = S::new();
+    let host = subject.host();
+    let (broken, diff_id) = S::broken();
+    subject.run(async {
+        let blob = put(host, &broken).await;
+        let refusal = host.unpack(&blob, &diff_id).await.err().expect("it is none");
+        assert!(refusal.code == ErrorCode::Invalid && !refusal.why.is_empty(), "{refusal:?}");
+        assert!(!is_here(host, &diff_id).await);
+    });
+}
+
+fn what_was_synced_is_there_after_a_restart_and_nothing_else<S: Archives>() {
+    let subject = S::new();
+    let ((_, synced), (_, unsynced)) = (S::archive("synced"), S::archive("unsynced"));
+    let [name] = &chain_ids(std::slice::from_ref(&synced))[..] else { panic!("one layer has one ChainID") };
+    subject.run(async {
+        let host = subject.host();
+        let below = layer::<S>(host, "synced").await;
+        host.stack(name, None, &below).await.expect("a snapshot");
+        host.sync_layers().await.unwrap();
+        layer::<S>(host, "unsynced").await;
+        assert!(is_here(host, &unsynced).await);
+    });
+    let subject = subject.restart();
+    subject.run(async {
+        let host = subject.host();
+        assert!(is_here(host, &synced).await && host.snapshot(name).await.is_ok());
+        assert!(!is_here(host, &unsynced).await, "nobody said that its files are on the disk");
+        layer::<S>(host, "unsynced").await;
+        assert!(is_here(host, &unsynced).await, "and it can be made again");
+    });
+}
+
+fn an_ingest_is_followed_and_becomes_a_layer_when_its_blob_is_shown<S: Archives>() {
+    let subject = S::new();
+    let host = subject.host();
+    let (archive, diff_id) = S::archive("file");
+    subject.run(async {
+        let digest = sha256(&archive);
+        let ingest = host.ingest(digest.as_str()).await.unwrap();
+        let extraction = host.follow(&ingest);
+        for part in archive.chunks(archive.len() / 3) {
+            ingest.append(host.stream(part.to_vec()), u64::MAX).await.unwrap();
+            assert!(!is_here(host, &diff_id).await, "it is nobody's before it is whole");
+        }
+        let blob = ingest.commit(&digest, archive.len() as u64).await.unwrap();
+        assert!(!is_here(host, &diff_id).await);
+        extraction.finish(&blob, &diff_id).await.expect("a layer");
+        assert!(is_here(host, &diff_id).await);
+    });
+}
+
+fn an_extraction_that_is_dropped_leaves_nothing<S: Archives>() {
+    let subject = S::new();
+    let host = subject.host();
+    let (archive, diff_id) = S::archive("file");
+    subject.run(async {
+        let digest = sha256(&archive);
+        let ingest = host.ingest(digest.as_str()).await.unwrap();
+        let extraction = host.follow(&ingest);
+        ingest.append(host.stream(archive.clone()), u64::MAX).await.unwrap();
+        let blob = ingest.commit(&digest, archive.len() as u64).await.unwrap();
+        drop(extraction);
+        assert!(!is_here(host, &diff_id).await);
+        host.unpack(&blob, &diff_id).await.expect("it can be made without");
+    });
+}
+
+fn an_ingest_that_was_begun_again_is_extracted_from_its_blob<S: Archives>() {
+    let subject = S::new();
+    let host = subject.host();
+    let (archive, diff_id) = S::archive("file");
+    subject.run(async {
+        let digest = sha256(&archive);
+        let ingest = host.ingest(digest.as_str()).await.unwrap();
+        let extraction = host.follow(&ingest);
+        ingest.append(host.stream(b"other bytes".to_vec()), u64::MAX).await.unwrap();
+        ingest.restart().await.unwrap();
+        ingest.append(host.stream(archive.clone()), u64::MAX).await.unwrap();
+        let blob = ingest.commit(&digest, archive.len() as u64).await.unwrap();
+        extraction.finish(&blob, &diff_id).await.expect("a layer");
+        assert!(is_here(host, &diff_id).await);
+    });
+}
+
+fn a_stack_is_found_by_its_name<S: Archives>() {
+    let subject = S::new();
+    let host = subject.host();
+    let names = ["lower", "middle", "upper"];
+    let chain = chain_ids(&names.map(|name| S::archive(name).1));
+    subject.run(async {
+        let mut below = None;
+        for (name, chain_id) in std::iter::zip(names, &chain) {
+            assert_eq!(host.snapshot(chain_id).await.err(), Some(ErrorCode::NotFound));
+            let top = layer::<S>(host, name).await;
+            below = Some(host.stack(chain_id, below.as_ref(), &top).await.expect("a snapshot"));
+            assert!(host.snapshot(chain_id).await.is_ok());
+        }
+        assert!(!is_here(host, &chain[2]).await, "a snapshot is no layer");
+    });
+}
+
+fn a_name_belongs_to_the_first_snapshot_that_has_it<S: Archives>() {
+    let subject = S::new();
+    let (host, other) = (subject.host(), subject.other());
+    let name = sha256(b"a name");
+    subject.run(async {
+        let (one, two) = (layer::<S>(host, "one").await, layer::<S>(&other, "two").await);
+        let first = host.stack(&name, None, &one).await.expect("a snapshot");
+        // Returned is the one that exists, whatever it was to be made of.
+        other.stack(&name, None, &two).await.expect("the same snapshot");
+        drop(first);
+        assert!(host.snapshot(&name).await.is_ok());
+    });
+}
+
+fn another_process_finds_layers_and_snapshots<S: Archives>() {
+    let subject = S::new();
+    let (host, other) = (subject.host(), subject.other());
+    let (_, diff_id) = S::archive("file");
+    let chain = chain_ids(std::slice::from_ref(&diff_id));
+    subject.run(async {
+        let top = layer::<S>(host, "file").await;
+        host.stack(&chain[0], None, &top).await.expect("a snapshot");
+        assert!(is_here(&other, &diff_id).await && other.snapshot(&chain[0]).await.is_ok());
+        assert_eq!(other.sync_layers().await, Ok(()));
+    });
+}
