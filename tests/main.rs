@@ -14,6 +14,7 @@
 //! - `stories`: the program against real registries, as a person uses it.
 //! - `portable`: the same verbs in stock wasmtime, and what other tools say about what they write.
 //! - `hosts`: which test runs which verb on which host.
+//! - `races`: what judges the races, which are a program of their own.
 //! - `tidy`: the rules that the sources keep.
 //! - `support`: registries, proxies and the program itself, for the others.
 
@@ -32,6 +33,7 @@ mod layers;
 mod native;
 mod network;
 mod portable;
+mod races;
 mod stories;
 mod support;
 mod tables;

@@ -3,7 +3,9 @@
 //!
 //! It is for one thread: a current-thread runtime and no `Send`. What works on files blocks that thread.
 
+#[path = "native/body.rs"]
 mod body;
+#[path = "native/layers.rs"]
 mod layers;
 
 use body::Body;

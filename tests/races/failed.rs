@@ -1,0 +1,64 @@
+//! Why an operation of a worker has no result, as it stands in a history: a code that is judged, and a text for people.
+
+use wharf::images::{ErrorCode, Failure};
+use wharf::{content, layers};
+
+/// Why an operation has no result.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) code: String,
+    pub(crate) why: String,
+}
+
+impl Failed {
+    /// The name that `render` would say of a code.
+    fn new(code: &ErrorCode, why: String) -> Self {
+        let code = match code {
+            ErrorCode::NotFound => "not-found",
+            ErrorCode::Denied => "denied",
+            ErrorCode::Invalid => "invalid",
+            ErrorCode::DigestMismatch(_) => "digest-mismatch",
+            ErrorCode::SizeMismatch(_) => "size-mismatch",
+            ErrorCode::TooLarge(_) => "too-large",
+            ErrorCode::InUse => "in-use",
+            ErrorCode::Conflict => "conflict",
+            ErrorCode::NoSpace => "no-space",
+            ErrorCode::Unavailable => "unavailable",
+            ErrorCode::Unsupported => "unsupported",
+            ErrorCode::Cancelled => "cancelled",
+            ErrorCode::Other(_) => "other",
+        };
+        Self { code: code.to_owned(), why }
+    }
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Problem(problem) => {
+                Self::new(&problem.code, format!("{}: {}", problem.what, problem.why.join(": ")))
+            }
+            Failure::Sandbox(error) => Self { code: "trap".to_owned(), why: format!("{error:#}") },
+        }
+    }
+}
+
+impl From<content::Error> for Failed {
+    fn from(error: content::Error) -> Self {
+        let why = error.to_string();
+        Self::new(&error.into(), why)
+    }
+}
+
+impl From<layers::Error> for Failed {
+    fn from(error: layers::Error) -> Self {
+        let why = error.to_string();
+        Self::new(&error.into(), why)
+    }
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Self {
+        Self { code: "other".to_owned(), why: error.to_string() }
+    }
+}

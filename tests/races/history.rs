@@ -1,0 +1,181 @@
+//! What happened on a store: operations with their beginning and end on one monotonic clock, and what each of them saw.
+//! A worker writes it line by line, so that it outlives a worker that is killed. Nothing is judged here.
+
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds of the monotonic clock that all processes of a machine share.
+pub(crate) type Moment = u64;
+
+/// What a worker does. Names are those of the registry, as in `race/a:one`; blobs are digests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Operation {
+    /// `wharf pull`, stopped after so many milliseconds if there is a number.
+    Pull {
+        /// Every one of them: more than one if all tags of a repository are pulled.
+        names: Vec<String>,
+        unpack: bool,
+        stop_ms: Option<u64>,
+    },
+    /// `wharf pull --dry-run`.
+    Plan { name: String },
+    /// `wharf images`.
+    Images,
+    /// `wharf inspect`.
+    Inspect { name: String },
+    /// `wharf history`.
+    History { name: String },
+    /// `wharf unpack`, and `wharf cat` of a file of the tree.
+    Unpack { name: String },
+    /// `wharf unpack` and `wharf ls`.
+    List { name: String },
+    /// `wharf diff`.
+    Compare { from: String, to: String },
+    /// `wharf mount`, `wharf mounts`, a look into it, and `wharf umount`.
+    Mount { name: String },
+    /// `wharf verify` of one image, or of the whole store.
+    Verify { name: Option<String>, repair: bool },
+    /// `wharf tags`.
+    Tags { repository: String },
+    /// A blob that no image has is brought.
+    Put { blob: String },
+    /// It is held for a while.
+    Hold { blob: String },
+    /// It is removed.
+    Remove { blob: String },
+    /// The disk changes a blob of the victim's.
+    Damage { blob: String },
+}
+
+impl Operation {
+    /// The one image that is damaged on purpose: nothing is promised to those who use it meanwhile.
+    pub(crate) const VICTIM: &str = "race/victim:one";
+
+    /// The names of all of them.
+    pub(crate) const KINDS: [&str; 15] = [
+        "Pull", "Plan", "Images", "Inspect", "History", "Unpack", "List", "Compare", "Mount", "Verify", "Tags", "Put",
+        "Hold", "Remove", "Damage",
+    ];
+
+    /// The name of it.
+    pub(crate) fn kind(&self) -> &'static str {
+        let at = match self {
+            Self::Pull { .. } => 0,
+            Self::Plan { .. } => 1,
+            Self::Images => 2,
+            Self::Inspect { .. } => 3,
+            Self::History { .. } => 4,
+            Self::Unpack { .. } => 5,
+            Self::List { .. } => 6,
+            Self::Compare { .. } => 7,
+            Self::Mount { .. } => 8,
+            Self::Verify { .. } => 9,
+            Self::Tags { .. } => 10,
+            Self::Put { .. } => 11,
+            Self::Hold { .. } => 12,
+            Self::Remove { .. } => 13,
+            Self::Damage { .. } => 14,
+        };
+        Self::KINDS[at]
+    }
+
+    /// Whether it is about the image that is damaged on purpose.
+    pub(crate) fn is_about_the_victim(&self) -> bool {
+        let is_victim = |name: &String| name == Self::VICTIM;
+        match self {
+            Self::Pull { names, .. } => names.iter().any(is_victim),
+            Self::Plan { name }
+            | Self::Inspect { name }
+            | Self::History { name }
+            | Self::Unpack { name }
+            | Self::List { name }
+            | Self::Mount { name } => is_victim(name),
+            Self::Compare { from, to } => is_victim(from) || is_victim(to),
+            Self::Verify { name, .. } => name.as_ref().is_none_or(is_victim),
+            Self::Images | Self::Tags { .. } | Self::Put { .. } | Self::Hold { .. } | Self::Remove { .. } => false,
+            Self::Damage { .. } => true,
+        }
+    }
+}
+
+/// What a worker saw or did for sure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Fact {
+    /// The name pointed to this digest, or to nothing.
+    Read { name: String, digest: Option<String> },
+    /// The name points to this digest since.
+    Wrote { name: String, digest: String },
+    /// The registry said that the tag points to this digest.
+    Resolved { name: String, digest: String },
+    /// The name pointed to the image whose history has this text.
+    Told { name: String, text: String },
+    /// The name pointed to the image that has this manifest, and its tree has this text in it.
+    Tree { name: String, manifest: String, text: String },
+    /// A blob that no image has was here, or was not.
+    Blob { blob: String, is_here: bool },
+    /// It was in hand from one moment to the other.
+    Held { blob: String, from: Moment, until: Moment },
+    /// Something that must never be seen.
+    Wrong(String),
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Outcome {
+    Done(Vec<Fact>),
+    /// The code as in `in-use`, and what is said to a person.
+    Failed {
+        code: String,
+        why: String,
+    },
+    /// The process was killed.
+    Killed,
+}
+
+/// A line of a worker's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Line {
+    Began { at: Moment, operation: Operation },
+    Ended { at: Moment, outcome: Outcome },
+}
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) worker: usize,
+    pub(crate) began: Moment,
+    pub(crate) ended: Moment,
+    pub(crate) operation: Operation,
+    pub(crate) outcome: Outcome,
+}
+
+/// A tag of the registry was moved to this digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Move {
+    pub(crate) name: String,
+    pub(crate) digest: String,
+    pub(crate) began: Moment,
+    pub(crate) ended: Moment,
+}
+
+/// Reads the log of a worker that was over at `end`. A last line that was not written to its end counts as absent.
+///
+/// Fails with the line that is no line of a log.
+pub(crate) fn read(worker: usize, log: &str, end: Moment) -> Result<Vec<Event>, String> {
+    let mut events = Vec::new();
+    let mut begun: Option<(Moment, Operation)> = None;
+    let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    for text in whole.lines() {
+        let line: Line = serde_json::from_str(text).map_err(|error| format!("`{text}`: {error}"))?;
+        match (line, begun.take()) {
+            (Line::Began { at, operation }, None) => begun = Some((at, operation)),
+            (Line::Ended { at, outcome }, Some((began, operation))) => {
+                events.push(Event { worker, began, ended: at, operation, outcome });
+            }
+            (line, _) => return Err(format!("a line out of order: {line:?}")),
+        }
+    }
+    if let Some((began, operation)) = begun {
+        events.push(Event { worker, began, ended: end, operation, outcome: Outcome::Killed });
+    }
+    Ok(events)
+}
