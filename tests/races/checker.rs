@@ -29,6 +29,7 @@ pub(crate) fn violations(events: &[Event], registry: &Registry) -> Vec<String> {
     }
     found.extend(vanished(events));
     found.extend(names(events, registry));
+    found.extend(backwards(events, registry));
     found.extend(blobs(events));
     found
 }
@@ -131,6 +132,48 @@ fn vanished(events: &[Event]) -> Vec<String> {
                 }
             }
             Outcome::Killed => {}
+        }
+    }
+    found
+}
+
+/// A name that was seen at an image after it had been seen at a later one: “a slow pull must not move a name backwards”
+/// (`component/verbs/resolve.rs`). It is more than a register promises, whose writers may come late.
+fn backwards(events: &[Event], registry: &Registry) -> Vec<String> {
+    let mut versions: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for (at, moved) in registry.moves.iter().enumerate() {
+        versions.insert((&moved.name, &moved.digest), at);
+    }
+    let mut seen: BTreeMap<&str, Vec<(usize, &Event)>> = BTreeMap::new();
+    for event in events {
+        let Outcome::Done(facts) = &event.outcome else { continue };
+        for fact in facts {
+            let (name, digest) = match fact {
+                Fact::Read { name, digest: Some(digest) } | Fact::Wrote { name, digest } => (name, digest),
+                Fact::Told { name, text } | Fact::Tree { name, text, .. } => match registry.targets.get(text) {
+                    Some(target) => (name, target),
+                    None => continue,
+                },
+                _ => continue,
+            };
+            if let Some(version) = versions.get(&(name.as_str(), digest.as_str())) {
+                seen.entry(name).or_default().push((*version, event));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (name, mut sights) in seen {
+        let mut ends = sights.clone();
+        sights.sort_by_key(|(_, event)| event.began);
+        ends.sort_by_key(|(_, event)| event.ended);
+        let (mut over, mut latest) = (ends.into_iter().peekable(), None::<(usize, &Event)>);
+        for (version, event) in sights {
+            while let Some(end) = over.next_if(|(_, end)| end.ended < event.began) {
+                latest = latest.filter(|latest| latest.0 >= end.0).or(Some(end));
+            }
+            if let Some((_, before)) = latest.filter(|latest| latest.0 > version) {
+                found.push(format!("`{name}` moved backwards between {before:?} and {event:?}"));
+            }
         }
     }
     found

@@ -149,6 +149,9 @@ fn main() -> ExitCode {
             eprintln!("the same choices again: {command}");
             return ExitCode::from(101);
         }
+        if tally.operations < read.operations {
+            println!("races: {} operations, {:.0} s", tally.operations, began.elapsed().as_secs_f64());
+        }
     }
     println!("{}", tally.text(began.elapsed()));
     ExitCode::SUCCESS
