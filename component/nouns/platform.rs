@@ -97,15 +97,14 @@ fn join(os: &str, architecture: &str, variant: &str) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
 }
 
-/// Percent-encodes what the grammar of specifiers uses itself.
+/// Percent-encodes what a specifier cannot have as it is.
 fn encode(option: &str) -> String {
     let mut text = String::with_capacity(option.len());
-    for letter in option.chars() {
-        match letter {
-            '%' | '+' | '(' | ')' | '/' => {
-                write!(text, "%{:02X}", u32::from(letter)).expect("a String takes every write");
-            }
-            _ => text.push(letter),
+    for byte in option.bytes() {
+        if parse::is_letter(byte) {
+            text.push(char::from(byte));
+        } else {
+            write!(text, "%{byte:02X}").expect("a String takes every write");
         }
     }
     text
@@ -130,6 +129,18 @@ mod tests {
         assert_eq!(serde_json::from_str::<Platform>("{}").unwrap(), Platform::default());
         for json in [r#"{"os":1}"#, r#"{"os.features":"win32k"}"#, r#"{"os.features":[null]}"#, "null", "[1]"] {
             assert!(serde_json::from_str::<Platform>(json).is_err(), "{json}");
+        }
+    }
+
+    /// A specifier may bring in any character by its code, which then came out as itself: it could not be read again, and
+    /// could steer a terminal.
+    #[test]
+    fn what_a_specifier_cannot_have_is_written_by_its_code() {
+        let host = Platform::new("linux", "amd64");
+        for text in ["windows(10.0%0Bbuild.42)/amd64", "windows(1+%1B%5B31m)/amd64", "windows(%C3%BC%20%25)/amd64"] {
+            let platform = Platform::parse(text, &host).unwrap();
+            assert_eq!(platform.format_all(), text);
+            assert_eq!(Platform::parse(&platform.format_all(), &host), Ok(platform));
         }
     }
 

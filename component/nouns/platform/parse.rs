@@ -181,7 +181,7 @@ fn system(text: &str) -> Result<Platform, Error> {
     })
 }
 
-fn is_letter(byte: u8) -> bool {
+pub(super) fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
 
