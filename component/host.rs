@@ -29,7 +29,7 @@ pub trait Host {
     /// See `layers.extraction`.
     type Extraction: Extraction<Blob = Self::Blob, Layer = Self::Layer>;
     /// See `layers.snapshot`. Holding it keeps what it stands on.
-    type Snapshot;
+    type Snapshot: Snapshot;
     /// See `metadata.transaction`.
     type Transaction: Transaction;
     /// See `credentials.grant`.
@@ -68,6 +68,18 @@ pub trait Host {
     async fn snapshot(&self, name: &Digest) -> Result<Self::Snapshot>;
     /// See `layers.sync`.
     async fn sync_layers(&self) -> Result<()>;
+    /// See `layers.entries`. Names that are no ChainIDs may be among them.
+    async fn snapshots(&self, after: Option<&str>, limit: u32) -> Result<Vec<String>>;
+    /// See `layers.layer-entries`.
+    async fn layers(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<Digest>>;
+    /// See `layers.remove`.
+    async fn remove_snapshot(&self, name: &str) -> Result<()>;
+    /// See `layers.remove-layer`.
+    async fn remove_layer(&self, diff_id: &Digest) -> Result<()>;
+    /// See `layers.revoke`.
+    async fn revoke_snapshot(&self, name: &str) -> Result<()>;
+    /// See `layers.revoke-layer`.
+    async fn revoke_layer(&self, diff_id: &Digest) -> Result<()>;
 
     // metadata
 
@@ -154,6 +166,14 @@ pub type Made<T> = std::result::Result<T, Refusal>;
 pub trait Layer {
     /// See `layers.layer.warnings`.
     fn warnings(&self) -> Vec<String>;
+    /// See `layers.layer.verify`.
+    async fn verify(&self) -> Made<()>;
+}
+
+/// See `layers.snapshot`. Holding it keeps it on disk, and what it stands on.
+pub trait Snapshot {
+    /// See `layers.snapshot.verify`.
+    async fn verify(&self) -> Made<()>;
 }
 
 /// See `layers.extraction`. Dropping it stops it.

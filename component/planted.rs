@@ -91,12 +91,8 @@ pub enum Bug {
     NameMovesBack,
     /// A record is made from what was read when the pull began.
     StaleRecordMerged,
-    /// What is damaged is not made room for.
-    DamageStays,
     /// What was found damaged is removed although somebody may have made it good.
     EvictedUnheld,
-    /// A document that is here is not hashed again.
-    DocumentBelieved,
 }
 
 #[cfg(feature = "planted")]

@@ -41,10 +41,11 @@ pub mod warning;
 
 pub use blob::{Phase, Watch};
 pub(crate) use catalog::catalog;
-pub use failure::Failure;
+pub use failure::{Failure, shown};
 pub use limit::Limit;
 pub use manifest::{Fetched, MANIFEST_BYTES_MAX};
 pub(crate) use ping::ping;
+pub use refusal::told;
 pub use sent::Sent;
 
 use crate::{

@@ -3,7 +3,8 @@
 //! ```text
 //! pull ──► resolve ─► choose ─► plan ─► fetch ─► remember      writes
 //! unpack ──► trees ◄──────────────────────┘                    extracts
-//! images   inspect   history   verify ──► library              read
+//! images   inspect   history ──► library                       read
+//! fsck ──► library, pull, unpack, and everything else              checks, repairs
 //! tags   catalog   explain   check-login                       ask
 //!               documents   store   listen   failing           what they share
 //! ```
@@ -14,7 +15,7 @@
 //! - [`images`]: what is here. [`inspect`](mod@inspect): one image in docker's shape.
 //! - [`history`](mod@history): how an image was made.
 //! - [`unpack`](mod@unpack): the layers of an image that is here become its tree.
-//! - [`verify`](mod@verify): every blob is hashed again.
+//! - [`fsck`](mod@fsck): everything is looked at again, and repaired.
 //! - [`tags`](mod@tags), [`catalog`](mod@catalog): what a repository and what a registry has.
 //! - [`explain`](mod@explain): what a pull would ask, in which order, and why.
 //! - [`check_login`](mod@check_login): whether a registry accepts the login that the host has for it.
@@ -27,6 +28,7 @@ pub mod catalog;
 pub mod check_login;
 pub mod contract;
 pub mod explain;
+pub mod fsck;
 pub mod history;
 pub mod images;
 pub mod inspect;
@@ -34,7 +36,6 @@ pub mod listen;
 pub mod pull;
 pub mod tags;
 pub mod unpack;
-pub mod verify;
 
 mod choose;
 mod documents;
@@ -52,10 +53,10 @@ mod watched;
 pub use catalog::catalog;
 pub use check_login::check_login;
 pub use explain::explain;
+pub use fsck::fsck;
 pub use history::history;
 pub use images::entries;
 pub use inspect::inspect;
 pub use pull::{plan_pull, pull};
 pub use tags::tags;
 pub use unpack::unpack;
-pub use verify::verify;

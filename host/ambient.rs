@@ -4,6 +4,7 @@
 use crate::problem;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
@@ -14,9 +15,10 @@ use wharf::cli::{self, Cli, Surroundings};
 use wharf::configuration::{self, ENTRIES_MAX, Excerpt, FILE_BYTES_MAX, Files, Places};
 use wharf::credentials::{Credentials, Document};
 use wharf::engine::Services;
-use wharf::images::{Access, ErrorCode, Problem};
+use wharf::images::{Access, ErrorCode, Problem, Rule};
 use wharf::layers::{self, Rights};
-use wharf::network::{self, Network, Proxies};
+use wharf::metadata::{self, Metadata};
+use wharf::network::{self, Network, Proxies, Site};
 use wharf::store::Store;
 use wharf::{credentials, render};
 
@@ -39,6 +41,15 @@ pub(crate) struct Configured {
 /// Reads the configuration of the machine as far as it concerns `reference`, and adds it to `access`. A registry is
 /// written with a slash at its end. What is worth saying goes to the log.
 pub(crate) fn configured(options: &cli::Access, reference: &str, access: Access) -> Result<Configured, Problem> {
+    configured_for(options, &[reference.to_owned()], access)
+}
+
+/// The same for several references.
+pub(crate) fn configured_for(
+    options: &cli::Access,
+    references: &[String],
+    access: Access,
+) -> Result<Configured, Problem> {
     let wrong = |error: configuration::Error| Problem {
         fix: Some(
             "correct the file, or name another place with `--certs-d`, `--registries-conf` or `--daemon-json`"
@@ -48,8 +59,26 @@ pub(crate) fn configured(options: &cli::Access, reference: &str, access: Access)
         ..problem("cannot use the configuration of registries", &error)
     };
     let read = configuration::read(&Disk, &places(options)?).map_err(wrong)?;
-    let Excerpt { rules, sources, sites, warnings } = read.about(&Disk, reference).map_err(wrong)?;
-    for sentence in read.warnings.iter().chain(&warnings) {
+    let (mut rules, mut sources, mut sites, mut warned) =
+        (Vec::<Rule>::new(), Vec::new(), Vec::<Site>::new(), BTreeSet::new());
+    warned.extend(read.warnings.iter().cloned());
+    for reference in references {
+        let excerpt: Excerpt = read.about(&Disk, reference).map_err(wrong)?;
+        warned.extend(excerpt.warnings);
+        for (rule, source) in excerpt.rules.into_iter().zip(excerpt.sources) {
+            // Several references of one registry have the same rules.
+            if !rules.iter().zip(&sources).any(|(known, from)| known.prefix == rule.prefix && *from == source) {
+                rules.push(rule);
+                sources.push(source);
+            }
+        }
+        for site in excerpt.sites {
+            if !sites.iter().any(|known| known.origin == site.origin) {
+                sites.push(site);
+            }
+        }
+    }
+    for sentence in &warned {
         tracing::warn!("{}", render::escape::text(sentence));
     }
     let settings = network::Settings {
@@ -137,6 +166,29 @@ pub(crate) fn services(root: &Path, network: Network, logins: credentials::Setti
     let credentials =
         Credentials::new(logins, network.clone()).map_err(|error| problem("cannot use the logins", &error))?;
     Ok(Services { content, layers, metadata, credentials, network })
+}
+
+/// Reads the records of a store from end to end, if there are any. With `repair` a file that is damaged is taken out of
+/// the way; returns its new name then.
+pub(crate) fn check_records(root: &Path, repair: bool) -> Result<Option<String>, Problem> {
+    let what = || format!("cannot read the records of the store `{}`", root.display());
+    let Ok(directory) = Dir::open_ambient_dir(root, ambient_authority()) else { return Ok(None) };
+    if repair {
+        wharf::store::mend(&directory).map_err(|error| problem(&what(), &error))?;
+    }
+    if directory.symlink_metadata("metadata.sqlite").is_err() {
+        return Ok(None);
+    }
+    match Metadata::open(&directory, root).and_then(|metadata| metadata.check()) {
+        Err(metadata::Error::Damaged(_)) if repair => {
+            Metadata::set_aside(&directory).map(Some).map_err(|error| problem(&what(), &error))
+        }
+        Err(error @ metadata::Error::Damaged(_)) => {
+            Err(Problem { fix: Some("wharf fsck --repair --rebuild".to_owned()), ..problem(&what(), &error) })
+        }
+        Err(error) => Err(problem(&what(), &error)),
+        Ok(()) => Ok(None),
+    }
 }
 
 /// Returns whether trees can be made as root makes them. Root of a user namespace is not: the kernel lets it make no

@@ -21,7 +21,7 @@ use crate::bindings::{Manager, ManagerPre};
 use state::{HasState, State};
 use std::sync::Arc;
 use std::time::Duration;
-use wasmtime::component::{Component, Instance, Linker};
+use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use wasmtime::{Result, Store};
 
 /// How often a running component has to yield to other work.
@@ -90,27 +90,56 @@ fn link(engine: &wasmtime::Engine, component: &Component) -> Result<Linker<State
     Ok(linker)
 }
 
+/// Another component than wharf's own, with the same rights. Cheap to clone.
+#[derive(Clone)]
+pub struct Stranger {
+    instance: InstancePre<State>,
+}
+
+impl std::fmt::Debug for Stranger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stranger")
+    }
+}
+
+impl Stranger {
+    /// Loads a component.
+    ///
+    /// # Safety
+    ///
+    /// `native` has to be what this version of wasmtime made of a component, with
+    /// the configuration of `host/engine/config.rs`.
+    pub unsafe fn load(native: &[u8]) -> Result<Self> {
+        let engine = wasmtime::Engine::new(&config::config())?;
+        // SAFETY: the caller promises it.
+        let component = unsafe { Component::deserialize(&engine, native)? };
+        let instance = link(&engine, &component)?.instantiate_pre(&component)?;
+        tick(&engine);
+        Ok(Self { instance })
+    }
+
+    /// Makes a store with an instance in it, with these limits.
+    pub async fn instantiate(&self, services: &Services, limits: &Limits) -> Result<(Store<State>, Instance)> {
+        let mut store = Store::new(self.instance.engine(), State::new(services.clone(), limits));
+        limits.apply(&mut store)?;
+        let instance = self.instance.instantiate_async(&mut store).await?;
+        Ok((store, instance))
+    }
+}
+
 /// Makes a store with an instance of another component in it: the same rights,
 /// the same limits.
 ///
 /// # Safety
 ///
-/// `native` has to be what this version of wasmtime made of a component, with
-/// the configuration of `host/engine/config.rs`.
+/// As for [`Stranger::load`].
 pub async unsafe fn instantiate(
     native: &[u8],
     services: &Services,
     limits: &Limits,
 ) -> Result<(Store<State>, Instance)> {
-    let engine = wasmtime::Engine::new(&config::config())?;
     // SAFETY: the caller promises it.
-    let component = unsafe { Component::deserialize(&engine, native)? };
-    let linker = link(&engine, &component)?;
-    let mut store = Store::new(&engine, State::new(services.clone(), limits));
-    limits.apply(&mut store)?;
-    tick(&engine);
-    let instance = linker.instantiate_async(&mut store, &component).await?;
-    Ok((store, instance))
+    unsafe { Stranger::load(native)? }.instantiate(services, limits).await
 }
 
 /// Advances the epoch for as long as the engine lives.

@@ -3,17 +3,18 @@
 
 mod trace;
 
-pub use wharf_terminal::named::{covers, host, registry, written};
+pub use wharf_terminal::named::{covers, host, listed, registry, written};
 pub use wharf_vocabulary::types::{Descriptor, ErrorCode, Origin};
 pub use wharf_vocabulary::vocabulary::{
-    Access, Allowance, AskedFor, Caller, Candidate, Capabilities, Endpoint, Event, Explanation, Image, Listing,
-    Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, Pulled, Rule, Step, Transfer, Tree,
-    Verification, Wanted,
+    Access, Allowance, AskedFor, Caller, Candidate, Capabilities, Endpoint, Event, Explanation, Findings, Flaw,
+    FlawKind, Image, Listing, Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, Pulled, Rule,
+    Step, Transfer, Tree, Wanted,
 };
 
 use crate::bindings::Manager;
 use crate::engine::state::State;
 use crate::engine::{Crossings, Engine, Limits, Services, Session};
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -131,7 +132,7 @@ impl Wharf {
         reference: &str,
         options: &PullOptions,
     ) -> Result<Vec<PullPlan>, Failure> {
-        let services = self.services_for(reference, &options.access);
+        let services = self.services_for(&[reference], &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
         self.call(&services, "plan-pull", async |accessor, manager| {
             manager.wharf_images_images().call_plan_pull(accessor, caller, reference, options).await
@@ -149,7 +150,7 @@ impl Wharf {
         stop: &CancellationToken,
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Vec<Pulled>, Failure> {
-        let services = self.services_for(reference, &options.access);
+        let services = self.services_for(&[reference], &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
         self.call(&services, "pull", async |accessor, manager| {
             let told = manager.wharf_images_images().call_pull(accessor, caller, reference, options).await?;
@@ -175,18 +176,25 @@ impl Wharf {
         .await
     }
 
-    /// See `images.verify`. `tell` and `stop` are as in [`Wharf::pull`].
-    pub async fn verify(
+    /// See `images.fsck`. To repair, the registries of the images `names` may be asked, as [`Wharf::pull`] asks that of
+    /// its reference. `tell` and `stop` are as there.
+    pub async fn fsck(
         &self,
         caller: &Caller,
         references: &[String],
-        remove: bool,
+        repair: Option<(&Access, &[String])>,
+        rebuild: bool,
         stop: &CancellationToken,
         tell: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<Verification, Failure> {
-        let (caller, references) = (caller.clone(), references.to_vec());
-        self.call(&self.services, "verify", async |accessor, manager| {
-            let told = manager.wharf_images_images().call_verify(accessor, caller, references, remove).await?;
+    ) -> Result<Findings, Failure> {
+        let services = match repair {
+            Some((access, names)) => self.services_for(&names.iter().map(String::as_str).collect::<Vec<_>>(), access),
+            None => self.services.clone(),
+        };
+        let (caller, references, repair) =
+            (caller.clone(), references.to_vec(), repair.map(|(access, _)| access.clone()));
+        self.call(&services, "fsck", async |accessor, manager| {
+            let told = manager.wharf_images_images().call_fsck(accessor, caller, references, repair, rebuild).await?;
             listen(accessor, told, stop, tell).await
         })
         .await
@@ -211,7 +219,7 @@ impl Wharf {
     /// See `images.check-login`.
     pub async fn check_login(&self, caller: &Caller, registry: &str, access: &Access) -> Result<bool, Failure> {
         // A registry alone would be read as a path in the default one.
-        let services = self.services_for(&format!("{registry}/"), access);
+        let services = self.services_for(&[&format!("{registry}/")], access);
         let (caller, registry, access) = (caller.clone(), registry.to_owned(), access.clone());
         self.call(&services, "check-login", async |accessor, manager| {
             manager.wharf_images_images().call_check_login(accessor, caller, registry, access).await
@@ -221,7 +229,7 @@ impl Wharf {
 
     /// See `images.tags`.
     pub async fn tags(&self, caller: &Caller, repository: &str, access: &Access) -> Result<Vec<String>, Failure> {
-        let services = self.services_for(repository, access);
+        let services = self.services_for(&[repository], access);
         let (caller, repository, access) = (caller.clone(), repository.to_owned(), access.clone());
         self.call(&services, "tags", async |accessor, manager| {
             manager.wharf_images_images().call_tags(accessor, caller, repository, access).await
@@ -232,7 +240,7 @@ impl Wharf {
     /// See `images.catalog`.
     pub async fn catalog(&self, caller: &Caller, registry: &str, access: &Access) -> Result<Vec<String>, Failure> {
         // A registry alone would be read as a path in the default one.
-        let services = self.services_for(&format!("{registry}/"), access);
+        let services = self.services_for(&[&format!("{registry}/")], access);
         let (caller, registry, access) = (caller.clone(), registry.to_owned(), access.clone());
         self.call(&services, "catalog", async |accessor, manager| {
             manager.wharf_images_images().call_catalog(accessor, caller, registry, access).await
@@ -255,12 +263,13 @@ impl Wharf {
         answer?.map_err(Failure::Problem)
     }
 
-    /// Returns the services for a call about `reference`: the network may reach
+    /// Returns the services for a call about `references`: the network may reach
     /// the registry that the person typed, also on this machine or in a private
     /// network, and logins are used for that registry alone. The component's
     /// word would not do: it has read what registries say.
-    fn services_for(&self, reference: &str, access: &Access) -> Services {
-        let registries = wharf_terminal::named::registries(reference, access);
+    fn services_for(&self, references: &[&str], access: &Access) -> Services {
+        let registries = references.iter().flat_map(|reference| wharf_terminal::named::registries(reference, access));
+        let registries: Vec<_> = registries.collect::<BTreeSet<_>>().into_iter().collect();
         for registry in &registries {
             // What is no authority allows nothing, and the component says what is wrong with it.
             let _ = self.services.network.allow(registry);

@@ -13,10 +13,11 @@
 //! ├── layers/<DiffID's digits>/   0700  held by whoever has a handle
 //! │   ├── tree/                         as the archive says, its root included
 //! │   ├── layer, aside            0600  see `record`
+//! │   ├── sums                    0600  see `sums`
 //! │   └── durable                 0600  see `durable`
 //! ├── snapshots/<key>/            0700  the key is the SHA-256 of the name; held like a layer
 //! │   ├── tree/                         if the layer's own tree is not right on what is below: see `settle`
-//! │   ├── snapshot, aside         0600
+//! │   ├── snapshot, aside, sums   0600
 //! │   └── durable                 0600
 //! ├── snapshots/empty/            0700  below a stack of one layer
 //! ├── durable                     0600  see `durable`
@@ -44,8 +45,10 @@ mod overlay;
 mod owners;
 mod record;
 mod removal;
+mod revoke;
 mod settle;
 mod snapshot;
+mod sums;
 mod unpack;
 pub mod view;
 
@@ -56,6 +59,7 @@ pub use self::mounts::Mounted;
 pub use self::namespace::Entrance;
 pub use self::nascent::Nascent;
 pub use self::snapshot::{ENTRIES_MAX, HEIGHT_MAX, Snapshot};
+pub use self::sums::Contents;
 pub use self::unpack::{Unpacked, unpack};
 pub use self::view::View;
 

@@ -38,6 +38,7 @@ pub mod layers;
 pub mod machine;
 pub mod metadata;
 pub mod network;
+pub mod planted;
 pub mod render;
 pub mod store;
 

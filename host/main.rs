@@ -13,7 +13,7 @@ mod logins;
 mod trees;
 mod watch;
 
-use ambient::{Configured, configured, root, services, temporary_directory, variable};
+use ambient::{Configured, check_records, configured, configured_for, root, services, temporary_directory, variable};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::env;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -24,13 +24,17 @@ use trees::Trees;
 use watch::{Interrupts, cancelled, reporter, watch};
 use wharf::cli::{self, Cli, Verb, exit};
 use wharf::credentials::Credentials;
-use wharf::images::{Access, Caller, Candidate, ErrorCode, Failure, Problem, Wharf};
+use wharf::images::{Access, Caller, Candidate, ErrorCode, Failure, Problem, Wharf, listed};
 use wharf::network::Network;
 use wharf::render::palette::Palette;
 use wharf::render::progress::{Checking, Reporter, Silent};
 use wharf::{answer, demo, machine, network, render};
 
 fn main() -> ExitCode {
+    #[cfg(feature = "planted")]
+    if let Some(name) = variable("WHARF_PLANTED").and_then(|name| name.into_string().ok()) {
+        assert!(wharf::planted::plant(&name), "`{name}` is no fault that can be planted");
+    }
     let cli = match cli::parse(env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
@@ -54,7 +58,7 @@ fn main() -> ExitCode {
     allow_many_files();
     // Threads cost a start more than a verb that only reads records takes.
     let runtime = match &cli.verb {
-        Verb::Pull(_) | Verb::Unpack(_) | Verb::Verify(_) | Verb::Demo => {
+        Verb::Pull(_) | Verb::Unpack(_) | Verb::Fsck(_) | Verb::Demo => {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
         }
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
@@ -145,7 +149,7 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             }
             print(&render::inspect::json(&objects));
         }
-        Verb::Verify(asked) => return verify(&cli, asked, &caller, palette).await,
+        Verb::Fsck(asked) => return fsck(&cli, asked, &caller, palette).await,
         Verb::Unpack(unpack) => return Trees::open(&cli, &caller, palette, screen)?.unpack(unpack).await,
         Verb::Ls(ls) => return Trees::open(&cli, &caller, palette, screen)?.list(ls).await,
         Verb::Cat(cat) => return Trees::open(&cli, &caller, palette, screen)?.cat(cat).await,
@@ -226,25 +230,36 @@ async fn pull_images(
     Ok(exit::DONE)
 }
 
-/// `wharf verify`.
-async fn verify(cli: &Cli, asked: &cli::Verify, caller: &Caller, palette: Palette) -> Result<u8, Failed> {
-    let wharf = open(cli)?;
+/// `wharf fsck`.
+async fn fsck(cli: &Cli, asked: &cli::Fsck, caller: &Caller, palette: Palette) -> Result<u8, Failed> {
+    let aside = check_records(&root(cli)?, asked.repair)?;
+    let mut wharf = open(cli)?;
+    let (mut names, mut repair) = (Vec::new(), None);
+    if let Some(access) = asked.repair() {
+        let listing = wharf.entries(caller, &[]).await?;
+        names = listed(listing.images.iter().map(|image| &*image.name), &listing.damaged);
+        let Configured { access, settings, .. } = configured_for(&asked.access, &names, access)?;
+        let network = Network::new(settings).map_err(|error| problem("cannot use the network", &error))?;
+        wharf = Wharf::new(services(&root(cli)?, network, logins::settings(&asked.access)?)?)?;
+        repair = Some(access);
+    }
     let reporter: Box<dyn Reporter + Send> = match asked.quiet {
         true => Box::new(Silent::new(std::io::stderr(), palette)),
         false => Box::new(Checking::new(std::io::stderr())),
     };
-    let found = watch(reporter, "the verification", async |stop, tell| {
-        wharf.verify(caller, &asked.references, asked.remove, stop, tell).await
+    let repair = repair.as_ref().map(|access| (access, &*names));
+    let found = watch(reporter, "the check", async |stop, tell| {
+        wharf.fsck(caller, &asked.references, repair, asked.rebuild, stop, tell).await
     });
-    let found = found.await?;
-    for sentence in &found.damaged {
-        talk(&render::problem::warning(sentence, palette));
-    }
-    print(&answer::verification(asked, &found));
+    let mut found = found.await?;
+    found.notes.extend(aside.map(|aside| {
+        format!("the records were damaged, and are kept as `{aside}`; what names the images had is in there")
+    }));
+    print(&answer::findings(asked, &found));
     if !asked.quiet {
-        talk(&render::verification::talk(&found));
+        talk(&render::findings::talk(&found));
     }
-    Ok(if found.flaws.is_empty() { exit::DONE } else { exit::FAILED })
+    Ok(if render::findings::is_well(&found) { exit::DONE } else { exit::FAILED })
 }
 
 /// Opens the store for a verb that asks the registry of `reference`, and adds to `access` what is configured for it.

@@ -26,7 +26,8 @@ mod transaction;
 
 pub use transaction::Transaction;
 
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use crate::planted::{self, Bug};
+use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -66,6 +67,8 @@ const IDLE_MAX: usize = 4;
 /// process reads the log when it is the only one, so that a long one costs each
 /// start some milliseconds; moving costs a sync or two, once in some ten commits.
 const LOG_PAGES: u32 = 64;
+/// How large the memory is that the processes share, as long as the log is short.
+const SHARED_BYTES: u64 = 32 << 10;
 /// What the log's file keeps of its size once it has been moved, in bytes. It
 /// grows beyond that under transactions that are held for long.
 const LOG_BYTES_KEPT: u32 = 1 << 20;
@@ -87,8 +90,13 @@ pub enum Error {
     #[error("no space left for the metadata")]
     NoSpace,
     /// The file is not what wharf wrote.
-    #[error("`{FILE}` is damaged or not wharf's: {0}")]
+    #[error(
+        "`{FILE}` is damaged or not wharf's: {0}; `wharf fsck --repair --rebuild` begins a new one from what is here"
+    )]
     Damaged(String),
+    /// A newer wharf has written the file.
+    #[error("`{FILE}` has tables of version {0}, and this wharf knows version {TABLES_VERSION}")]
+    Version(i32),
     /// Anything else.
     #[error("cannot use `{FILE}`: {0}")]
     Sqlite(rusqlite::Error),
@@ -123,11 +131,50 @@ impl Metadata {
     /// `path` is where `root` is: SQLite opens files by path.
     pub fn open(root: &Dir, path: &Path) -> Result<Self, Error> {
         create_private(root)?;
+        for part in ["", "-wal", "-shm"] {
+            if root.symlink_metadata(format!("{FILE}{part}")).is_ok_and(|file| !file.is_file()) {
+                return Err(Error::Damaged(format!("`{FILE}{part}` is no file")));
+            }
+        }
+        if !has_room(root)? {
+            return Err(Error::NoSpace);
+        }
         let metadata = Self { shared: Arc::new(Shared { path: path.join(FILE), idle: Mutex::default() }) };
-        let connection = metadata.connect()?;
-        set_up(&connection)?;
-        metadata.shared.release(connection);
+        match metadata.connect().and_then(|connection| set_up(&connection).map(|()| connection)) {
+            Ok(connection) => metadata.shared.release(connection),
+            // SQLite says of a full disk also that it cannot open a file.
+            Err(Error::Sqlite(_)) if !has_room(root)? => return Err(Error::NoSpace),
+            Err(error) => return Err(error),
+        }
         Ok(metadata)
+    }
+
+    /// Reads everything, and says whether it is what was written.
+    ///
+    /// Fails with [`Error::Damaged`] if it is not.
+    pub fn check(&self) -> Result<(), Error> {
+        let connection = self.connect()?;
+        let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        self.shared.release(connection);
+        if found == "ok" { Ok(()) } else { Err(Error::Damaged(found)) }
+    }
+
+    /// Takes a damaged file out of the way, with what belongs to it, and returns its new name. Nobody else may use the
+    /// store meanwhile.
+    pub fn set_aside(root: &Dir) -> std::io::Result<String> {
+        let mut serial = 1;
+        while root.symlink_metadata(format!("{FILE}.damaged-{serial}")).is_ok() {
+            serial += 1;
+        }
+        let aside = format!("{FILE}.damaged-{serial}");
+        root.rename(FILE, root, &aside)?;
+        for part in ["-wal", "-shm"] {
+            match root.rename(format!("{FILE}{part}"), root, format!("{aside}{part}")) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(aside)
     }
 
     /// Begins a transaction. Never waits for another one.
@@ -145,7 +192,8 @@ impl Metadata {
         let connection = Connection::open_with_flags(&self.shared.path, flags)?;
         connection.busy_timeout(BUSY_MAX)?;
         // A commit that returned survives a power cut.
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        let synchronous = if planted::has(Bug::CommitUnsynced) { "OFF" } else { "FULL" };
+        connection.pragma_update(None, "synchronous", synchronous)?;
         // What is in the file was perhaps not written by us.
         connection.pragma_update(None, "trusted_schema", false)?;
         // Closing moves nothing: the log is moved when it has grown, by whoever commits.
@@ -183,6 +231,20 @@ fn create_private(root: &Dir) -> Result<(), Error> {
     }
 }
 
+/// Whether there is room for the memory that the processes share. SQLite maps that file, and where the disk has blocks
+/// smaller than a page, one that it has no room for ends the process.
+fn has_room(root: &Dir) -> Result<bool, Error> {
+    let shared = root.symlink_metadata(format!("{FILE}-shm")).map_or(0, |file| file.blocks() * 512);
+    if shared >= SHARED_BYTES {
+        return Ok(true);
+    }
+    let disk = rustix::fs::fstatvfs(root).map_err(|error| unusable(error.into()))?;
+    let blocks = if rustix::process::geteuid().is_root() { disk.f_bfree } else { disk.f_bavail };
+    // Some file systems count no files.
+    let has_files = disk.f_files == 0 || disk.f_ffree > 1;
+    Ok(has_files && blocks.saturating_mul(disk.f_frsize) >= 2 * SHARED_BYTES)
+}
+
 fn unusable(error: std::io::Error) -> Error {
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::NoSpace,
@@ -218,9 +280,7 @@ fn set_up(connection: &Connection) -> Result<(), Error> {
     }
     match version(connection)? {
         (APPLICATION_ID, TABLES_VERSION) => Ok(()),
-        (APPLICATION_ID, other) => Err(Error::Damaged(format!(
-            "its tables have version {other}, and this wharf knows version {TABLES_VERSION}"
-        ))),
+        (APPLICATION_ID, other) => Err(Error::Version(other)),
         (other, _) => Err(Error::Damaged(format!("its application id is {other:#x}"))),
     }
 }
@@ -233,11 +293,22 @@ fn set_up(connection: &Connection) -> Result<(), Error> {
 fn enter_wal_mode(connection: &Connection) -> Result<String, Error> {
     let began = Instant::now();
     loop {
-        match connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)) {
+        match ask_for_wal_mode(connection) {
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && began.elapsed() < BUSY_MAX => {
                 std::thread::sleep(BUSY_WAIT);
             }
             answer => return Ok(answer?),
         }
     }
+}
+
+/// The answer comes before the file is changed. Whether that failed is known only at the end of the statement.
+fn ask_for_wal_mode(connection: &Connection) -> rusqlite::Result<String> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mut mode = String::new();
+    while let Some(row) = rows.next()? {
+        mode = row.get(0)?;
+    }
+    Ok(mode)
 }

@@ -15,6 +15,7 @@
 use crate::content::Content;
 use crate::layers::{self, Layers};
 use crate::metadata::Metadata;
+use crate::planted::{self, Bug};
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
@@ -46,6 +47,9 @@ pub enum Error {
         /// What the file `version` says.
         found: String,
     },
+    /// The file `version` is not what wharf wrote, and everything else looks like a store.
+    #[error("`version` is damaged; `wharf fsck --repair` writes it again")]
+    Damaged,
     /// The directory is somebody else's.
     #[error("the directory is not empty and not a store of wharf: it has `{found}`")]
     Foreign {
@@ -76,6 +80,9 @@ impl Store {
     /// files of others are left alone.
     /// `path` is where `root` is: the database is opened by path.
     pub fn open(root: &Dir, path: &Path, layers: layers::Settings) -> Result<Self, Error> {
+        if is_damaged(root) {
+            return Err(Error::Damaged);
+        }
         let found = read_version(root).map_err(|source| Error::Io { what: "read `version`", source })?;
         match found {
             Some(found) if found == VERSION => {}
@@ -101,6 +108,29 @@ impl Store {
     }
 }
 
+/// Writes `version` again if it is damaged. Returns whether it was.
+pub fn mend(root: &Dir) -> std::io::Result<bool> {
+    if !is_damaged(root) {
+        return Ok(false);
+    }
+    if root.symlink_metadata("version").is_ok_and(|found| found.is_dir()) {
+        root.remove_dir_all("version")?;
+    }
+    write_new(root, "version", VERSION)?;
+    root.open(".")?.sync_all()?;
+    Ok(true)
+}
+
+/// Whether everything but `version` looks like a store. A number that is not ours is that of another wharf.
+fn is_damaged(root: &Dir) -> bool {
+    let is_number = |text: String| text.trim().parse::<u32>().is_ok();
+    let is_known = match read_version(root) {
+        Ok(found) => found.is_some_and(is_number),
+        Err(_) => false,
+    };
+    !is_known && root.is_dir("blobs") && root.is_dir("layers") && root.exists("metadata.sqlite")
+}
+
 /// Returns a name in the directory that is not a trace of a store being set up
 /// by another process right now.
 fn foreign(root: &Dir) -> std::io::Result<Option<String>> {
@@ -124,12 +154,65 @@ fn read_version(root: &Dir) -> std::io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// Writes a file in one step: two processes that set a store up write the same.
+/// Writes a file in one step. Two processes that set a store up write the same bytes to the same file, which one of them
+/// renames; a process that died leaves it to the next one.
 fn write_new(root: &Dir, name: &str, text: &str) -> std::io::Result<()> {
-    let temporary = format!(".{name}.{}", std::process::id());
-    let mut file =
-        root.open_with(&temporary, OpenOptions::new().write(true).create(true).truncate(true).mode(0o600))?;
+    let temporary = format!(".{name}.new");
+    let mut file = root.open_with(&temporary, OpenOptions::new().write(true).create(true).mode(0o600))?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    root.rename(&temporary, root, name)
+    // Not before: the other process may have renamed it.
+    file.set_len(text.len() as u64)?;
+    if !planted::has(Bug::VersionUnsynced) {
+        file.sync_all()?;
+    }
+    match root.rename(&temporary, root, name) {
+        Err(error) if error.kind() == ErrorKind::NotFound && root.exists(name) => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cap_std::ambient_authority;
+
+    /// `tests/crash` found it: every process that was killed while it set a store up left a file, for ever.
+    #[test]
+    fn a_version_that_is_damaged_is_written_again_and_that_of_another_wharf_is_not() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let open = || Dir::open_ambient_dir(directory.path(), ambient_authority()).expect("a directory");
+        let root = open();
+        let proc = || Dir::open_ambient_dir("/proc", ambient_authority()).expect("/proc");
+        let store = || {
+            let settings = layers::Settings { rights: layers::Rights::User, boot: String::new(), proc: proc() };
+            Store::open(&open(), directory.path(), settings)
+        };
+        drop(store().expect("a store"));
+        for damage in [Some(&b"1\xc2"[..]), Some(b""), None] {
+            match damage {
+                Some(bytes) => root.write("version", bytes).expect("a file"),
+                None => root.remove_file("version").and_then(|()| root.create_dir("version")).expect("a directory"),
+            }
+            assert!(matches!(store(), Err(Error::Damaged)), "{damage:?}");
+            assert!(mend(&root).expect("it can be written"));
+            drop(store().expect("it is a store again"));
+        }
+        root.write("version", "7\n").expect("a file");
+        assert!(!mend(&root).expect("it is left alone"));
+        assert!(matches!(store(), Err(Error::Version { found }) if found == "7"));
+    }
+
+    #[test]
+    fn what_a_process_left_that_died_while_it_set_a_store_up_is_used_up() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let open = |path: &Path| Dir::open_ambient_dir(path, ambient_authority()).expect("a directory");
+        let root = open(directory.path());
+        root.write(".version.new", "half of something longer").expect("a file");
+        let settings =
+            layers::Settings { rights: layers::Rights::User, boot: String::new(), proc: open(Path::new("/proc")) };
+        drop(Store::open(&root, directory.path(), settings).expect("a store"));
+        assert_eq!(root.read_to_string("version").expect("a file"), VERSION);
+        assert_eq!(root.read_to_string("oci-layout").expect("a file"), OCI_LAYOUT);
+        assert!(!root.exists(".version.new") && !root.exists(".oci-layout.new"));
+    }
 }

@@ -5,6 +5,7 @@
 mod answers;
 mod arguments;
 mod explain;
+mod findings;
 mod lists;
 mod logins;
 mod pieces;

@@ -76,11 +76,11 @@ const ROWS: &[Row] = &[
     ("umount", [Test("stories::trees::an_image_is_mounted_read_only_until_it_is_unmounted"), LACKING, TREES]),
     ("mounts", [Test("stories::trees::an_image_is_mounted_read_only_until_it_is_unmounted"), LACKING, TREES]),
     (
-        "verify",
+        "fsck",
         [
-            Test("stories::verify::a_flipped_bit_is_found_removed_and_brought_again"),
-            Test("portable::session::a_flipped_bit_is_found_removed_and_brought_again"),
-            Test("verbs::verify::what_is_damaged_or_missing_is_told_with_the_images_that_need_it"),
+            Test("stories::fsck::a_damaged_store_is_told_and_repaired"),
+            Test("portable::session::a_flipped_bit_is_found_and_repaired"),
+            Test("verbs::fsck::what_is_damaged_or_missing_is_told_and_repaired"),
         ],
     ),
     (

@@ -11,4 +11,5 @@ mod settle;
 mod shelf;
 mod stacks;
 mod store;
+mod sums;
 mod view;

@@ -17,6 +17,10 @@
 //! - `races`: what judges the races, which are a program of their own.
 //! - `tidy`: the rules that the sources keep.
 //! - `support`: registries, proxies and the program itself, for the others.
+//!
+//! Programs of their own are `attacks/` (a component that attacks the host), `parsers.rs` (what the fuzzers check),
+//! `races/` (sixteen processes on one store), `crash/` (kills, errors and power cuts at every call that changes the
+//! store) and the crate `simulator/` (the logic under failures that a seed chooses).
 
 #![allow(clippy::disallowed_methods, reason = "tests take the authority that they hand to the code under test")]
 #![allow(missing_docs, reason = "a test's name says what it is about")]

@@ -152,6 +152,31 @@ impl Host for Native {
         self.services.layers.sync().map_err(code)
     }
 
+    async fn snapshots(&self, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        self.services.layers.entries(after, limit as usize).map_err(code)
+    }
+
+    async fn layers(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<Digest>> {
+        let page = self.services.layers.layer_entries(after.map(native).as_ref(), limit as usize).map_err(code)?;
+        Ok(page.iter().map(|diff_id| diff_id.to_string().parse().expect("a digest")).collect())
+    }
+
+    async fn remove_snapshot(&self, name: &str) -> Result<()> {
+        self.services.layers.remove(name).map_err(code)
+    }
+
+    async fn remove_layer(&self, diff_id: &Digest) -> Result<()> {
+        self.services.layers.remove_layer(&native(diff_id)).map_err(code)
+    }
+
+    async fn revoke_snapshot(&self, name: &str) -> Result<()> {
+        self.services.layers.revoke(name).map_err(code)
+    }
+
+    async fn revoke_layer(&self, diff_id: &Digest) -> Result<()> {
+        self.services.layers.revoke_layer(&native(diff_id)).map_err(code)
+    }
+
     async fn begin(&self) -> Result<Transaction> {
         self.services.metadata.begin().map(|service| Transaction(RefCell::new(service))).map_err(code)
     }

@@ -38,7 +38,7 @@ const PARTS: &[(&str, Part)] = &[
     ("mount", By(&["Mount"])),
     ("umount", By(&["Mount"])),
     ("mounts", By(&["Mount"])),
-    ("verify", By(&["Verify"])),
+    ("fsck", By(&["Fsck"])),
     ("explain", Out("it asks neither the store nor a registry")),
     ("tags", By(&["Tags"])),
     ("catalog", Out("it asks the registry alone, as `tags` does")),

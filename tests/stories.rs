@@ -4,6 +4,7 @@ mod broken;
 mod configured;
 mod durable;
 mod explain;
+mod fsck;
 mod lists;
 mod logins;
 mod mirrors;
@@ -14,7 +15,6 @@ mod restart;
 mod text;
 mod token_auth;
 mod trees;
-mod verify;
 
 use crate::support::docker_registry::{Access, DockerRegistry};
 use crate::support::wharf::Wharf;

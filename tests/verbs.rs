@@ -5,6 +5,7 @@ mod calls;
 mod check_login;
 mod choice;
 mod damage;
+mod fsck;
 mod history;
 mod images;
 mod inspect;
@@ -19,7 +20,6 @@ mod tags;
 mod trees;
 mod types;
 mod unpack;
-mod verify;
 
 use std::cell::{Cell, RefCell};
 use wharf_component::{

@@ -172,25 +172,28 @@ impl From<contract::Tree> for wit::Tree {
     }
 }
 
-impl From<contract::Verification> for wit::Verification {
-    fn from(contract::Verification { blobs, bytes, flaws, damaged }: contract::Verification) -> Self {
-        Self { blobs, bytes, flaws: each(flaws), damaged }
+impl From<contract::Findings> for wit::Findings {
+    fn from(contract::Findings { images, blobs, bytes, trees, flaws, notes }: contract::Findings) -> Self {
+        Self { images, blobs, bytes, trees, flaws: each(flaws), notes }
     }
 }
 
 impl From<contract::Flaw> for wit::Flaw {
-    fn from(contract::Flaw { blob, why, images, harm }: contract::Flaw) -> Self {
-        Self { blob: blob.into(), why, images, harm: harm.into() }
+    fn from(flaw: contract::Flaw) -> Self {
+        let contract::Flaw { kind, subject, why, images, consequence, cure, repaired } = flaw;
+        Self { kind: kind.into(), subject, why, images, consequence, cure, repaired }
     }
 }
 
-impl From<contract::Harm> for wit::Harm {
-    fn from(harm: contract::Harm) -> Self {
-        match harm {
-            contract::Harm::Missing => Self::Missing,
-            contract::Harm::Damaged => Self::Damaged,
-            contract::Harm::Removed => Self::Removed,
-            contract::Harm::Disputed => Self::Disputed,
+impl From<contract::FlawKind> for wit::FlawKind {
+    fn from(kind: contract::FlawKind) -> Self {
+        match kind {
+            contract::FlawKind::UnreadableRecord => Self::UnreadableRecord,
+            contract::FlawKind::MissingBlob => Self::MissingBlob,
+            contract::FlawKind::DamagedBlob => Self::DamagedBlob,
+            contract::FlawKind::DisputedSize => Self::DisputedSize,
+            contract::FlawKind::DamagedLayer => Self::DamagedLayer,
+            contract::FlawKind::DamagedSnapshot => Self::DamagedSnapshot,
         }
     }
 }

@@ -120,9 +120,17 @@ impl exported::Guest for Component {
         })
     }
 
-    async fn verify(caller: wit::Caller, references: Vec<String>, remove: bool) -> Told<wit::Verification> {
+    async fn fsck(
+        caller: wit::Caller,
+        references: Vec<String>,
+        repair: Option<wit::Access>,
+        rebuild: bool,
+    ) -> Told<wit::Findings> {
         accompany(wit_future::new(dropped), async move |listener| {
-            verbs::verify::verify(&Imports, &caller.into(), &references, remove, listener).await.map(Into::into)
+            let repair = repair.map(Into::into);
+            let caller = caller.into();
+            let found = verbs::fsck::fsck(&Imports, &caller, &references, repair.as_ref(), rebuild, listener).await;
+            found.map(Into::into)
         })
     }
 

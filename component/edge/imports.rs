@@ -6,7 +6,7 @@ use super::guest::wit_stream;
 use super::http;
 use crate::host::{
     Blob, Challenge, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Refusal, Request, Response,
-    Result, Transaction, Visit,
+    Result, Snapshot, Transaction, Visit,
 };
 use crate::nouns::digest::Digest;
 use crate::nouns::problem::ErrorCode;
@@ -133,6 +133,35 @@ impl Host for Imports {
         Ok(layers::sync().await?)
     }
 
+    async fn snapshots(&self, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        Ok(layers::entries(after.map(str::to_owned), limit).await?)
+    }
+
+    async fn layers(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<Digest>> {
+        let entries = layers::layer_entries(after.map(Digest::to_string), limit).await?;
+        let named = |name: String| match name.parse() {
+            Ok(digest) => Ok(digest),
+            Err(_) => Err(ErrorCode::Other(format!("the host lists a layer called `{name}`, which is no digest"))),
+        };
+        entries.into_iter().map(named).collect()
+    }
+
+    async fn remove_snapshot(&self, name: &str) -> Result<()> {
+        Ok(layers::remove(name.to_owned()).await?)
+    }
+
+    async fn remove_layer(&self, diff_id: &Digest) -> Result<()> {
+        Ok(layers::remove_layer(diff_id.to_string()).await?)
+    }
+
+    async fn revoke_snapshot(&self, name: &str) -> Result<()> {
+        Ok(layers::revoke(name.to_owned()).await?)
+    }
+
+    async fn revoke_layer(&self, diff_id: &Digest) -> Result<()> {
+        Ok(layers::revoke_layer(diff_id.to_string()).await?)
+    }
+
     async fn begin(&self) -> Result<Self::Transaction> {
         Ok(metadata::begin().await?)
     }
@@ -223,6 +252,16 @@ impl Blob for content::Blob {
 impl Layer for layers::Layer {
     fn warnings(&self) -> Vec<String> {
         self.warnings()
+    }
+
+    async fn verify(&self) -> Made<()> {
+        Ok(self.verify().await?)
+    }
+}
+
+impl Snapshot for layers::Snapshot {
+    async fn verify(&self) -> Made<()> {
+        Ok(self.verify().await?)
     }
 }
 

@@ -68,6 +68,14 @@ pub(super) async fn open(store: &Shared) -> Result<(), Refusal> {
 
 /// Whether there is a layout; if there is none, there could be one.
 fn is_there(store: &Shared) -> Result<bool, Refusal> {
+    match look(store) {
+        // Another process has made it since.
+        Err(Refusal::Foreign(name)) if name == MARKER => look(store),
+        other => other,
+    }
+}
+
+fn look(store: &Shared) -> Result<bool, Refusal> {
     let Some(marker) = store.disk.read(MARKER, MARKER_BYTES_MAX)? else {
         let names = store.disk.list("").map_err(|error| match error.kind() {
             ErrorKind::NotFound => Refusal::Absent,

@@ -174,7 +174,7 @@ impl From<ErrorCode> for Fault {
 /// Returns `text`, which the other end wrote, as one line of at most 2 KiB that
 /// cannot steer a terminal: without escape sequences, control characters and
 /// marks that change the direction of writing.
-pub(super) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     shown_within(text, SHOWN_BYTES_MAX)
 }
 

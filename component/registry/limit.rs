@@ -23,7 +23,7 @@ pub struct Limit {
 
 impl Limit {
     /// Reads the headers of a response, if they say all of it.
-    pub(super) fn read(registry: &str, headers: &[(String, String)]) -> Option<Self> {
+    pub fn read(registry: &str, headers: &[(String, String)]) -> Option<Self> {
         let header = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
         let (limit, window_s) = count(header("ratelimit-limit")?)?;
         let (remaining, _) = count(header("ratelimit-remaining")?)?;

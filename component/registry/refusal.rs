@@ -146,6 +146,11 @@ impl<H: Host> Server<'_, H> {
     }
 }
 
+/// Returns what an error document tells a person, a line each: bounded, and fit for a terminal.
+pub fn told(body: &[u8]) -> Vec<String> {
+    complaints(body).into_iter().map(Complaint::told).collect()
+}
+
 impl Complaint {
     fn told(self) -> String {
         let Complaint { code, message } = self;

@@ -341,6 +341,30 @@ impl Host for Script {
         Err(ErrorCode::Unsupported)
     }
 
+    async fn snapshots(&self, _: Option<&str>, _: u32) -> Result<Vec<String>> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn layers(&self, _: Option<&Digest>, _: u32) -> Result<Vec<Digest>> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn remove_snapshot(&self, _: &str) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn remove_layer(&self, _: &Digest) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn revoke_snapshot(&self, _: &str) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn revoke_layer(&self, _: &Digest) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
     async fn begin(&self) -> Result<NoTransaction> {
         Err(ErrorCode::Unsupported)
     }

@@ -233,43 +233,57 @@ pub struct Tree {
     pub unpacked: u32,
 }
 
-/// See `vocabulary.verification`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verification {
+/// See `vocabulary.findings`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// How many images were looked at.
+    pub images: u64,
     /// How many blobs were hashed.
     pub blobs: u64,
     /// How many bytes they have.
     pub bytes: u64,
-    /// What is wrong, in order of digest.
+    /// How many layers and snapshots were compared with what they were.
+    pub trees: u64,
+    /// What is wrong, or was.
     pub flaws: Vec<Flaw>,
-    /// One sentence for each record that cannot be read.
-    pub damaged: Vec<String>,
+    /// Sentences about nothing that is wrong.
+    pub notes: Vec<String>,
 }
 
 /// See `vocabulary.flaw`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
     /// What is not as it should be.
-    pub blob: Digest,
+    pub kind: FlawKind,
+    /// Which one: a digest, or the name of an image.
+    pub subject: String,
     /// As in `it is not here`.
     pub why: String,
     /// The images that need it, fully qualified.
     pub images: Vec<String>,
-    /// In what way it is not as it should be.
-    pub harm: Harm,
+    /// What cannot be done meanwhile.
+    pub consequence: String,
+    /// What to try.
+    pub cure: String,
+    /// What was done about it.
+    pub repaired: Option<String>,
 }
 
-/// See `vocabulary.harm`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Harm {
-    /// It is not here.
-    Missing,
-    /// Its bytes cannot be read, or do not hash to its digest.
-    Damaged,
-    /// It was damaged and is removed.
-    Removed,
-    /// Its bytes are right, and a manifest says that it has another size.
-    Disputed,
+/// See `vocabulary.flaw-kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FlawKind {
+    /// The record of a name cannot be read.
+    UnreadableRecord,
+    /// A blob is not here.
+    MissingBlob,
+    /// The bytes of a blob cannot be read, or do not hash to its digest.
+    DamagedBlob,
+    /// A manifest says that a blob has another size.
+    DisputedSize,
+    /// The tree of a layer is not what was extracted, or is gone.
+    DamagedLayer,
+    /// A snapshot, or something that it stands on, is not what was stacked, or is gone.
+    DamagedSnapshot,
 }
 
 /// See `vocabulary.step`.

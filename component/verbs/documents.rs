@@ -219,7 +219,7 @@ pub(super) async fn bytes<B: Blob>(what: &Descriptor, blob: &B) -> Result<Vec<u8
         return Err(fail(ErrorCode::TooLarge(limit), why));
     }
     let bytes = blob.read(0, what.size).await?;
-    if what.digest.verify(&bytes) || has(Bug::DocumentBelieved) { Ok(bytes) } else { Err(damaged(what, &bytes)) }
+    if what.digest.verify(&bytes) { Ok(bytes) } else { Err(damaged(what, &bytes)) }
 }
 
 fn damaged(what: &Descriptor, bytes: &[u8]) -> Failure {
@@ -256,9 +256,6 @@ pub(super) async fn clear<H: Host>(host: &H, what: &Descriptor) -> Result<Option
         Ok(None) => return Ok(None),
         Err(failure) if is_damage(&failure) => return Ok(None),
         Err(other) => return Err(other),
-    }
-    if has(Bug::DamageStays) {
-        return Ok(None);
     }
     match evict(host, &what.digest).await {
         Ok(()) => match find(host, what).await {

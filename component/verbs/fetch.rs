@@ -152,7 +152,7 @@ impl<H: Host> Fetch<'_, '_, H> {
 }
 
 /// Writes a document that is in memory.
-async fn write<H: Host>(host: &H, digest: &Digest, bytes: &[u8]) -> Result<H::Blob, ErrorCode> {
+pub(super) async fn write<H: Host>(host: &H, digest: &Digest, bytes: &[u8]) -> Result<H::Blob, ErrorCode> {
     let ingest = host.ingest(digest.as_str()).await?;
     // Whoever held the ingest before may have finished it.
     let size = bytes.len() as u64;

@@ -48,7 +48,7 @@ pub(super) async fn remember<H: Host>(
         host.sync().await?;
     }
     let is_others = plan.trees.extracted() == 0;
-    if !plan.trees.is_empty() && !has(Bug::LayersUnsynced) && !(is_others && has(Bug::OthersLayersUnsynced)) {
+    if !(plan.trees.is_empty() || has(Bug::LayersUnsynced) || is_others && has(Bug::OthersLayersUnsynced)) {
         // Also what was stacked before: whoever did it may not have come to this.
         host.sync_layers().await?;
     }

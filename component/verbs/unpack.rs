@@ -51,7 +51,8 @@ pub async fn unpack<H: Host>(
     outcome.map_err(problem(format!("cannot unpack `{}`", reference.escape_debug())))
 }
 
-async fn make<H: Host>(
+/// Makes the tree of one platform of an image, as far as it is not there.
+pub(super) async fn make<H: Host>(
     host: &H,
     entry: &Entry,
     present: &Present,
@@ -79,7 +80,7 @@ async fn make<H: Host>(
         let layers = stream::iter(trees.needed()).map(extract);
         trees.grow(host, layers.buffer_unordered(AT_ONCE).try_collect::<()>()).await?;
     }
-    if !trees.is_empty() && !(trees.extracted() == 0 && has(Bug::TreeUnsynced)) {
+    if !(trees.is_empty() || trees.extracted() == 0 && has(Bug::TreeUnsynced)) {
         // Also what was there before: whoever extracted it may not have come to this.
         host.sync_layers().await?;
     }

@@ -26,6 +26,7 @@ use self::write_back::WriteBack;
 use super::directory::Directory;
 use super::{Blob, Content, Error, listing, pin};
 use crate::hash::{Algorithm, Digest, Hasher};
+use crate::planted::{self, Bug};
 
 /// How long the name of an ingest may be, in bytes.
 pub const NAME_BYTES_MAX: usize = 4096;
@@ -333,6 +334,10 @@ impl Ingest {
         if offset != size {
             return Err(Error::SizeMismatch { expected: size, actual: offset });
         }
+        if planted::has(Bug::IngestUnhashed) {
+            self.arrival.verified(*expected);
+            return Ok(());
+        }
         let actual = match expected.algorithm() {
             Algorithm::Sha256 => {
                 state.catch_up(offset)?;
@@ -356,7 +361,12 @@ impl Ingest {
     fn publish(&self, expected: &Digest, size: u64) -> Result<Blob, Error> {
         let state = self.state();
         rustix::fs::fchmod(&state.data, Mode::RUSR).map_err(Error::io("cannot protect a blob"))?;
-        state.data.sync_all().map_err(Error::io("cannot sync a blob"))?;
+        if !planted::has(Bug::BlobUnsynced) {
+            let synced = state.data.sync_all().map_err(Error::io("cannot sync a blob"));
+            if !planted::has(Bug::SyncErrorIgnored) {
+                synced?;
+            }
+        }
         // A second open file: it cannot write, and it has the lock before anybody can see the blob.
         let file = self.directory.open(DATA, OFlags::RDONLY).map_err(Error::io("cannot open a blob"))?;
         pin::share(&file).map_err(Error::io("cannot pin a blob"))?;

@@ -56,7 +56,7 @@ impl From<Error> for ErrorCode {
     fn from(error: Error) -> Self {
         match error {
             Error::NotFound => Self::NotFound,
-            Error::Archive(_) | Error::Compression(_) | Error::Entry { .. } => Self::Invalid,
+            Error::Archive(_) | Error::Compression(_) | Error::Entry { .. } | Error::Changed(_) => Self::Invalid,
             Error::DigestMismatch { actual, .. } => Self::DigestMismatch(actual.to_string()),
             Error::TooLarge { limit, .. } => Self::TooLarge(limit),
             Error::InUse => Self::InUse,
@@ -200,6 +200,36 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
         let (layers, budget) = store.layers("layers.remove");
         blocking(&budget, move || layers.remove(&name)).await
     }
+
+    async fn layer_entries(
+        store: &Accessor<T, Self>,
+        after: Option<types::Digest>,
+        limit: u32,
+    ) -> Answer<Vec<types::Digest>> {
+        let (layers, budget) = store.layers("layers.layer-entries");
+        let Ok(after) = after.map(|after| after.parse::<Digest>()).transpose() else {
+            return Ok(Err(ErrorCode::Invalid));
+        };
+        let page = blocking(&budget, move || layers.layer_entries(after.as_ref(), limit as usize)).await?;
+        Ok(page.map(|page| page.iter().map(Digest::to_string).collect()))
+    }
+
+    async fn remove_layer(store: &Accessor<T, Self>, diff_id: types::Digest) -> Answer<()> {
+        let (layers, budget) = store.layers("layers.remove-layer");
+        let Ok(diff_id) = diff_id.parse::<Digest>() else { return Ok(Err(ErrorCode::Invalid)) };
+        blocking(&budget, move || layers.remove_layer(&diff_id)).await
+    }
+
+    async fn revoke(store: &Accessor<T, Self>, name: String) -> Answer<()> {
+        let (layers, budget) = store.layers("layers.revoke");
+        blocking(&budget, move || layers.revoke(&name)).await
+    }
+
+    async fn revoke_layer(store: &Accessor<T, Self>, diff_id: types::Digest) -> Answer<()> {
+        let (layers, budget) = store.layers("layers.revoke-layer");
+        let Ok(diff_id) = diff_id.parse::<Digest>() else { return Ok(Err(ErrorCode::Invalid)) };
+        blocking(&budget, move || layers.revoke_layer(&diff_id)).await
+    }
 }
 
 impl<T: Send + 'static> HostExtractionWithStore<T> for HasState {
@@ -238,6 +268,15 @@ impl<T: Send + 'static> HostExtractionWithStore<T> for HasState {
 }
 
 impl<T: Send + 'static> HostLayerWithStore<T> for HasState {
+    async fn verify(store: &Accessor<T, Self>, layer: Resource<Layer>) -> Answer<(), Refusal> {
+        let (_, budget) = store.layers("layers.layer.verify");
+        let layer =
+            store.with(|mut access| Ok::<_, wasmtime::Error>(access.get().table.get(&layer)?.service.clone()))?;
+        let stop = Stop::default();
+        let stopped = stop.0.clone();
+        blocking(&budget, move || layer.verify(&|| stopped.load(Ordering::Relaxed))).await
+    }
+
     fn diff_id(mut store: Access<'_, T, Self>, layer: Resource<Layer>) -> Result<types::Digest> {
         Ok(store.get().table.get(&layer)?.service.diff_id().to_string())
     }
@@ -257,6 +296,15 @@ impl<T: Send + 'static> HostLayerWithStore<T> for HasState {
 }
 
 impl<T: Send + 'static> HostSnapshotWithStore<T> for HasState {
+    async fn verify(store: &Accessor<T, Self>, snapshot: Resource<Snapshot>) -> Answer<(), Refusal> {
+        let (_, budget) = store.layers("layers.snapshot.verify");
+        let snapshot =
+            store.with(|mut access| Ok::<_, wasmtime::Error>(access.get().table.get(&snapshot)?.service.clone()))?;
+        let stop = Stop::default();
+        let stopped = stop.0.clone();
+        blocking(&budget, move || snapshot.verify(&|| stopped.load(Ordering::Relaxed))).await
+    }
+
     fn name(mut store: Access<'_, T, Self>, snapshot: Resource<Snapshot>) -> Result<String> {
         Ok(store.get().table.get(&snapshot)?.service.name().to_owned())
     }

@@ -27,7 +27,7 @@ impl From<Error> for ErrorCode {
             Error::Conflict => Self::Conflict,
             Error::TooLarge { limit } => Self::TooLarge(limit),
             Error::NoSpace => Self::NoSpace,
-            error @ (Error::Damaged(_) | Error::Sqlite(_)) => Self::Other(error.to_string()),
+            error @ (Error::Damaged(_) | Error::Version(_) | Error::Sqlite(_)) => Self::Other(error.to_string()),
         }
     }
 }

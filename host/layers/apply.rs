@@ -32,7 +32,7 @@ pub use self::budget::Budget;
 
 use self::entry::Layer;
 use super::archive::{Archive, Time};
-use super::{Error, Rights};
+use super::{Contents, Error, Rights};
 use std::io::BufRead;
 use std::os::fd::BorrowedFd;
 
@@ -77,6 +77,8 @@ pub struct Applied {
     pub aside: Vec<Aside>,
     /// What was left out, a sentence each, at most 20.
     pub warnings: Vec<String>,
+    /// Sums of what was written into files.
+    pub contents: Contents,
 }
 
 /// A hard link to what is not in this layer. It says what the file looks like from now on, under all of its names.

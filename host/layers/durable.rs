@@ -21,9 +21,10 @@
 //! the new one.
 
 use super::record::{self, DURABLE, Durable, LAYER, Origin, SNAPSHOT};
-use super::{Error, Layers, held};
+use super::{Error, Layers, held, removal};
 use crate::content::directory::Directory;
 use crate::content::pin;
+use crate::planted::{self, Bug};
 use rustix::fs::{OFlags, fsync, renameat, syncfs};
 use rustix::io::Errno;
 use std::collections::{BTreeSet, HashSet};
@@ -40,7 +41,12 @@ impl Layers {
         }
         let before = self.journal()?;
         self.mark(&before)?;
-        syncfs(&self.store.layers).map_err(Error::io("cannot make the layers durable"))?;
+        if planted::has(Bug::JournalEarly) {
+            self.note(&before, &unmarked)?;
+        }
+        if !planted::has(Bug::TreesUnsynced) {
+            syncfs(&self.store.layers).map_err(Error::io("cannot make the layers durable"))?;
+        }
         self.note(&before, &unmarked)?;
         self.mark(&unmarked)
     }
@@ -54,7 +60,10 @@ impl Layers {
 
     /// Whether what is in `directory`, and comes from `origin`, is whole.
     pub(super) fn is_whole(&self, directory: &Directory, origin: &Origin) -> Result<bool, Error> {
-        if origin.boot == self.store.boot || directory.stat(DURABLE).is_ok() {
+        if origin.boot == self.store.boot || planted::has(Bug::EarlierBootBelieved) {
+            return Ok(true);
+        }
+        if directory.stat(DURABLE).is_ok() {
             return Ok(true);
         }
         let journaled = &self.store.journaled;
@@ -94,8 +103,8 @@ impl Layers {
                 continue;
             }
             match directory.open(DURABLE, OFlags::WRONLY | OFlags::CREATE) {
-                // It was removed meanwhile.
-                Ok(_) | Err(Errno::NOENT) => {}
+                // It was removed meanwhile, or is marked by what a damaged file system shows in place of a file.
+                Ok(_) | Err(Errno::NOENT | Errno::ISDIR | Errno::LOOP) => {}
                 Err(error) => return Err(Error::io("cannot mark a layer as durable")(error)),
             }
         }
@@ -116,17 +125,32 @@ impl Layers {
         pin::claim(&lock).map_err(&failed)?;
         let since = self.journal()?;
         let journal: BTreeSet<_> = since.difference(before).chain(new).cloned().collect();
-        match root.unlink(NEW) {
-            // A process died here.
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(error) => return Err(failed(error)),
-        }
+        // A process died here.
+        clear(root, NEW)?;
         let file = record::write(root, NEW, &journal)?;
-        fsync(&file).and_then(|()| renameat(root, NEW, root, DURABLE)).and_then(|()| root.sync()).map_err(failed)
+        let synced = if planted::has(Bug::JournalUnsynced) { Ok(()) } else { fsync(&file) };
+        let named = synced.and_then(|()| match renameat(root, NEW, root, DURABLE) {
+            Err(Errno::ISDIR) => Ok(false),
+            other => other.map(|()| true),
+        });
+        if !named.map_err(&failed)? {
+            clear(root, DURABLE)?;
+            renameat(root, NEW, root, DURABLE).map_err(&failed)?;
+        }
+        root.sync().map_err(failed)
     }
 
     fn parent(&self, is_layer: bool) -> &Directory {
         if is_layer { &self.store.layers } else { &self.store.snapshots }
+    }
+}
+
+/// Removes what has a name of the journal, which a damaged file system may show as a directory.
+fn clear(root: &Directory, name: &str) -> Result<(), Error> {
+    match root.unlink(name) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(Errno::ISDIR) => removal::remove(root, name),
+        Err(error) => Err(Error::io("cannot write the journal of the layer store")(error)),
     }
 }
 

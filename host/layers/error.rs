@@ -52,6 +52,9 @@ pub enum Error {
     /// The caller does not want it any more.
     #[error("the work was stopped")]
     Stopped,
+    /// A tree is not what it was when it was made.
+    #[error("{0}")]
+    Changed(String),
     /// What the store has on disk is not what it wrote.
     #[error("the layer store is damaged: {0}")]
     Damaged(String),

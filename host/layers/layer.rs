@@ -3,11 +3,13 @@
 //! Removing one is the business of `snapshot`: a layer goes with the last snapshot that uses it.
 
 use super::apply::Applied;
-use super::nascent::Nascent;
-use super::record::{self, ASIDE, LAYER};
+use super::nascent::{Nascent, TREE};
+use super::record::{self, ASIDE, Aside, LAYER};
+use super::sums::{self, Contents, Tree};
 use super::{Error, Layers, held};
 use crate::content::directory::Directory;
 use crate::hash::Digest;
+use crate::planted::{self, Bug};
 use std::sync::Arc;
 
 /// How often a name is tried that somebody else takes and gives up all the time.
@@ -42,21 +44,38 @@ impl Layer {
     pub fn warnings(&self) -> &[String] {
         &self.record.warnings
     }
+
+    /// Reads the tree again and compares it with what was recorded when it was made. Ends soon after `stop` says so.
+    ///
+    /// Fails with [`Error::Changed`] if it is not the same.
+    pub fn verify(&self, stop: &dyn Fn() -> bool) -> Result<(), Error> {
+        sums::verify(&self.directory, &self.record.total, Tree::Layer(&Contents::new()), stop)
+    }
 }
 
 impl Nascent {
     /// Makes it the layer `diff_id`. Returns the layer that exists, if another process was faster.
-    pub fn publish(mut self, diff_id: &Digest, applied: Applied) -> Result<Layer, Error> {
+    pub fn publish(mut self, diff_id: &Digest, mut applied: Applied) -> Result<Layer, Error> {
         let layers = self.layers.clone();
         let store = &layers.store;
-        let (record, aside) = record::Layer::of(applied, layers.origin()?, store.rights);
+        let aside: Vec<_> = std::mem::take(&mut applied.aside).into_iter().map(Aside::from).collect();
         if !aside.is_empty() {
             record::write(self.directory(), ASIDE, &aside)?;
         }
+        let total = sums::write(self.directory(), Tree::Layer(&applied.contents))?;
+        let record = record::Layer::of(applied, layers.origin()?, store.rights, total);
         record::write(self.directory(), LAYER, &record)?;
         let name = diff_id.encoded();
+        let late = planted::has(Bug::LayerUnfinished);
+        let swap = |directory: &Directory, from, to| directory.transfer(from, directory, to);
+        if late {
+            swap(self.directory(), TREE, "late").map_err(Error::io("cannot plant a fault"))?;
+        }
         for _ in 0..PUBLISH_ATTEMPTS_MAX {
             if let Some(directory) = self.place(&store.layers, &name)? {
+                if late {
+                    swap(&directory, "late", TREE).map_err(Error::io("cannot plant a fault"))?;
+                }
                 return Ok(Layer { diff_id: *diff_id, record: Arc::new(record), directory: Arc::new(directory) });
             }
             match layers.layer(diff_id) {

@@ -41,10 +41,8 @@ pub(super) fn link(
     let is_same = looks_so(from.as_fd(), &from_name, link, user).map_err(&failed)?;
     let made = if is_same {
         copy::link(from.as_fd(), &from_name, to.as_fd(), &to_name)
-    } else if level == 0 {
-        dress(from.as_fd(), &from_name, link, user)
-            .and_then(|()| copy::link(from.as_fd(), &from_name, to.as_fd(), &to_name))
     } else {
+        // A copy also of a file of this tree: it is the layer's own under another name, and a layer never changes.
         copy::again(from.as_fd(), &from_name, to.as_fd(), &to_name)
             .and_then(|()| dress(to.as_fd(), &to_name, link, user))
     };
@@ -53,6 +51,13 @@ pub(super) fn link(
         // What came later in the archive has taken its place.
         Err(Errno::EXIST) => return Ok(None),
         Err(error) => return Err(failed(error)),
+    }
+    if !is_same && level == 0 {
+        let times = copy::times(&fstat(&from).map_err(&failed)?);
+        rustix::fs::unlinkat(&from, from_name.as_c_str(), AtFlags::empty())
+            .and_then(|()| copy::link(to.as_fd(), &to_name, from.as_fd(), &from_name))
+            .and_then(|()| rustix::fs::futimens(&from, &times))
+            .map_err(&failed)?;
     }
     if !is_same && level > 0 {
         let home = directories(tree, split(&found).0, &ways)?;

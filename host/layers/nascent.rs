@@ -86,6 +86,11 @@ impl Nascent {
         match rustix::fs::renameat(&self.layers.store.extract, self.name.as_str(), target, name) {
             Ok(()) => Ok(self.directory.take()),
             Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(None),
+            // Something else than a directory has the name, which nobody can hold.
+            Err(Errno::NOTDIR) => match target.unlink(name) {
+                Ok(()) | Err(Errno::NOENT) => self.place(target, name),
+                Err(error) => Err(Error::io("cannot give a layer its name")(error)),
+            },
             Err(error) => Err(Error::io("cannot give a layer its name")(error)),
         }
     }

@@ -3,15 +3,19 @@
 //! ```text
 //! layers/<id>/layer         Layer      what the tree is, and what it implies about the layers below
 //! layers/<id>/aside         [Aside]    what an ordinary user could not set; absent if there is nothing
+//! layers/<id>/sums          see `sums`
 //! snapshots/<key>/snapshot  Snapshot   what stands on what
 //! snapshots/<key>/aside     [Aside]    of what was settled
+//! snapshots/<key>/sums      see `sums`; absent if it has no tree
 //! */durable                 empty      see `durable`
 //! durable                   [Durable]  see `durable`
 //! ```
 //!
-//! A file is one byte of version and a postcard message that fills the rest.
+//! A file is one byte of version, the XXH3 of the rest in eight bytes, little-endian, and a postcard message that fills
+//! the rest: a record in which a bit has turned is none.
 
 use super::apply::{self, Applied};
+use super::sums::Total;
 use super::{Error, Rights};
 use crate::content::directory::Directory;
 use rustix::fs::OFlags;
@@ -20,6 +24,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Write};
+use twox_hash::XxHash3_64;
 
 /// The name of a layer's record.
 pub(super) const LAYER: &str = "layer";
@@ -31,7 +36,9 @@ pub(super) const ASIDE: &str = "aside";
 pub(super) const DURABLE: &str = "durable";
 
 /// The version of all records.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// What comes before the message.
+const HEAD_BYTES: usize = 9;
 /// The size of a record, in bytes. It grows with names that a registry chose.
 const RECORD_BYTES_MAX: usize = 64 << 20;
 
@@ -62,15 +69,16 @@ pub(super) struct Layer {
     pub(super) is_opaque: bool,
     pub(super) links: Vec<Link>,
     pub(super) warnings: Vec<String>,
+    /// What the tree was when it was made.
+    pub(super) total: Total,
 }
 
 impl Layer {
-    pub(super) fn of(applied: Applied, origin: Origin, rights: Rights) -> (Self, Vec<Aside>) {
-        let Applied { size, inodes, implied, names_root, is_opaque, links, aside, warnings } = applied;
+    pub(super) fn of(applied: Applied, origin: Origin, rights: Rights, total: Total) -> Self {
+        let Applied { size, inodes, implied, names_root, is_opaque, links, warnings, .. } = applied;
         let user = rights == Rights::User;
         let links = links.into_iter().map(Link::from).collect();
-        let aside = aside.into_iter().map(Aside::from).collect();
-        (Self { origin, user, size, inodes, implied, names_root, is_opaque, links, warnings }, aside)
+        Self { origin, user, size, inodes, implied, names_root, is_opaque, links, warnings, total }
     }
 }
 
@@ -109,6 +117,8 @@ pub(super) struct Snapshot {
     /// Bytes of this one alone.
     pub(super) size: u64,
     pub(super) inodes: u64,
+    /// What its own tree was when it was made, if it has one.
+    pub(super) total: Option<Total>,
 }
 
 /// A layer or snapshot that was made durable.
@@ -141,8 +151,11 @@ impl From<apply::Aside> for Aside {
 
 /// Writes the record `name`, which must be new, and returns its file.
 pub(super) fn write<T: Serialize + ?Sized>(directory: &Directory, name: &str, record: &T) -> Result<File, Error> {
-    let mut bytes = vec![VERSION];
+    let mut bytes = vec![0; HEAD_BYTES];
     bytes = postcard::to_extend(record, bytes).map_err(|error| Error::Damaged(error.to_string()))?;
+    bytes[0] = VERSION;
+    let sum = XxHash3_64::oneshot(&bytes[HEAD_BYTES..]);
+    bytes[1..HEAD_BYTES].copy_from_slice(&sum.to_le_bytes());
     if bytes.len() > RECORD_BYTES_MAX {
         return Err(Error::TooLarge { what: "bytes of names in its record", limit: RECORD_BYTES_MAX as u64 });
     }
@@ -156,16 +169,29 @@ pub(super) fn write<T: Serialize + ?Sized>(directory: &Directory, name: &str, re
 /// Reads the record `name`. Returns none if it is absent, or is nothing that [`write`] has written: after a power cut
 /// anything may be there.
 pub(super) fn read<T: DeserializeOwned>(directory: &Directory, name: &str) -> Result<Option<T>, Error> {
+    let Some(bytes) = bytes(directory, name)? else { return Ok(None) };
+    let Some((head, message)) = bytes.split_at_checked(HEAD_BYTES) else { return Ok(None) };
+    if head[0] != VERSION || head[1..] != XxHash3_64::oneshot(message).to_le_bytes() {
+        return Ok(None);
+    }
+    match postcard::take_from_bytes(message) {
+        Ok((record, [])) => Ok(Some(record)),
+        _ => Ok(None),
+    }
+}
+
+/// Reads the file of a record. Returns none if there is no such file, or one that cannot be a record.
+pub(super) fn bytes(directory: &Directory, name: &str) -> Result<Option<Vec<u8>>, Error> {
     let file = match directory.open(name, OFlags::RDONLY) {
         Ok(file) => file,
-        Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
+        Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ACCESS) => return Ok(None),
         Err(error) => return Err(Error::io("cannot open a record")(error)),
     };
     let mut bytes = Vec::new();
-    file.take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(Error::io("cannot read a record"))?;
-    let Some((&VERSION, message)) = bytes.split_first() else { return Ok(None) };
-    match postcard::take_from_bytes(message) {
-        Ok((record, [])) if bytes.len() <= RECORD_BYTES_MAX => Ok(Some(record)),
-        _ => Ok(None),
+    match file.take(RECORD_BYTES_MAX as u64 + 1).read_to_end(&mut bytes) {
+        Ok(_) => Ok(Some(bytes).filter(|bytes| bytes.len() <= RECORD_BYTES_MAX)),
+        // A directory has taken its place.
+        Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => Ok(None),
+        Err(error) => Err(Error::io("cannot read a record")(error)),
     }
 }

@@ -6,6 +6,7 @@
 use super::layer::{Layer, PUBLISH_ATTEMPTS_MAX, believed as believed_layer, evict};
 use super::nascent::TREE;
 use super::record::{self, ASIDE, SNAPSHOT};
+use super::sums::{self, Tree};
 use super::{Error, Layers, held, settle};
 use crate::content::directory::Directory;
 use crate::hash::{Algorithm, Digest};
@@ -22,7 +23,7 @@ pub const ENTRIES_MAX: usize = 1_000;
 pub struct Snapshot {
     pub(super) record: Arc<record::Snapshot>,
     /// Locked. The lock ends with the last descriptor of this open directory.
-    _directory: Arc<Directory>,
+    directory: Arc<Directory>,
 }
 
 /// One directory of a stack, as it is mounted and read.
@@ -61,6 +62,17 @@ impl Snapshot {
     pub fn usage(&self) -> (u64, u64) {
         (self.record.size, self.record.inodes)
     }
+
+    /// Reads the tree that this one has for itself, if it has one, and compares it with what was recorded when it was
+    /// made. Ends soon after `stop` says so.
+    ///
+    /// Fails with [`Error::Changed`] if it is not the same.
+    pub fn verify(&self, stop: &dyn Fn() -> bool) -> Result<(), Error> {
+        match &self.record.total {
+            Some(total) => sums::verify(&self.directory, total, Tree::Snapshot, stop),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Layers {
@@ -86,6 +98,7 @@ impl Layers {
         if !settled.aside.is_empty() {
             record::write(nascent.directory(), ASIDE, &settled.aside)?;
         }
+        let total = settled.differs.then(|| sums::write(nascent.directory(), Tree::Snapshot)).transpose()?;
         let record = record::Snapshot {
             origin: self.origin()?,
             name: name.to_owned(),
@@ -95,12 +108,13 @@ impl Layers {
             height,
             size: top.size(),
             inodes: top.inodes(),
+            total,
         };
         record::write(nascent.directory(), SNAPSHOT, &record)?;
         let record = Arc::new(record);
         for _ in 0..PUBLISH_ATTEMPTS_MAX {
             if let Some(directory) = nascent.place(&self.store.snapshots, &key(name))? {
-                return Ok(Snapshot { record, _directory: Arc::new(directory) });
+                return Ok(Snapshot { record, directory: Arc::new(directory) });
             }
             match self.snapshot(name) {
                 Err(Error::NotFound) => {
@@ -118,7 +132,7 @@ impl Layers {
     pub fn snapshot(&self, name: &str) -> Result<Snapshot, Error> {
         let directory = held::pinned(&self.store.snapshots, &key(name))?.ok_or(Error::NotFound)?;
         let record = self.whole(&directory, name)?.ok_or(Error::NotFound)?;
-        Ok(Snapshot { record: Arc::new(record), _directory: Arc::new(directory) })
+        Ok(Snapshot { record: Arc::new(record), directory: Arc::new(directory) })
     }
 
     /// Reads the record of the snapshot `name` if it and everything below it is whole.
@@ -228,25 +242,12 @@ impl Layers {
         }
         held::discard(&self.store.extract, &self.store.snapshots, &key, claimed)?;
         match record.and_then(|record| record.layer.parse().ok()) {
-            Some(diff_id) => self.forget(&diff_id),
+            Some(diff_id) => match self.remove_layer(&diff_id) {
+                Err(Error::InUse) => Ok(()),
+                other => other,
+            },
             None => Ok(()),
         }
-    }
-
-    /// Removes a layer, unless somebody uses or holds it.
-    fn forget(&self, diff_id: &Digest) -> Result<(), Error> {
-        let name = diff_id.encoded();
-        let claimed = match held::claimed(&self.store.layers, &name) {
-            Ok(Some(claimed)) => claimed,
-            Ok(None) | Err(Error::InUse) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let (text, mut is_used) = (diff_id.to_string(), false);
-        self.each(|record| is_used |= record.layer == text)?;
-        if is_used {
-            return Ok(());
-        }
-        held::discard(&self.store.extract, &self.store.layers, &name, claimed)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::cli::{self, TableFormat, TextFormat};
 use crate::render::{self, images::ImagesStyle};
-use wharf_vocabulary::vocabulary::{Explanation, Image, PullPlan, Pulled, Step, Verification};
+use wharf_vocabulary::vocabulary::{Explanation, Findings, Image, PullPlan, Pulled, Step};
 
 /// `wharf images`.
 pub fn images(asked: &cli::Images, found: &[Image], now: i64) -> String {
@@ -51,11 +51,11 @@ pub fn pulled_talk(asked: &cli::Pull, pulled: &[Pulled]) -> Option<String> {
     wanted.then(|| render::pulled::talk(pulled))
 }
 
-/// `wharf verify`.
-pub fn verification(asked: &cli::Verify, found: &Verification) -> String {
+/// `wharf fsck`.
+pub fn findings(asked: &cli::Fsck, found: &Findings) -> String {
     match asked.format {
-        TextFormat::Json => render::verification::json(found),
-        TextFormat::Text => render::verification::lines(found),
+        TextFormat::Json => render::findings::json(found),
+        TextFormat::Text => render::findings::lines(found),
     }
 }
 

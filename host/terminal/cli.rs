@@ -10,6 +10,7 @@
 
 mod access;
 mod explain;
+mod fsck;
 mod help;
 mod lists;
 mod login;
@@ -17,16 +18,15 @@ mod pages;
 pub mod portable;
 mod surroundings;
 mod trees;
-mod verify;
 
 pub use access::{Access, Patience, RETRIES, RETRIES_MAX, TIMEOUT, TIMEOUTS};
 pub use explain::Explain;
+pub use fsck::Fsck;
 pub use lists::{Asking, Catalog, Tags};
 pub use login::{AuthFile, Login, Logout, Whoami};
 pub use pages::{Page, completion, manual};
 pub use surroundings::Surroundings;
 pub use trees::{Cat, Diff, Ls, Mount, Mounts, Umount, Unpack, Which};
-pub use verify::Verify;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
@@ -130,8 +130,8 @@ pub enum Verb {
     Umount(Umount),
     /// List the images that are mounted
     Mounts(Mounts),
-    /// Hash what is here again, and tell what a disk has damaged
-    Verify(Verify),
+    /// Look at everything that is here again, and repair what is damaged
+    Fsck(Fsck),
     /// Show where a pull would ask, in which order, and why; sends nothing
     Explain(Explain),
     /// List the tags of a repository
@@ -369,7 +369,7 @@ impl Cli {
     pub fn problem_is_json(&self) -> bool {
         match &self.verb {
             Verb::Pull(pull) => pull.format == TextFormat::Json || pull.progress == Progress::Json,
-            Verb::Verify(verify) => verify.format == TextFormat::Json,
+            Verb::Fsck(fsck) => fsck.format == TextFormat::Json,
             _ => false,
         }
     }

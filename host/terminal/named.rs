@@ -28,6 +28,13 @@ pub fn registries(reference: &str, access: &Access) -> Vec<String> {
     hosts
 }
 
+/// Returns the names of images that are here: of those that are listed, and of the sentences about records that cannot
+/// be read, which begin with a name between backticks.
+pub fn listed<'a>(images: impl Iterator<Item = &'a str>, damaged: &'a [String]) -> Vec<String> {
+    let damaged = damaged.iter().filter_map(|sentence| sentence.strip_prefix('`')?.split('`').next());
+    images.chain(damaged).map(str::to_owned).collect()
+}
+
 /// Returns the registry of `reference`, with its port if one is written, as in `registry.lan:5000`; `docker.io` if none
 /// is. An alias counts if it is the whole name, as in `fedora` of `fedora:40`.
 pub fn registry<'a>(reference: &'a str, aliases: &'a [(String, String)]) -> &'a str {

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`images`], [`history`], [`inspect`], [`explain`] | the answers of the verbs of the same name |
 //! | [`lists`] | the tags of a repository, the repositories of a registry |
-//! | [`verification`] | what is damaged or missing |
+//! | [`findings`] | what is damaged or missing |
 //! | [`plan`], [`pulled`] | what a pull would do, and what it did |
 //! | [`progress`] | what is told while a pull runs |
 //! | [`problem`] | a failure |
@@ -20,6 +20,7 @@
 pub mod age;
 pub mod escape;
 pub mod explain;
+pub mod findings;
 pub mod history;
 pub mod images;
 pub mod inspect;
@@ -33,4 +34,3 @@ pub mod progress;
 pub mod pulled;
 pub mod size;
 pub mod table;
-pub mod verification;

@@ -167,7 +167,7 @@ const VERBS: [&str; 20] = [
     "mount",
     "umount",
     "mounts",
-    "verify",
+    "fsck",
     "explain",
     "tags",
     "catalog",
@@ -332,8 +332,8 @@ fn a_problem_is_json_for_whoever_reads_json() {
         ("pull --format json alpine", true),
         ("pull --progress json alpine", true),
         ("pull --progress plain alpine", false),
-        ("verify", false),
-        ("verify --format json", true),
+        ("fsck", false),
+        ("fsck --format json", true),
     ] {
         let parsed = parse(words).expect("the arguments are right");
         assert_eq!(parsed.problem_is_json(), expected, "{words}");

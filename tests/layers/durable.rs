@@ -80,6 +80,28 @@ fn a_process_that_died_while_it_wrote_the_journal_is_not_in_the_way() {
     assert!(has(&shelf.again("the next boot"), "a"));
 }
 
+/// `tests/crash` found it: a directory in the place of a small file was an error for every pull that came later.
+#[test]
+fn a_directory_in_the_place_of_a_marker_a_record_or_the_journal_is_in_nobodys_way() {
+    for number in 0..3 {
+        let shelf = Shelf::new();
+        drop(shelf.stack(&["a", "b"]));
+        shelf.layers.sync().expect("durable");
+        let path = match number {
+            0 => marker(&shelf, "a"),
+            1 => shelf.path("durable"),
+            _ => shelf.path(&format!("layers/{}/layer", id("b").encoded())),
+        };
+        fs::remove_file(&path).expect("a file");
+        fs::create_dir(&path).expect("a directory");
+        let after = shelf.again("the next boot");
+        assert!(has(&after, "a") && has(&after, "b") == (number != 2), "{number}");
+        layer(&after, "c", named(), |_| {});
+        after.sync().expect("durable");
+        assert!(shelf.path("durable").is_file() && has(&shelf.again("the boot after that"), "c"), "{number}");
+    }
+}
+
 #[test]
 fn what_gets_the_name_of_something_durable_is_not_believed_for_that() {
     if super::shelf::runs_elsewhere() {

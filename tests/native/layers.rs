@@ -18,11 +18,21 @@ impl host::Layer for Layer {
     fn warnings(&self) -> Vec<String> {
         self.0.warnings().to_vec()
     }
+
+    async fn verify(&self) -> Made<()> {
+        self.0.verify(&|| false).map_err(refusal)
+    }
 }
 
 /// See `layers.snapshot`.
 #[derive(Debug)]
 pub(crate) struct Snapshot(pub(super) layers::Snapshot);
+
+impl host::Snapshot for Snapshot {
+    async fn verify(&self) -> Made<()> {
+        self.0.verify(&|| false).map_err(refusal)
+    }
+}
 
 /// See `layers.extraction`.
 #[derive(Debug)]

@@ -82,14 +82,14 @@ fn a_dry_run_says_what_would_come_and_changes_nothing() {
 }
 
 #[test]
-fn a_flipped_bit_is_found_removed_and_brought_again() {
+fn a_flipped_bit_is_found_and_repaired() {
     let registry = open_registry();
     registry.push("hello", "1", &demo());
     let (_directory, wharf) = portable();
     let name = format!("{}/hello:1", registry.address());
     wharf.run(&["pull", "-q", &name]).success();
-    let whole = wharf.run(&["verify"]);
-    assert!(whole.stderr.ends_with(": all are what their names say\n"), "{}", whole.stderr);
+    let whole = wharf.run(&["fsck"]);
+    assert!(whole.stderr.ends_with(": all is as it should be\n"), "{}", whole.stderr);
     assert_eq!(whole.success(), "");
 
     let layer = check_layout(&wharf.images())
@@ -101,12 +101,12 @@ fn a_flipped_bit_is_found_removed_and_brought_again() {
     let mut spoilt = bytes.clone();
     spoilt[bytes.len() / 2] ^= 4;
     fs::write(&layer, &spoilt).expect("root may write what is read-only");
-    let found = wharf.run(&["verify", "--remove", "--format", "json", &name]);
+    let found = wharf.run(&["fsck", "--format", "json", &name]);
     assert_eq!(found.status.code(), Some(1), "{}", found.stderr);
     let flaws = json(&found.stdout)["flaws"].clone();
-    assert_eq!((&flaws[0]["images"], &flaws[0]["harm"]), (&object!([name]), &object!("removed")), "{flaws}");
-    assert!(!layer.exists());
-    wharf.run(&["pull", "-q", &name]).success();
+    assert_eq!((&flaws[0]["images"], &flaws[0]["kind"]), (&object!([name]), &object!("damaged-blob")), "{flaws}");
+    let repaired = wharf.run(&["fsck", "--repair", "--format", "json", &name]).success();
+    assert_eq!(json(&repaired)["flaws"][0]["repaired"], "fetched again", "{repaired}");
     assert_eq!(fs::read(&layer).expect("it is here again"), bytes);
     check_layout(&wharf.images());
 }

@@ -61,13 +61,13 @@ fn failure(event: &Event, registry: &Registry) -> Option<String> {
         | Operation::List { .. }
         | Operation::Mount { .. }
         | Operation::Compare { .. }
-        | Operation::Verify { name: Some(_), .. } => code == "not-found",
+        | Operation::Fsck { name: Some(_), .. } => code == "not-found",
         Operation::Hold { .. } => code == "not-found",
         // Of `content.remove`: whoever may have it in hand meanwhile is judged elsewhere.
         Operation::Remove { .. } => code == "in-use",
         Operation::Plan { .. }
         | Operation::Images
-        | Operation::Verify { name: None, .. }
+        | Operation::Fsck { name: None, .. }
         | Operation::Tags { .. }
         | Operation::Put { .. }
         | Operation::Damage { .. } => false,
@@ -111,8 +111,11 @@ fn vanished(events: &[Event]) -> Vec<String> {
         }
     }
     let holds_it = |event: &Event, blob: &str| match &event.operation {
-        Operation::Put { blob: other } | Operation::Hold { blob: other } => other == blob,
-        Operation::Verify { name: None, .. } => true,
+        // Another removal has the blob to itself for a moment.
+        Operation::Put { blob: other } | Operation::Hold { blob: other } | Operation::Remove { blob: other } => {
+            other == blob
+        }
+        Operation::Fsck { name: None, .. } => true,
         _ => false,
     };
     let mut found = Vec::new();
@@ -127,7 +130,7 @@ fn vanished(events: &[Event]) -> Vec<String> {
             }
             Outcome::Failed { .. } => {
                 let overlaps = |other: &Event| other.began <= event.ended && event.began <= other.ended;
-                if !events.iter().any(|other| overlaps(other) && holds_it(other, blob)) {
+                if !events.iter().any(|other| other != event && overlaps(other) && holds_it(other, blob)) {
                     found.push(format!("`{blob}` was in use while nobody used it: {event:?}"));
                 }
             }
@@ -231,7 +234,7 @@ fn names(events: &[Event], registry: &Registry) -> Vec<String> {
                 | Operation::Unpack { name }
                 | Operation::List { name }
                 | Operation::Mount { name }
-                | Operation::Verify { name: Some(name), .. },
+                | Operation::Fsck { name: Some(name), .. },
                 Outcome::Failed { code, .. },
             ) if code == "not-found" && !event.operation.is_about_the_victim() => add(name, Act::Read(0)),
             _ => {}

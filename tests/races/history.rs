@@ -32,8 +32,8 @@ pub(crate) enum Operation {
     Compare { from: String, to: String },
     /// `wharf mount`, `wharf mounts`, a look into it, and `wharf umount`.
     Mount { name: String },
-    /// `wharf verify` of one image, or of the whole store.
-    Verify { name: Option<String>, repair: bool },
+    /// `wharf fsck` of one image, or of the whole store.
+    Fsck { name: Option<String>, repair: bool },
     /// `wharf tags`.
     Tags { repository: String },
     /// A blob that no image has is brought.
@@ -52,7 +52,7 @@ impl Operation {
 
     /// The names of all of them.
     pub(crate) const KINDS: [&str; 15] = [
-        "Pull", "Plan", "Images", "Inspect", "History", "Unpack", "List", "Compare", "Mount", "Verify", "Tags", "Put",
+        "Pull", "Plan", "Images", "Inspect", "History", "Unpack", "List", "Compare", "Mount", "Fsck", "Tags", "Put",
         "Hold", "Remove", "Damage",
     ];
 
@@ -68,7 +68,7 @@ impl Operation {
             Self::List { .. } => 6,
             Self::Compare { .. } => 7,
             Self::Mount { .. } => 8,
-            Self::Verify { .. } => 9,
+            Self::Fsck { .. } => 9,
             Self::Tags { .. } => 10,
             Self::Put { .. } => 11,
             Self::Hold { .. } => 12,
@@ -90,7 +90,7 @@ impl Operation {
             | Self::List { name }
             | Self::Mount { name } => is_victim(name),
             Self::Compare { from, to } => is_victim(from) || is_victim(to),
-            Self::Verify { name, .. } => name.as_ref().is_none_or(is_victim),
+            Self::Fsck { name, .. } => name.as_ref().is_none_or(is_victim),
             Self::Images | Self::Tags { .. } | Self::Put { .. } | Self::Hold { .. } | Self::Remove { .. } => false,
             Self::Damage { .. } => true,
         }

@@ -259,6 +259,14 @@ fn good() -> Vec<(&'static str, Vec<Event>)> {
             ],
         ),
         (
+            "of two removals one is told that the blob is in use",
+            vec![
+                blob(0, 10, put, done(vec![])),
+                blob(20, 40, remove, done(vec![])),
+                blob(30, 35, remove, failed("in-use")),
+            ],
+        ),
+        (
             "a removal that was killed, or was not",
             vec![
                 blob(0, 10, put, done(vec![])),

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
-use wharf::images::{Failure, Verification, Wharf};
+use wharf::images::{Failure, Findings, Wharf};
 use wharf_component::nouns::digest::Digest;
 use wharf_sim::invariants::{self, Expectation, Expected};
 
@@ -28,8 +28,7 @@ pub(crate) fn look(runtime: &Runtime, store: &Path, registry: &Registry, events:
     let healed = runtime.block_on(heal(&wharf, &address));
     match healed {
         Err(failure) => found.push(format!("the store cannot be healed: {failure}")),
-        Ok(Verification { flaws, damaged, .. }) => {
-            found.extend(damaged);
+        Ok(Findings { flaws, .. }) => {
             found.extend(flaws.into_iter().map(|flaw| format!("after everything was pulled: {flaw:?}")));
         }
     }
@@ -40,14 +39,15 @@ pub(crate) fn look(runtime: &Runtime, store: &Path, registry: &Registry, events:
     found
 }
 
-/// Finds and removes what is damaged, pulls every name, and verifies everything.
-async fn heal(wharf: &Wharf, address: &str) -> Result<Verification, Failure> {
+/// Repairs what is damaged, pulls every name, and looks at everything.
+async fn heal(wharf: &Wharf, address: &str) -> Result<Findings, Failure> {
     let (caller, stop) = (caller(), CancellationToken::new());
-    wharf.verify(&caller, &[], true, &stop, &mut |_| {}).await?;
+    let (options, registries) = (options(true, false), [format!("{address}/")]);
+    wharf.fsck(&caller, &[], Some((&options.access, &registries)), false, &stop, &mut |_| {}).await?;
     for name in world::names().into_iter().chain([format!("{VICTIM}:{}", TAGS[0])]) {
-        wharf.pull(&caller, &format!("{address}/{name}"), &options(true, false), &stop, &mut |_| {}).await?;
+        wharf.pull(&caller, &format!("{address}/{name}"), &options, &stop, &mut |_| {}).await?;
     }
-    wharf.verify(&caller, &[], false, &stop, &mut |_| {}).await
+    wharf.fsck(&caller, &[], None, false, &stop, &mut |_| {}).await
 }
 
 /// What may be there: of each name any image that it ever pointed to, and nothing only if nobody has pulled it.

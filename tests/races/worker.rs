@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use wharf::credentials::{self, Credentials};
 use wharf::engine::Services;
 use wharf::hash::{Algorithm, Digest};
-use wharf::images::{Access, Caller, Machine, PullOptions, Pulled, Verification, Wanted, Wharf};
+use wharf::images::{Access, Caller, Findings, Machine, PullOptions, Pulled, Wanted, Wharf};
 use wharf::layers::view::View;
 use wharf::layers::{self, Rights};
 use wharf::network::{self, Network};
 use wharf::store::Store;
-use wharf_vocabulary::vocabulary::Harm;
+use wharf_vocabulary::vocabulary::FlawKind;
 
 /// How long a blob is held at most, in milliseconds.
 const HOLD_MS_MAX: u64 = 30;
@@ -147,8 +147,8 @@ impl Worker<'_> {
             65..68 => Operation::List { name: name(dice) },
             68..70 => Operation::Compare { from: name(dice), to: name(dice) },
             70..73 => Operation::Mount { name: name(dice) },
-            73..76 => Operation::Verify { name: Some(name(dice)), repair: dice.below(2) == 0 },
-            76..77 => Operation::Verify { name: None, repair: dice.below(2) == 0 },
+            73..76 => Operation::Fsck { name: Some(name(dice)), repair: dice.below(2) == 0 },
+            76..77 => Operation::Fsck { name: None, repair: dice.below(2) == 0 },
             77..79 => Operation::Tags { repository: (*dice.choose(&REPOSITORIES)).to_owned() },
             79..87 => Operation::Put { blob: blob(dice) },
             87..92 => Operation::Hold { blob: blob(dice) },
@@ -208,7 +208,7 @@ impl Worker<'_> {
             }
             Operation::Compare { from, to } => self.compare(from, to).await,
             Operation::Mount { name } => self.mount(name).await,
-            Operation::Verify { name, repair } => self.verify(name.as_deref(), *repair).await,
+            Operation::Fsck { name, repair } => self.fsck(name.as_deref(), *repair).await,
             Operation::Tags { repository } => {
                 let tags = self.wharf.tags(&self.caller, &self.reference(repository), &access()).await?;
                 let is_right = tags == TAGS;
@@ -359,19 +359,21 @@ impl Worker<'_> {
         Ok(facts)
     }
 
-    async fn verify(&self, name: Option<&str>, repair: bool) -> Facts {
+    async fn fsck(&self, name: Option<&str>, repair: bool) -> Facts {
         let references: Vec<String> = name.map(|name| self.reference(name)).into_iter().collect();
         let stop = CancellationToken::new();
-        let found = self.wharf.verify(&self.caller, &references, repair, &stop, &mut |_| {}).await?;
-        let Verification { flaws, damaged, .. } = found;
-        let mut facts: Vec<Fact> = damaged.into_iter().map(Fact::Wrong).collect();
+        let (access, registries) = (access(), [format!("{}/", self.assignment.registry)]);
+        let repair = repair.then_some((&access, registries.as_slice()));
+        let found = self.wharf.fsck(&self.caller, &references, repair, false, &stop, &mut |_| {}).await?;
+        let Findings { flaws, .. } = found;
+        let mut facts = Vec::new();
         let victim = self.reference(&format!("{VICTIM}:{}", TAGS[0]));
         for flaw in flaws {
             let is_victims = flaw.images.iter().all(|image| *image == victim);
             // What was removed while all blobs were gone through.
-            let is_loose = flaw.harm == Harm::Missing && self.digests.contains(&flaw.blob);
-            if !is_victims || flaw.images.is_empty() && !is_loose && !self.is_of_the_victim(&flaw.blob) {
-                facts.push(Fact::Wrong(format!("`{}` is found wrong: {}", flaw.blob, flaw.why)));
+            let is_loose = flaw.kind == FlawKind::MissingBlob && self.digests.contains(&flaw.subject);
+            if !is_victims || flaw.images.is_empty() && !is_loose && !self.is_of_the_victim(&flaw.subject) {
+                facts.push(Fact::Wrong(format!("`{}` is found wrong: {}", flaw.subject, flaw.why)));
             }
         }
         Ok(facts)

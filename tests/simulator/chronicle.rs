@@ -81,6 +81,11 @@ impl Chronicle {
         self.excused.borrow_mut().remove(digest);
     }
 
+    /// Notes that everything was brought again: nothing may be wrong any more.
+    pub fn heal_all(&self) {
+        self.excused.borrow_mut().clear();
+    }
+
     /// The blobs that were harmed and that no pull has brought again.
     pub fn excused(&self) -> BTreeSet<Digest> {
         self.excused.borrow().clone()

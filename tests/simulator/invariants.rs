@@ -17,7 +17,7 @@ use std::{
     fmt,
 };
 use wharf_component::{
-    host::{Blob, Host, Transaction},
+    host::{Blob, Host, Layer as _, Made, Snapshot as _, Transaction},
     nouns::{
         chain::chain_ids,
         descriptor::Descriptor,
@@ -253,15 +253,26 @@ impl<H: Host> Checker<'_, H> {
         let listed = config["rootfs"]["diff_ids"].as_array().into_iter().flatten();
         let diff_ids: Vec<Digest> = listed.filter_map(|id| id.as_str()?.parse().ok()).collect();
         for diff_id in &diff_ids {
-            if let Err(code) = self.host.layer(diff_id).await {
-                let what = format!("the layer `{}` of `{name}` cannot be opened: {code}", diff_id.short());
-                self.broken(Promise::Kept, what);
+            match self.host.layer(diff_id).await {
+                Ok(layer) => self.whole(layer.verify().await, &format!("the layer `{}` of `{name}`", diff_id.short())),
+                Err(code) => {
+                    let what = format!("the layer `{}` of `{name}` cannot be opened: {code}", diff_id.short());
+                    self.broken(Promise::Kept, what);
+                }
             }
         }
-        if let Some(top) = chain_ids(&diff_ids).last()
-            && let Err(code) = self.host.snapshot(top).await
-        {
-            self.broken(Promise::Kept, format!("the snapshot `{}` of `{name}` is not found: {code}", top.short()));
+        let Some(top) = chain_ids(&diff_ids).pop() else { return };
+        match self.host.snapshot(&top).await {
+            Ok(snapshot) => self.whole(snapshot.verify().await, &format!("the snapshot `{}` of `{name}`", top.short())),
+            Err(code) => {
+                self.broken(Promise::Kept, format!("the snapshot `{}` of `{name}` is not found: {code}", top.short()));
+            }
+        }
+    }
+
+    fn whole(&mut self, verified: Made<()>, tree: &str) {
+        if let Err(refusal) = verified {
+            self.broken(Promise::Tree, format!("{tree}: {}", refusal.why));
         }
     }
 

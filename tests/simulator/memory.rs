@@ -22,7 +22,7 @@ pub mod tally;
 
 use clock::{Clock, DAWN};
 use content::{Blob, Content, Disk, Ingest};
-use layers::{Extraction, Layer, Layers, Stacked, Trees};
+use layers::{Extraction, Kind, Layer, Layers, Stacked, Trees};
 use metadata::{Rows, Table, Transaction};
 use network::{Grant, Network};
 use process::{Fate, Process, Then};
@@ -142,6 +142,11 @@ impl Memory {
     /// The machine after a power cut: what was durable is there, nothing is held.
     pub fn restart(self) -> Self {
         Self::with(self.snapshot(), self.inner.network.clone(), self.inner.clock.clone())
+    }
+
+    /// This machine with something else on its disk.
+    pub fn with_disk(self, disk: Snapshot) -> Self {
+        Self::with(disk, self.inner.network.clone(), self.inner.clock.clone())
     }
 
     /// What is durable now.
@@ -329,6 +334,36 @@ impl Host for Memory {
     async fn sync_layers(&self) -> Result<()> {
         self.inner.tally.note("layers.sync");
         self.make_durable().await
+    }
+
+    async fn snapshots(&self, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        self.inner.tally.note("layers.entries");
+        Ok(self.inner.layers.entries(after, limit))
+    }
+
+    async fn layers(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<Digest>> {
+        self.inner.tally.note("layers.layer-entries");
+        Ok(self.inner.layers.layer_entries(after, limit))
+    }
+
+    async fn remove_snapshot(&self, name: &str) -> Result<()> {
+        self.inner.tally.note("layers.remove");
+        self.inner.layers.remove_snapshot(name)
+    }
+
+    async fn remove_layer(&self, diff_id: &Digest) -> Result<()> {
+        self.inner.tally.note("layers.remove-layer");
+        self.inner.layers.remove_layer(diff_id)
+    }
+
+    async fn revoke_snapshot(&self, name: &str) -> Result<()> {
+        self.inner.tally.note("layers.revoke");
+        name.parse().map_or(Ok(()), |name| self.inner.layers.revoke(Kind::Snapshot, &name))
+    }
+
+    async fn revoke_layer(&self, diff_id: &Digest) -> Result<()> {
+        self.inner.tally.note("layers.revoke-layer");
+        self.inner.layers.revoke(Kind::Layer, diff_id)
     }
 
     async fn begin(&self) -> Result<Transaction> {

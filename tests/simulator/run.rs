@@ -293,7 +293,7 @@ fn heal(world: &Rc<World>) {
     if !rotten.is_empty() {
         let told = process.run(steps::damage(&process));
         for digest in rotten.difference(&told) {
-            world.broken(Promise::Healed, format!("`{}` is damaged, and verify does not tell it", digest.short()));
+            world.broken(Promise::Healed, format!("`{}` is damaged, and fsck does not tell it", digest.short()));
         }
     }
     for again in [false, true] {
@@ -302,6 +302,7 @@ fn heal(world: &Rc<World>) {
                 world.broken(Promise::Healed, why);
             }
         }
+        world.chronicle.heal_all();
         world.look();
     }
     // Everything is brought again, so nothing of it may lie about.

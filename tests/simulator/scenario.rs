@@ -34,8 +34,8 @@ pub enum Step {
     Tags(String),
     /// `images.catalog`.
     Catalog,
-    /// `images.verify`, and whether to remove what is damaged.
-    Verify(Vec<String>, bool),
+    /// `images.fsck`, and whether to repair what is damaged.
+    Fsck(Vec<String>, bool),
 }
 
 impl Step {
@@ -52,7 +52,7 @@ impl Step {
             Self::CheckLogin => "check-login",
             Self::Tags(_) => "tags",
             Self::Catalog => "catalog",
-            Self::Verify(..) => "verify",
+            Self::Fsck(..) => "fsck",
         }
     }
 }
@@ -72,7 +72,7 @@ impl fmt::Display for Step {
             }
             Self::Unpack(reference, platform) => write!(f, " {reference} {}", platform.as_deref().unwrap_or_default()),
             Self::CheckLogin | Self::Catalog => Ok(()),
-            Self::Verify(references, remove) => write!(f, " {} remove={remove}", references.join(" ")),
+            Self::Fsck(references, repair) => write!(f, " {} repair={repair}", references.join(" ")),
         }
     }
 }
@@ -288,7 +288,7 @@ fn step(dice: &mut Dice, hub: &Hub) -> Step {
         },
         _ => {
             let references = if dice.chance(1, 3) { vec![name] } else { Vec::new() };
-            Step::Verify(references, dice.chance(1, 2))
+            Step::Fsck(references, dice.chance(1, 2))
         }
     }
 }

@@ -22,7 +22,7 @@ use wharf_component::{
     },
     verbs::{
         self,
-        contract::{Access, Caller, Event, Harm, PullOptions, Pulled, Wanted},
+        contract::{Access, Caller, Event, FlawKind, PullOptions, Pulled, Wanted},
         listen::Listener,
     },
 };
@@ -32,13 +32,16 @@ fn caller() -> Caller {
     Caller { namespace: NAMESPACE.to_owned(), machine: "linux/amd64".to_owned() }
 }
 
+/// Manifests by platform.
+type Platforms = Vec<(String, Digest)>;
+
 /// Somebody who hears events, and leaves after so many.
 #[derive(Debug, Default)]
 struct Ear {
     leave: Option<usize>,
     heard: Cell<usize>,
     /// By name, what was chosen of it: each platform with its manifest.
-    chosen: RefCell<Vec<(String, Vec<(String, Digest)>)>>,
+    chosen: RefCell<Vec<(String, Platforms)>>,
 }
 
 impl Listener for Ear {
@@ -99,8 +102,9 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
         Step::CheckLogin => verbs::check_login(process, AUTHORITY, &access).await.map(drop),
         Step::Tags(repository) => verbs::tags(process, repository, &access).await.map(drop),
         Step::Catalog => verbs::catalog(process, AUTHORITY, &access).await.map(drop),
-        Step::Verify(references, remove) => {
-            verbs::verify(process, &caller, references, *remove, &Ear::default()).await.map(drop)
+        Step::Fsck(references, repair) => {
+            let repair = repair.then_some(&access);
+            verbs::fsck(process, &caller, references, repair, false, &Ear::default()).await.map(drop)
         }
     }
 }
@@ -161,7 +165,7 @@ fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> b
         Step::Pull(reference, options, leave) => (reference, options, *leave),
         Step::PlanPull(reference, options) => (reference, options, None),
         // The image may not be here, or not for this platform.
-        Step::Inspect(_) | Step::History(_) | Step::Unpack(..) | Step::Verify(..) => {
+        Step::Inspect(_) | Step::History(_) | Step::Unpack(..) | Step::Fsck(..) => {
             return *code == ErrorCode::NotFound;
         }
         _ => return false,
@@ -188,12 +192,12 @@ fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> b
     }
 }
 
-/// Has `verify` find and remove what is damaged. Returns what it tells.
+/// Has `fsck` find and repair what is damaged. Returns the blobs that it tells.
 pub(crate) async fn damage(process: &Memory) -> BTreeSet<Digest> {
-    let told = verbs::verify(process, &caller(), &[], true, &Ear::default()).await;
+    let told = verbs::fsck(process, &caller(), &[], Some(&Access::default()), false, &Ear::default()).await;
     let flaws = told.map(|told| told.flaws).unwrap_or_default();
-    let is_damage = |harm: Harm| matches!(harm, Harm::Damaged | Harm::Removed);
-    flaws.into_iter().filter(|flaw| is_damage(flaw.harm)).map(|flaw| flaw.blob).collect()
+    let damaged = flaws.into_iter().filter(|flaw| flaw.kind == FlawKind::DamagedBlob);
+    damaged.filter_map(|flaw| flaw.subject.parse().ok()).collect()
 }
 
 /// Pulls a name with everything that it has. `again` says that there can be

@@ -78,7 +78,7 @@ fn a_pull_that_has_nothing_to_do_looks_for_one_snapshot() {
     assert!(world.pull("app:1", &unpacking()).unwrap()[0].up_to_date);
     let calls = world.memory.calls();
     let layers: Vec<_> = calls.iter().filter(|(call, _)| call.starts_with("layers.")).collect();
-    assert_eq!(layers, [(&"layers.find", &1)]);
+    assert_eq!(layers, [(&"layers.find", &1), (&"layers.sync", &1)]);
 }
 
 #[test]

@@ -65,6 +65,16 @@ impl host::Layer for Absent {
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
+
+    async fn verify(&self) -> Made<()> {
+        Err(lacking())
+    }
+}
+
+impl host::Snapshot for Absent {
+    async fn verify(&self) -> Made<()> {
+        Err(lacking())
+    }
 }
 
 impl host::Extraction for Absent {
@@ -143,6 +153,30 @@ impl Host for Plain {
     }
 
     async fn sync_layers(&self) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn snapshots(&self, _: Option<&str>, _: u32) -> Result<Vec<String>> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn layers(&self, _: Option<&Digest>, _: u32) -> Result<Vec<Digest>> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn remove_snapshot(&self, _: &str) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn remove_layer(&self, _: &Digest) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn revoke_snapshot(&self, _: &str) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn revoke_layer(&self, _: &Digest) -> Result<()> {
         Err(ErrorCode::Unsupported)
     }
 

@@ -19,7 +19,7 @@ use wharf_terminal::render::palette::Palette;
 use wharf_terminal::render::progress::{Checking, End, Lines, Plain as PlainLines, Reporter, Silent, TICK};
 use wharf_terminal::{answer, named, render};
 use wharf_vocabulary::types::ErrorCode;
-use wharf_vocabulary::vocabulary::{Access, Explanation, Problem, Verification};
+use wharf_vocabulary::vocabulary::{Access, Explanation, Findings, Problem};
 
 /// Runs the verb that the arguments name, and returns the exit code.
 pub(super) async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -60,7 +60,7 @@ async fn verb(cli: &Cli, palette: Palette) -> Result<u8, Problem> {
             }
             print(&answer::images(asked, &each(found.images), now()))?;
         }
-        Verb::Verify(asked) => return verify(asked, &caller, &root, palette).await,
+        Verb::Fsck(asked) => return fsck(asked, &caller, &root, palette).await,
         Verb::Inspect(asked) => {
             let host = offline(&root).await?;
             let mut objects = Vec::new();
@@ -132,23 +132,35 @@ async fn pull(asked: &cli::Pull, caller: &Caller, root: &Path, palette: Palette)
     print(&answer::pulled(asked, &pulled))
 }
 
-/// `wharf verify`.
-async fn verify(asked: &cli::Verify, caller: &Caller, root: &Path, palette: Palette) -> Result<u8, Problem> {
-    let host = offline(root).await?;
+/// `wharf fsck`.
+async fn fsck(asked: &cli::Fsck, caller: &Caller, root: &Path, palette: Palette) -> Result<u8, Problem> {
+    let repair = asked.repair();
+    let host = match &repair {
+        None => offline(root).await?,
+        Some(access) => {
+            let listing = verbs::images::entries(&offline(root).await?, caller, &[]).await?;
+            let names = named::listed(listing.images.iter().map(|image| image.name.as_str()), &listing.damaged);
+            let mut registries: Vec<_> = names.iter().flat_map(|name| named::registries(name, access)).collect();
+            registries.sort();
+            registries.dedup();
+            let documents = given::logins(&asked.access, root)?;
+            let rights = Rights::new(documents, asked.access.token_servers(), &registries);
+            Plain::new(given::store(root).await?, rights.map_err(|error| unusable(&error))?)
+        }
+    };
     let screen = Screen::over(match asked.quiet {
         true => Box::new(Silent::new(stderr(), palette)),
         false => Box::new(Checking::new(stderr())),
     });
-    let outcome = screen.watch(verbs::verify::verify(&host, caller, &asked.references, asked.remove, &screen)).await;
-    let found: Verification = outcome?.into();
-    for sentence in &found.damaged {
-        talk(&render::problem::warning(sentence, palette));
-    }
-    print(&answer::verification(asked, &found))?;
+    let repair = repair.map(Into::into);
+    let found = verbs::fsck::fsck(&host, caller, &asked.references, repair.as_ref(), asked.rebuild, &screen);
+    let outcome = screen.watch(found).await;
+    let found: Findings = host.explained(outcome)?.into();
+    print(&answer::findings(asked, &found))?;
     if !asked.quiet {
-        talk(&render::verification::talk(&found));
+        talk(&render::findings::talk(&found));
     }
-    Ok(if found.flaws.is_empty() { exit::DONE } else { exit::FAILED })
+    Ok(if render::findings::is_well(&found) { exit::DONE } else { exit::FAILED })
 }
 
 /// Shows progress on standard error.

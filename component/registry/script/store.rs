@@ -2,7 +2,7 @@
 
 use super::{ScriptStream, clock::Clock};
 use crate::{
-    host::{Blob, Extraction, Ingest, Layer, Made, Result, Transaction},
+    host::{Blob, Extraction, Ingest, Layer, Made, Result, Snapshot, Transaction},
     nouns::{digest::Digest, problem::ErrorCode},
 };
 use std::{
@@ -132,6 +132,16 @@ pub(crate) enum NoLayer {}
 
 impl Layer for NoLayer {
     fn warnings(&self) -> Vec<String> {
+        match *self {}
+    }
+
+    async fn verify(&self) -> Made<()> {
+        match *self {}
+    }
+}
+
+impl Snapshot for NoLayer {
+    async fn verify(&self) -> Made<()> {
         match *self {}
     }
 }

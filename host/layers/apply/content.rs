@@ -2,25 +2,29 @@
 
 use crate::layers::Error;
 use crate::layers::archive::{self, Archive};
+use crate::layers::sums::Content;
 use rustix::fs;
 use rustix::io::{self, Errno};
 use std::io::BufRead;
 use std::os::fd::BorrowedFd;
 
-/// Writes what the current entry has. `size` is that of the file with its holes, and `map` says where the data goes.
+/// Writes what the current entry has. `size` is that of the file with its holes, and `map` says where the data goes. `sum`
+/// has begun with the file.
 pub(super) fn write<R: BufRead>(
     archive: &mut Archive<R>,
     file: BorrowedFd<'_>,
     size: u64,
     map: Option<&[(u64, u64)]>,
+    sum: &mut Content,
     stop: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
     let Some(map) = map else {
-        return piece(archive, size, stop, |bytes, _| io::write(file, bytes));
+        return piece(archive, size, sum, stop, |bytes, _| io::write(file, bytes));
     };
     fs::ftruncate(file, size).map_err(Error::io("cannot write a file"))?;
     for &(offset, length) in map {
-        piece(archive, length, stop, |bytes, written| io::pwrite(file, bytes, offset + written))?;
+        sum.skip_to(offset);
+        piece(archive, length, sum, stop, |bytes, written| io::pwrite(file, bytes, offset + written))?;
     }
     Ok(())
 }
@@ -29,6 +33,7 @@ pub(super) fn write<R: BufRead>(
 fn piece<R: BufRead>(
     archive: &mut Archive<R>,
     length: u64,
+    sum: &mut Content,
     stop: &dyn Fn() -> bool,
     mut write: impl FnMut(&[u8], u64) -> Result<usize, Errno>,
 ) -> Result<(), Error> {
@@ -49,6 +54,7 @@ fn piece<R: BufRead>(
             Err(Errno::INTR) => continue,
             Err(errno) => return Err(Error::io("cannot write a file")(errno)),
         };
+        sum.update(&bytes[..count]);
         archive.consume(count);
         written += count as u64;
         if stop() {

@@ -165,6 +165,7 @@ impl Layer {
             implied: self.remembered.implied.into_keys().collect(),
             aside: self.remembered.aside.into_values().collect(),
             warnings: self.remembered.warnings,
+            contents: self.contents,
         })
     }
 }

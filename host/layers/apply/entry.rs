@@ -9,7 +9,8 @@ use super::remembered::Remembered;
 use super::tree::{self, Found, Parent, Tree};
 use super::whiteout::{self, Met};
 use crate::layers::archive::{Archive, Entry, Kind};
-use crate::layers::{Error, Rights};
+use crate::layers::sums::Content;
+use crate::layers::{Contents, Error, Rights};
 use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::io::BufRead;
@@ -32,6 +33,9 @@ pub(super) struct Layer {
     pub(super) inodes: u64,
     pub(super) names_root: bool,
     pub(super) is_opaque: bool,
+    content: Content,
+    /// The last one of each inode counts: what was removed gives its number to another file.
+    pub(super) contents: Contents,
 }
 
 /// Where an entry goes.
@@ -65,6 +69,8 @@ impl Layer {
             inodes: 1,
             names_root: false,
             is_opaque: false,
+            content: Content::default(),
+            contents: Contents::default(),
         })
     }
 
@@ -106,7 +112,12 @@ impl Layer {
                 let create = || fs::openat(at.fd(), base, FILE, Mode::from_raw_mode(mode & 0o777));
                 let file = self.make(&at, entry, create)?;
                 (self.size, self.inodes) = (self.size + size, self.inodes + 1);
-                content::write(archive, file.as_fd(), *size, map.as_deref(), stop)?;
+                self.content.begin(*size);
+                content::write(archive, file.as_fd(), *size, map.as_deref(), &mut self.content, stop)?;
+                if *size > 0 {
+                    let inode = fs::fstat(&file).map_err(failed(entry))?.st_ino;
+                    self.contents.insert(inode, self.content.finish());
+                }
                 self.dress(&at, entry, Handle::Open(file.as_fd()), Some(mode), None)
             }
             Kind::Directory => self.make_directory(&at, entry),

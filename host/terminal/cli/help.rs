@@ -28,7 +28,7 @@ Examples:
   Where `wharf` is written, type `wasmtime run -Shttp --dir ./images::store wharf.wasm`.
   wharf pull alpine:3.20                     download an image
   wharf images                               what is here
-  wharf verify                               hash everything again
+  wharf fsck                                 look at everything again
   wharf --root other images                  with `--dir ./elsewhere::other`
 
 What the runtime has to give:
@@ -151,18 +151,29 @@ Examples:
 Output:
   A JSON array with one object for each REF, in that order.";
 
-/// `wharf verify --help`.
-pub(super) const VERIFY: &str = "\
+/// `wharf fsck --help`.
+pub(super) const FSCK: &str = "\
 Examples:
-  wharf verify
-  wharf verify alpine:3.20
-  wharf verify --remove && wharf pull alpine:3.20
-  wharf verify --format json | jq -r '.flaws[].blob'
+  wharf fsck
+  wharf fsck alpine:3.20
+  wharf fsck --repair
+  wharf fsck --repair --rebuild
+  wharf fsck --format json | jq -r '.flaws[].subject'
+
+What is looked at:
+  The records, every byte of the blobs, and the extracted layers, which are compared with what they
+  were when they were extracted. It downloads nothing without --repair.
+
+What has no name:
+  Versions whose tag has moved on, images of other namespaces, and everything if the records are
+  lost. --rebuild records them: by the name that they say themselves, or as in
+  localhost/recovered@sha256:4bcf…; pulling such an image by its own name then fetches documents only.
 
 Output:
-  A line for each blob that is damaged or missing: its digest, why, the images that need it. The exit
-  code is 1 if there is one. With --format json an object: blobs, bytes, flaws [{digest, why, images,
-  harm}], damaged_records; harm is missing, damaged, removed or disputed (by a manifest). It reads every byte, and downloads nothing.";
+  For each flaw what it is, what follows from it and what to try. The exit code is 1 if there is one
+  that is not repaired. With --format json an object: images, blobs, bytes, trees, flaws [{kind,
+  subject, why, images, consequence, cure, repaired}], notes. kind is unreadable-record, missing-blob,
+  damaged-blob, disputed-size (by a manifest), damaged-layer or damaged-snapshot.";
 
 macro_rules! explain_examples {
     () => {

@@ -77,14 +77,10 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
         Verb::Demo => "demo",
         Verb::Pull(pull) => return options(&pull.access, Some(&pull.patience)),
         Verb::Explain(explain) => return options(&explain.access, None),
+        Verb::Fsck(fsck) => return options(&fsck.access, None),
         Verb::Tags(tags) => return options(&tags.asking.access, Some(&tags.asking.patience)),
         Verb::Catalog(catalog) => return options(&catalog.asking.access, Some(&catalog.asking.patience)),
-        Verb::Verify(_)
-        | Verb::Images(_)
-        | Verb::Inspect(_)
-        | Verb::History(_)
-        | Verb::Completion { .. }
-        | Verb::Man { .. } => {
+        Verb::Images(_) | Verb::Inspect(_) | Verb::History(_) | Verb::Completion { .. } | Verb::Man { .. } => {
             return None;
         }
     };

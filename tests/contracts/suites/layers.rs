@@ -22,6 +22,11 @@ suite! {
     a_stack_is_found_by_its_name,
     a_name_belongs_to_the_first_snapshot_that_has_it,
     another_process_finds_layers_and_snapshots,
+    a_snapshot_goes_when_nobody_holds_it_and_nothing_stands_on_it,
+    a_layer_goes_when_nobody_holds_it_and_no_snapshot_uses_it,
+    layers_and_snapshots_are_listed_in_order_and_in_pages,
+    what_is_absent_is_removed_already,
+    a_tree_is_checked_and_is_right,
 }
 
 /// How archives look on a host.
@@ -242,5 +247,98 @@ fn another_process_finds_layers_and_snapshots<S: Archives>() {
         host.stack(&chain[0], None, &top).await.expect("a snapshot");
         assert!(is_here(&other, &diff_id).await && other.snapshot(&chain[0]).await.is_ok());
         assert_eq!(other.sync_layers().await, Ok(()));
+    });
+}
+
+fn a_snapshot_goes_when_nobody_holds_it_and_nothing_stands_on_it<S: Archives>() {
+    let subject = S::new();
+    let (host, other) = (subject.host(), subject.other());
+    let chain = chain_ids(&["lower", "upper"].map(|name| S::archive(name).1));
+    let [lower, upper] = &chain[..] else { panic!("two layers have two ChainIDs") };
+    subject.run(async {
+        let bottom = layer::<S>(host, "lower").await;
+        let below = host.stack(lower, None, &bottom).await.expect("a snapshot");
+        drop(bottom);
+        assert_eq!(other.remove_snapshot(lower.as_str()).await, Err(ErrorCode::InUse), "somebody holds it");
+        let top = layer::<S>(host, "upper").await;
+        let above = host.stack(upper, Some(&below), &top).await.expect("a snapshot");
+        drop((below, top));
+        assert_eq!(other.remove_snapshot(lower.as_str()).await, Err(ErrorCode::InUse), "something stands on it");
+        assert_eq!(other.remove_snapshot(upper.as_str()).await, Err(ErrorCode::InUse), "somebody holds it");
+        drop(above);
+        assert_eq!(other.remove_snapshot(upper.as_str()).await, Ok(()));
+        assert_eq!(host.snapshot(upper).await.err(), Some(ErrorCode::NotFound));
+        assert!(host.snapshot(lower).await.is_ok());
+        assert_eq!(other.remove_snapshot(lower.as_str()).await, Ok(()));
+        assert_eq!(host.snapshots(None, 9).await, Ok(Vec::new()));
+    });
+}
+
+fn a_layer_goes_when_nobody_holds_it_and_no_snapshot_uses_it<S: Archives>() {
+    let subject = S::new();
+    let (host, other) = (subject.host(), subject.other());
+    let (_, diff_id) = S::archive("file");
+    subject.run(async {
+        let top = layer::<S>(host, "file").await;
+        assert_eq!(other.remove_layer(&diff_id).await, Err(ErrorCode::InUse), "somebody holds it");
+        drop(host.stack(&sha256(b"a name"), None, &top).await.expect("a snapshot"));
+        drop(top);
+        assert_eq!(other.remove_layer(&diff_id).await, Err(ErrorCode::InUse), "a snapshot uses it");
+        assert!(is_here(host, &diff_id).await);
+        assert_eq!(other.remove_snapshot(sha256(b"a name").as_str()).await, Ok(()));
+        assert_eq!(other.remove_layer(&diff_id).await, Ok(()));
+        assert!(!is_here(host, &diff_id).await);
+        layer::<S>(host, "file").await;
+        assert!(is_here(host, &diff_id).await, "it can come back");
+    });
+}
+
+fn layers_and_snapshots_are_listed_in_order_and_in_pages<S: Archives>() {
+    let subject = S::new();
+    let host = subject.host();
+    subject.run(async {
+        let (mut layers, mut snapshots) = (Vec::new(), Vec::new());
+        for number in 0..7 {
+            let name = format!("file-{number}");
+            let top = layer::<S>(host, &name).await;
+            let named = sha256(format!("the snapshot of {name}").as_bytes());
+            host.stack(&named, None, &top).await.expect("a snapshot");
+            layers.push(S::archive(&name).1);
+            snapshots.push(named.as_str().to_owned());
+        }
+        layers.sort();
+        snapshots.sort();
+        let (mut seen_layers, mut seen_snapshots): (Vec<Digest>, Vec<String>) = Default::default();
+        loop {
+            let page = host.layers(seen_layers.last(), 3).await.unwrap();
+            let names = host.snapshots(seen_snapshots.last().map(String::as_str), 3).await.unwrap();
+            assert!(page.len() <= 3 && names.len() <= 3);
+            if page.is_empty() && names.is_empty() {
+                break;
+            }
+            seen_layers.extend(page);
+            seen_snapshots.extend(names);
+        }
+        assert_eq!((seen_layers, seen_snapshots), (layers, snapshots));
+    });
+}
+
+fn what_is_absent_is_removed_already<S: Archives>() {
+    let subject = S::new();
+    subject.run(async {
+        assert_eq!(subject.host().remove_layer(&sha256(b"nothing")).await, Ok(()));
+        assert_eq!(subject.host().remove_snapshot(sha256(b"nothing").as_str()).await, Ok(()));
+    });
+}
+
+fn a_tree_is_checked_and_is_right<S: Archives>() {
+    use wharf_component::host::{Layer as _, Snapshot as _};
+    let subject = S::new();
+    let host = subject.host();
+    subject.run(async {
+        let top = layer::<S>(host, "file").await;
+        assert_eq!(top.verify().await, Ok(()));
+        let stacked = host.stack(&sha256(b"a name"), None, &top).await.expect("a snapshot");
+        assert_eq!(stacked.verify().await, Ok(()));
     });
 }

@@ -14,7 +14,8 @@ use wharf::layers::{self, Rights};
 use wharf::network::{self, Network};
 use wharf::store::Store;
 use wharf_component::host::{
-    self, Challenge, Extraction, Grant, Host, HttpError, Layer, Made, Origin, Request, Response, Result, Visit,
+    self, Challenge, Extraction, Grant, Host, HttpError, Layer, Made, Origin, Request, Response, Result, Snapshot,
+    Visit,
 };
 use wharf_component::nouns::digest::{Algorithm, Digest};
 use wharf_component::nouns::problem::ErrorCode;
@@ -231,6 +232,16 @@ impl Layer for Never {
     fn warnings(&self) -> Vec<String> {
         match *self {}
     }
+
+    async fn verify(&self) -> Made<()> {
+        match *self {}
+    }
+}
+
+impl Snapshot for Never {
+    async fn verify(&self) -> Made<()> {
+        match *self {}
+    }
 }
 
 impl Extraction for Never {
@@ -311,6 +322,30 @@ impl Host for Layout {
     }
 
     async fn sync_layers(&self) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn snapshots(&self, _: Option<&str>, _: u32) -> Result<Vec<String>> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn layers(&self, _: Option<&Digest>, _: u32) -> Result<Vec<Digest>> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn remove_snapshot(&self, _: &str) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn remove_layer(&self, _: &Digest) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn revoke_snapshot(&self, _: &str) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn revoke_layer(&self, _: &Digest) -> Result<()> {
         Err(ErrorCode::Unsupported)
     }
 

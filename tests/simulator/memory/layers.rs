@@ -32,6 +32,15 @@ const EXTRACTIONS_MAX: usize = 128;
 /// So many directories of dead processes one process removes.
 const DEBRIS_MAX: usize = 16;
 
+/// What has a tree. The first snapshot of a stack has the name of its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A layer, by its DiffID.
+    Layer,
+    /// A snapshot, by its ChainID.
+    Snapshot,
+}
+
 /// What is on the disk, so to speak.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trees {
@@ -39,6 +48,47 @@ pub struct Trees {
     pub layers: BTreeSet<Digest>,
     /// By name: what is below, and the layer on top.
     pub snapshots: BTreeMap<Digest, (Option<Digest>, Digest)>,
+    /// Layers and snapshots whose tree is not what it was.
+    pub damaged: BTreeSet<(Kind, Digest)>,
+}
+
+impl Trees {
+    /// Whether a snapshot, its layer and everything below it is there.
+    fn is_whole(&self, name: &Digest) -> bool {
+        let mut next = Some(name);
+        while let Some(name) = next {
+            let Some((below, top)) = self.snapshots.get(name) else { return false };
+            if !self.layers.contains(top) {
+                return false;
+            }
+            next = below.as_ref();
+        }
+        true
+    }
+
+    /// Removes something, if it is there.
+    fn take(&mut self, kind: Kind, name: &Digest) {
+        match kind {
+            Kind::Layer => drop(self.layers.remove(name)),
+            Kind::Snapshot => drop(self.snapshots.remove(name)),
+        }
+        self.damaged.remove(&(kind, name.clone()));
+    }
+
+    /// The snapshots that are one of `meant`, or stand on one.
+    fn above(&self, mut meant: BTreeSet<Digest>) -> BTreeSet<Digest> {
+        loop {
+            let before = meant.len();
+            for (name, (below, _)) in &self.snapshots {
+                if below.as_ref().is_some_and(|below| meant.contains(below)) {
+                    meant.insert(name.clone());
+                }
+            }
+            if meant.len() == before {
+                return meant;
+            }
+        }
+    }
 }
 
 /// The service of one machine that runs.
@@ -127,7 +177,82 @@ impl Layers {
         }
         trees.snapshots.remove(name);
         trees.layers.remove(name);
+        trees.damaged.retain(|(_, damaged)| damaged != name);
         Ok(())
+    }
+
+    /// Makes the tree of a layer or of a snapshot another one than it was, as a
+    /// disk does.
+    pub fn damage(&self, kind: Kind, name: &Digest) {
+        self.visible.borrow_mut().damaged.insert((kind, name.clone()));
+        self.durable.borrow_mut().damaged.insert((kind, name.clone()));
+    }
+
+    /// Loses a layer or a snapshot, whatever stands on it.
+    pub fn lose(&self, kind: Kind, name: &Digest) {
+        for trees in [&self.visible, &self.durable] {
+            trees.borrow_mut().take(kind, name);
+        }
+    }
+
+    pub(super) fn layer_entries(&self, after: Option<&Digest>, limit: u32) -> Vec<Digest> {
+        let trees = self.visible.borrow();
+        let later = trees.layers.iter().filter(|name| after.is_none_or(|after| *name > after));
+        later.take(limit as usize).cloned().collect()
+    }
+
+    pub(super) fn entries(&self, after: Option<&str>, limit: u32) -> Vec<String> {
+        let trees = self.visible.borrow();
+        let names = trees.snapshots.keys().map(Digest::to_string);
+        names.filter(|name| after.is_none_or(|after| name.as_str() > after)).take(limit as usize).collect()
+    }
+
+    pub(super) fn remove_snapshot(&self, name: &str) -> Result<()> {
+        let Ok(name) = name.parse::<Digest>() else { return Ok(()) };
+        let Some((_, top)) = self.visible.borrow().snapshots.get(&name).cloned() else { return Ok(()) };
+        // A snapshot of one layer may have the name of the layer.
+        if self.pins.borrow().contains_key(&name)
+            || self.visible.borrow().snapshots.values().any(|(below, _)| below.as_ref() == Some(&name))
+        {
+            return Err(ErrorCode::InUse);
+        }
+        self.visible.borrow_mut().take(Kind::Snapshot, &name);
+        match self.remove_layer(&top) {
+            Err(ErrorCode::InUse) => Ok(()),
+            other => other,
+        }
+    }
+
+    pub(super) fn remove_layer(&self, diff_id: &Digest) -> Result<()> {
+        let mut trees = self.visible.borrow_mut();
+        if self.pins.borrow().contains_key(diff_id) || trees.snapshots.values().any(|(_, top)| top == diff_id) {
+            return Err(ErrorCode::InUse);
+        }
+        trees.take(Kind::Layer, diff_id);
+        Ok(())
+    }
+
+    /// Removes a layer or a snapshot from under what stands on it.
+    pub(super) fn revoke(&self, kind: Kind, name: &Digest) -> Result<()> {
+        let mut trees = self.visible.borrow_mut();
+        let first = |(other, (_, top)): (&Digest, &(_, Digest))| {
+            (if kind == Kind::Layer { top == name } else { other == name }).then(|| other.clone())
+        };
+        let mut meant = trees.above(trees.snapshots.iter().filter_map(first).collect());
+        meant.insert(name.clone());
+        if meant.iter().any(|name| self.pins.borrow().contains_key(name)) {
+            return Err(ErrorCode::InUse);
+        }
+        trees.take(kind, name);
+        Ok(())
+    }
+}
+
+/// Says whether a tree is what it was.
+fn verified(kind: Kind, pin: &Pin) -> Made<()> {
+    match pin.memory.inner.layers.visible.borrow().damaged.contains(&(kind, pin.name.clone())) {
+        true => Err(Refusal { code: ErrorCode::Invalid, why: "`a` is not what was extracted".to_owned() }),
+        false => Ok(()),
     }
 }
 
@@ -169,11 +294,23 @@ impl host::Layer for Layer {
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
     }
+
+    async fn verify(&self) -> Made<()> {
+        self.pin.memory.inner.tally.note("layers.layer.verify");
+        verified(Kind::Layer, &self.pin)
+    }
 }
 
 /// See `layers.snapshot`.
 #[derive(Debug)]
 pub struct Stacked(Pin);
+
+impl host::Snapshot for Stacked {
+    async fn verify(&self) -> Made<()> {
+        self.0.memory.inner.tally.note("layers.snapshot.verify");
+        verified(Kind::Snapshot, &self.0)
+    }
+}
 
 /// See `layers.extraction`.
 #[derive(Debug)]
@@ -234,7 +371,7 @@ impl Memory {
     }
 
     pub(super) fn find_snapshot(&self, name: &Digest) -> Result<Stacked> {
-        match self.inner.layers.visible.borrow().snapshots.contains_key(name) {
+        match self.inner.layers.visible.borrow().is_whole(name) {
             true => Ok(Stacked(Pin::new(self, name))),
             false => Err(ErrorCode::NotFound),
         }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use wharf_component::host::{
     Blob, Challenge, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Request, Response, Result,
-    Transaction, Visit,
+    Snapshot, Transaction, Visit,
 };
 use wharf_component::nouns::access::Access;
 use wharf_component::nouns::digest::Digest;
@@ -186,6 +186,30 @@ impl Host for Script {
         Err(ErrorCode::Unsupported)
     }
 
+    async fn snapshots(&self, _: Option<&str>, _: u32) -> Result<Vec<String>> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn layers(&self, _: Option<&Digest>, _: u32) -> Result<Vec<Digest>> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn remove_snapshot(&self, _: &str) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn remove_layer(&self, _: &Digest) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn revoke_snapshot(&self, _: &str) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn revoke_layer(&self, _: &Digest) -> Result<()> {
+        Err(ErrorCode::Unsupported)
+    }
+
     async fn begin(&self) -> Result<NoTransaction> {
         Err(ErrorCode::Unsupported)
     }
@@ -300,6 +324,16 @@ pub(super) enum NoLayer {}
 
 impl Layer for NoLayer {
     fn warnings(&self) -> Vec<String> {
+        match *self {}
+    }
+
+    async fn verify(&self) -> Made<()> {
+        match *self {}
+    }
+}
+
+impl Snapshot for NoLayer {
+    async fn verify(&self) -> Made<()> {
         match *self {}
     }
 }

@@ -1,0 +1,157 @@
+//! Fsck: everything that is here is looked at again, and what is not as it
+//! should be is told with what it costs and what helps, or is made so again.
+//!
+//! ```text
+//! records ──► what images need ──► blobs, hashed ──► layers and snapshots ──► documents of no image
+//!    │              ▲                  │                   │                        │
+//!    pull again     └─ a manifest ◄─── fetch again         extract, stack again     a record
+//! ```
+//!
+//! Nothing is changed unless that is asked for. Only what does not hash to its
+//! name is removed: a size is a claim of whoever wrote a manifest. One thing that
+//! cannot be repaired says why, and the rest goes on.
+
+mod blobs;
+mod needs;
+mod strays;
+mod trees;
+
+use super::{
+    contract::{Caller, Findings, Flaw, FlawKind, PullOptions, Wanted},
+    failing::{fail, problem},
+    library::{Entry, Library},
+    listen::{Board, Listener, accompany},
+};
+use crate::{
+    host::Host,
+    nouns::{
+        access::Access,
+        problem::{ErrorCode, Problem},
+    },
+    registry::Failure,
+};
+use needs::Needs;
+use std::collections::BTreeSet;
+
+/// What repairs whatever can be repaired.
+const REPAIR: &str = "wharf fsck --repair";
+/// What records every image that is here.
+const REBUILD: &str = "wharf fsck --rebuild";
+/// How many blobs are on their way when an image is pulled again.
+const DOWNLOADS_AT_ONCE: u32 = 3;
+
+/// Looks at everything again, repairs it with `repair`, and records what no
+/// record names with `rebuild`. See `images.fsck`.
+///
+/// Stops with [`ErrorCode::Cancelled`] when `listener` hears no more; what was
+/// repaired by then stays so.
+pub async fn fsck<H: Host>(
+    host: &H,
+    caller: &Caller,
+    references: &[String],
+    repair: Option<&Access>,
+    rebuild: bool,
+    listener: &impl Listener,
+) -> Result<Findings, Problem> {
+    let board = Board::default();
+    let work = async { Look { host, caller, repair, rebuild, board: &board }.all(references).await };
+    let stopped = || fail(ErrorCode::Cancelled, "the caller stopped it");
+    let outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
+    outcome.map_err(problem(match references {
+        [] => "cannot check what is here".to_owned(),
+        [reference] => format!("cannot check `{}`", reference.escape_debug()),
+        [..] => "cannot check these images".to_owned(),
+    }))
+}
+
+/// One call.
+struct Look<'l, H: Host> {
+    host: &'l H,
+    caller: &'l Caller,
+    /// How registries are spoken to, if something is to be repaired.
+    repair: Option<&'l Access>,
+    /// Whether images that no record names get one.
+    rebuild: bool,
+    board: &'l Board,
+}
+
+impl<H: Host> Look<'_, H> {
+    async fn all(&self, references: &[String]) -> Result<Findings, Failure> {
+        let mut findings = Findings::default();
+        let mut library = Library::load(self.host, self.caller).await?;
+        if references.is_empty() && !library.damaged.is_empty() {
+            self.records(&library, &mut findings).await;
+            library = Library::load(self.host, self.caller).await?;
+        }
+        let images = named(&library, references)?;
+        findings.images = images.len() as u64;
+        let mut needs = Needs::default();
+        self.blobs(&images, references.is_empty(), &mut needs, &mut findings).await?;
+        self.trees(&images, references.is_empty(), &library.machine, &needs, &mut findings).await?;
+        if references.is_empty() {
+            self.strays(&library, &needs, &mut findings).await?;
+        }
+        Ok(findings)
+    }
+
+    /// Tells the records that cannot be read. A pull of its name replaces one;
+    /// one that cannot be pulled stays, so that its name is not lost.
+    async fn records(&self, library: &Library, findings: &mut Findings) {
+        for (name, error) in &library.damaged {
+            let mut flaw = Flaw {
+                kind: FlawKind::UnreadableRecord,
+                subject: name.clone(),
+                why: error.to_string(),
+                images: vec![name.clone()],
+                consequence: "the image cannot be found by its name".to_owned(),
+                cure: format!("wharf pull {name}"),
+                repaired: None,
+            };
+            if let Some(access) = self.repair {
+                let options = PullOptions {
+                    wanted: Wanted::Machine,
+                    all_tags: false,
+                    concurrent_downloads: DOWNLOADS_AT_ONCE,
+                    unpack: false,
+                    access: access.clone(),
+                };
+                match super::pull::pull(self.host, self.caller, name, &options, &Nobody).await {
+                    Ok(_) => flaw.repaired = Some("pulled again".to_owned()),
+                    Err(problem) => flaw.why = format!("{}; it stays: {}", flaw.why, problem.why.join(": ")),
+                }
+            }
+            findings.flaws.push(flaw);
+        }
+    }
+}
+
+/// The images that are meant, each once, in order of name.
+fn named<'l>(library: &'l Library, references: &[String]) -> Result<Vec<&'l Entry>, Failure> {
+    if references.is_empty() {
+        return Ok(library.entries.iter().collect());
+    }
+    let mut names = BTreeSet::new();
+    for reference in references {
+        names.insert(library.find(reference)?.entry.name.to_string());
+    }
+    Ok(library.entries.iter().filter(|entry| names.contains(&entry.name.to_string())).collect())
+}
+
+/// As in `` `a`, `b` and 3 more ``.
+fn several(images: &[String]) -> String {
+    match images {
+        [] => "no image".to_owned(),
+        [one] => format!("`{one}`"),
+        [one, other] => format!("`{one}` and `{other}`"),
+        [one, other, more @ ..] => format!("`{one}`, `{other}` and {} more", more.len()),
+    }
+}
+
+/// Hears nothing, and never goes: what a pull tells belongs to that pull.
+struct Nobody;
+
+impl Listener for Nobody {
+    async fn hear(&self, _: Vec<super::contract::Event>) -> bool {
+        true
+    }
+}

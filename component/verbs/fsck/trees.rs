@@ -1,0 +1,258 @@
+//! Layers and snapshots: compared with what they were, and made again from the
+//! blobs, which have been hashed by then.
+
+use super::{
+    Look, REPAIR,
+    needs::{Needs, Tree},
+    several,
+};
+use crate::{
+    host::{Host, Layer, Refusal, Snapshot},
+    nouns::{digest::Digest, platform::Platform, problem::ErrorCode},
+    registry::Failure,
+    verbs::{
+        contract::{Findings, Flaw, FlawKind},
+        library::Entry,
+        unpack,
+    },
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many layers or snapshots are listed at once.
+const PAGE_TREES: u32 = 1_000;
+/// What is wrong with what cannot be opened.
+const NOT_WHOLE: &str = "it is not whole, or its record cannot be read";
+
+/// What is wrong with a tree.
+struct Why {
+    text: String,
+    /// Whether it is known to be wrong, and not only could not be read.
+    is_certain: bool,
+}
+
+impl Why {
+    fn certain(text: &str) -> Self {
+        Self { text: text.to_owned(), is_certain: true }
+    }
+
+    fn unread(text: String) -> Self {
+        Self { text, is_certain: false }
+    }
+}
+
+/// Which ones are not as they should be, by name.
+type Wrong = BTreeMap<Digest, Why>;
+
+impl<H: Host> Look<'_, H> {
+    /// Looks at the layers and snapshots of `images`, and at all others if
+    /// `is_all`.
+    pub(super) async fn trees(
+        &self,
+        images: &[&Entry],
+        is_all: bool,
+        machine: &Platform,
+        needs: &Needs,
+        findings: &mut Findings,
+    ) -> Result<(), Failure> {
+        let layers = match self.layers().await {
+            Ok(layers) => layers,
+            // A host without layers has none that could be damaged.
+            Err(ErrorCode::Unsupported) => return Ok(()),
+            Err(other) => return Err(other.into()),
+        };
+        let snapshots = self.snapshots().await?;
+        let needed: BTreeSet<&Digest> = needs.trees.iter().flat_map(|tree| &tree.diff_ids).collect();
+        let mut bad_layers = Wrong::new();
+        for diff_id in layers.iter().filter(|diff_id| is_all || needed.contains(*diff_id)) {
+            findings.trees += 1;
+            let why = match self.host.layer(diff_id).await {
+                Ok(layer) => wrong(layer.verify().await)?,
+                Err(ErrorCode::NotFound) => Some(Why::certain(NOT_WHOLE)),
+                Err(other) => Some(Why::unread(other.to_string())),
+            };
+            bad_layers.extend(why.map(|why| (diff_id.clone(), why)));
+        }
+        let chains: BTreeSet<&Digest> = needs.trees.iter().flat_map(|tree| &tree.chain_ids).collect();
+        let mut bad_snapshots = Wrong::new();
+        for name in snapshots.iter().filter(|name| is_all || chains.contains(*name)) {
+            findings.trees += 1;
+            let why = match self.host.snapshot(name).await {
+                Ok(snapshot) => wrong(snapshot.verify().await)?,
+                Err(ErrorCode::NotFound) if chains.contains(name) => {
+                    Some(Why::certain("a layer or a snapshot that it stands on is not whole"))
+                }
+                Err(ErrorCode::NotFound) => Some(Why::certain(NOT_WHOLE)),
+                Err(other) => Some(Why::unread(other.to_string())),
+            };
+            bad_snapshots.extend(why.map(|why| (name.clone(), why)));
+        }
+        for tree in &needs.trees {
+            let Some(top) = tree.chain_ids.last() else { continue };
+            // Nobody has asked for the tree of an image of which a layer was never extracted.
+            if !snapshots.contains(top) && tree.diff_ids.iter().all(|diff_id| layers.contains(diff_id)) {
+                bad_snapshots.entry(top.clone()).or_insert_with(|| Why::certain("it is not here, and its layers are"));
+            }
+        }
+        let mut flaws: Vec<(Flaw, Digest)> = Vec::new();
+        let mut tell = |kind: FlawKind, name: Digest, why: Why, images: Vec<String>| {
+            if why.is_certain {
+                flaws.push((flaw(kind, &name, why.text, images), name));
+            } else {
+                let text = format!("{}; it stays: it could not be read, and may be right", why.text);
+                findings.flaws.push(flaw(kind, &name, text, images));
+            }
+        };
+        for (diff_id, why) in bad_layers {
+            let images = needs.images(|tree| tree.diff_ids.contains(&diff_id));
+            tell(FlawKind::DamagedLayer, diff_id, why, images);
+        }
+        for (name, why) in bad_snapshots {
+            let images = needs.images(|tree| tree.chain_ids.contains(&name));
+            tell(FlawKind::DamagedSnapshot, name, why, images);
+        }
+        let unfinished = |(flaw, _): &(Flaw, Digest)| flaw.images.is_empty() && flaw.why == NOT_WHOLE;
+        let (left, mut flaws): (Vec<_>, Vec<_>) = flaws.into_iter().partition(unfinished);
+        self.leave_out(&left, findings).await;
+        if self.repair.is_some() && !flaws.is_empty() {
+            // What is damaged may still be of use; without its blobs it would only be gone.
+            let lacking = findings.flaws.iter().filter(|flaw| {
+                flaw.repaired.is_none() && matches!(flaw.kind, FlawKind::MissingBlob | FlawKind::DamagedBlob)
+            });
+            let lacking: BTreeSet<String> = lacking.flat_map(|flaw| flaw.images.iter().cloned()).collect();
+            let (mut hopeless, mut others): (Vec<_>, Vec<_>) = flaws.into_iter().partition(|(flaw, _)| {
+                !flaw.images.is_empty() && flaw.images.iter().all(|image| lacking.contains(image))
+            });
+            for (flaw, _) in &mut hopeless {
+                flaw.why = format!("{}; it stays: a blob that it would be made of is not here", flaw.why);
+            }
+            self.make_again(images, machine, needs, &mut others).await;
+            others.extend(hopeless);
+            flaws = others;
+        }
+        findings.flaws.extend(flaws.into_iter().map(|(flaw, _)| flaw));
+        Ok(())
+    }
+
+    /// Tells what a power cut or another machine has left unfinished and nobody
+    /// needs, and takes it away if something is to be repaired.
+    async fn leave_out(&self, left: &[(Flaw, Digest)], findings: &mut Findings) {
+        let mut removed = 0usize;
+        for (flaw, name) in left.iter().filter(|_| self.repair.is_some()) {
+            let gone = match flaw.kind {
+                FlawKind::DamagedLayer => self.host.revoke_layer(name).await,
+                _ => self.host.revoke_snapshot(name.as_str()).await,
+            };
+            // What somebody uses is being made again.
+            removed += usize::from(gone.is_ok());
+        }
+        let trees = |count: usize| if count == 1 { "1 tree".to_owned() } else { format!("{count} trees") };
+        if removed > 0 {
+            findings.notes.push(format!("{} that nobody had finished: removed", trees(removed)));
+        } else if !left.is_empty() {
+            findings.notes.push(format!("{} that nobody has finished; `{REPAIR}` removes them", trees(left.len())));
+        }
+    }
+
+    /// Takes away what is damaged, and makes the trees of the images again that
+    /// had it.
+    async fn make_again(&self, images: &[&Entry], machine: &Platform, needs: &Needs, flaws: &mut [(Flaw, Digest)]) {
+        let mut made = BTreeSet::new();
+        for (flaw, name) in flaws.iter_mut() {
+            let revoked = match flaw.kind {
+                FlawKind::DamagedLayer => self.host.revoke_layer(name).await,
+                _ if self.is_good(name).await => Ok(()),
+                _ => self.host.revoke_snapshot(name.as_str()).await,
+            };
+            match revoked {
+                Ok(()) if flaw.images.is_empty() => flaw.repaired = Some("removed".to_owned()),
+                Ok(()) => made.extend(flaw.images.iter().cloned()),
+                Err(ErrorCode::InUse) => {
+                    flaw.why = format!("{}; it stays: somebody uses it, or has mounted it", flaw.why);
+                    flaw.cure = format!("end what uses it (`wharf mounts`), and then `{REPAIR}`");
+                }
+                Err(other) => flaw.why = format!("{}; it cannot be removed: {other}", flaw.why),
+            }
+        }
+        let mut failed = BTreeMap::new();
+        for entry in images.iter().filter(|entry| made.contains(&entry.name.to_string())) {
+            for tree in needs.trees.iter().filter(|tree| tree.name == entry.name.to_string()) {
+                if !flaws.iter().any(|(flaw, name)| is_of(tree, flaw.kind, name)) {
+                    continue;
+                }
+                let present = entry.record.platforms.iter().find(|present| present.manifest.digest == tree.manifest);
+                let Some(present) = present else { continue };
+                if let Err(failure) = unpack::make(self.host, entry, present, machine, self.board).await {
+                    failed.insert(tree.name.clone(), failure.why.join(": "));
+                }
+            }
+        }
+        for (flaw, name) in flaws.iter_mut() {
+            if !flaw.images.iter().any(|image| made.contains(image)) || flaw.cure.starts_with("end ") {
+                continue;
+            }
+            let is_there = match flaw.kind {
+                FlawKind::DamagedLayer => self.host.layer(name).await.is_ok(),
+                _ => self.host.snapshot(name).await.is_ok(),
+            };
+            match flaw.images.iter().find_map(|image| failed.get(image)) {
+                _ if is_there => flaw.repaired = Some("extracted again".to_owned()),
+                Some(why) => flaw.why = format!("{}; it cannot be made again: {why}", flaw.why),
+                None => flaw.why = format!("{}; it did not come back", flaw.why),
+            }
+        }
+    }
+
+    /// Whether a snapshot is right by now: the layer that it lacked may be back.
+    async fn is_good(&self, name: &Digest) -> bool {
+        match self.host.snapshot(name).await {
+            Ok(snapshot) => snapshot.verify().await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    async fn layers(&self) -> Result<BTreeSet<Digest>, ErrorCode> {
+        let (mut all, mut last) = (BTreeSet::new(), None);
+        loop {
+            let page = self.host.layers(last.as_ref(), PAGE_TREES).await?;
+            let Some(end) = page.last() else { return Ok(all) };
+            last = Some(end.clone());
+            all.extend(page);
+        }
+    }
+
+    /// Names that are no ChainIDs belong to somebody else.
+    async fn snapshots(&self) -> Result<BTreeSet<Digest>, ErrorCode> {
+        let (mut all, mut last): (_, Option<String>) = (BTreeSet::new(), None);
+        loop {
+            let page = self.host.snapshots(last.as_deref(), PAGE_TREES).await?;
+            let Some(end) = page.last() else { return Ok(all) };
+            last = Some(end.clone());
+            all.extend(page.iter().filter_map(|name| name.parse::<Digest>().ok()));
+        }
+    }
+}
+
+fn is_of(tree: &Tree, kind: FlawKind, name: &Digest) -> bool {
+    match kind {
+        FlawKind::DamagedLayer => tree.diff_ids.contains(name),
+        _ => tree.chain_ids.contains(name),
+    }
+}
+
+/// What a comparison found, if it could be made.
+fn wrong(verified: Result<(), Refusal>) -> Result<Option<Why>, Failure> {
+    match verified {
+        Ok(()) => Ok(None),
+        Err(Refusal { code: ErrorCode::Invalid | ErrorCode::NotFound, why }) => Ok(Some(Why::certain(&why))),
+        Err(Refusal { code: ErrorCode::Other(_), why }) => Ok(Some(Why::unread(why))),
+        Err(Refusal { code, .. }) => Err(code.into()),
+    }
+}
+
+fn flaw(kind: FlawKind, name: &Digest, why: String, images: Vec<String>) -> Flaw {
+    let consequence = match images.as_slice() {
+        [] => "it takes space and is of no use".to_owned(),
+        images => format!("{} cannot be mounted, or shows other files than it should", several(images)),
+    };
+    Flaw { kind, subject: name.to_string(), why, images, consequence, cure: REPAIR.to_owned(), repaired: None }
+}

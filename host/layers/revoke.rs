@@ -1,0 +1,130 @@
+//! Takes away what should not be there: layers that nothing uses, and what is damaged, although something stands on it.
+//!
+//! What stands on a damaged layer stays, and is not whole until the layer is there again: only records name layers, so
+//! that whoever extracts it again puts it under everything at once. Trees that were settled go with it, because their
+//! files are the damaged ones under other names.
+
+use super::held::{self, claimed};
+use super::record::{self, SNAPSHOT};
+use super::snapshot::{ENTRIES_MAX, key};
+use super::{Error, Layers};
+use crate::content::directory::Directory;
+use crate::hash::{Algorithm, Digest};
+use std::collections::BTreeSet;
+
+/// Snapshots that nobody else can open as long as this is held: key, directory, and what its record says.
+type Claims = Vec<(String, Directory, record::Snapshot)>;
+
+impl Layers {
+    /// Returns up to `limit` DiffIDs after `after`, in order, and at most [`ENTRIES_MAX`]: of all that has the name of a
+    /// layer, whole or not.
+    pub fn layer_entries(&self, after: Option<&Digest>, limit: usize) -> Result<Vec<Digest>, Error> {
+        let after = after.map(Digest::to_string);
+        let mut page = BTreeSet::new();
+        for name in self.store.layers.names().map_err(Error::io("cannot list the layer store"))? {
+            let name = name.map_err(Error::io("cannot list the layer store"))?;
+            let Some(diff_id) = diff_id(&name) else { continue };
+            let text = diff_id.to_string();
+            if after.as_ref().is_none_or(|after| text > *after) {
+                page.insert((text, diff_id));
+                if page.len() > limit.min(ENTRIES_MAX) {
+                    page.pop_last();
+                }
+            }
+        }
+        Ok(page.into_iter().map(|(_, diff_id)| diff_id).collect())
+    }
+
+    /// Removes a layer. Does nothing if it is absent.
+    ///
+    /// Fails with [`Error::InUse`] while it has a handle or a snapshot uses it.
+    pub fn remove_layer(&self, diff_id: &Digest) -> Result<(), Error> {
+        let name = diff_id.encoded();
+        let Some(claimed) = claimed(&self.store.layers, &name)? else { return self.clear_away(&name) };
+        let (text, mut is_used) = (diff_id.to_string(), false);
+        self.each(|record| is_used |= record.layer == text)?;
+        if is_used {
+            return Err(Error::InUse);
+        }
+        held::discard(&self.store.extract, &self.store.layers, &name, claimed)
+    }
+
+    /// Removes a snapshot that is damaged, although others stand on it: they are not found until it is stacked again.
+    /// Does nothing if it is absent.
+    ///
+    /// Fails with [`Error::InUse`] while it, or one that stands on it, is mounted or has a handle.
+    pub fn revoke(&self, name: &str) -> Result<(), Error> {
+        let above = self.claim_above(|record| record.parent.as_deref() == Some(name))?;
+        let key = key(name);
+        let Some(claimed) = claimed(&self.store.snapshots, &key)? else { return Ok(()) };
+        if self.is_mounted(&key)? {
+            return Err(Error::InUse);
+        }
+        self.discard_settled(above)?;
+        held::discard(&self.store.extract, &self.store.snapshots, &key, claimed)
+    }
+
+    /// Removes a layer that is damaged, although snapshots use it: they are not found until it is extracted again, and
+    /// those that have a tree of their own until they are stacked again. Does nothing if it is absent.
+    ///
+    /// Fails with [`Error::InUse`] while it has a handle, or a snapshot that stands on it is mounted or has one.
+    pub fn revoke_layer(&self, diff_id: &Digest) -> Result<(), Error> {
+        let text = diff_id.to_string();
+        let above = self.claim_above(|record| record.layer == text)?;
+        let name = diff_id.encoded();
+        let Some(claimed) = claimed(&self.store.layers, &name)? else { return self.clear_away(&name) };
+        self.discard_settled(above)?;
+        held::discard(&self.store.extract, &self.store.layers, &name, claimed)
+    }
+
+    /// Removes what has the name of a layer and is no directory: nobody can hold it.
+    fn clear_away(&self, name: &str) -> Result<(), Error> {
+        match self.store.layers.unlink(name) {
+            Ok(()) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::ISDIR) => Ok(()),
+            Err(error) => Err(Error::io("cannot take something out of the layer store")(error)),
+        }
+    }
+
+    /// Claims the snapshots that `is_meant` tells and all that stand on them.
+    fn claim_above(&self, is_meant: impl Fn(&record::Snapshot) -> bool) -> Result<Claims, Error> {
+        let mut all = Vec::new();
+        self.each(|record| all.push(record))?;
+        let mut meant: BTreeSet<String> =
+            all.iter().filter(|record| is_meant(record)).map(|record| record.name.clone()).collect();
+        loop {
+            let before = meant.len();
+            for record in &all {
+                if record.parent.as_ref().is_some_and(|parent| meant.contains(parent)) {
+                    meant.insert(record.name.clone());
+                }
+            }
+            if meant.len() == before {
+                break;
+            }
+        }
+        let mut claims = Vec::new();
+        for name in meant {
+            let key = key(&name);
+            let Some(directory) = claimed(&self.store.snapshots, &key)? else { continue };
+            if self.is_mounted(&key)? {
+                return Err(Error::InUse);
+            }
+            if let Some(record) = record::read(&directory, SNAPSHOT)? {
+                claims.push((key, directory, record));
+            }
+        }
+        Ok(claims)
+    }
+
+    fn discard_settled(&self, claims: Claims) -> Result<(), Error> {
+        for (key, directory, _) in claims.into_iter().filter(|(.., record)| record.settled) {
+            held::discard(&self.store.extract, &self.store.snapshots, &key, directory)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the DiffID of the layer whose directory has this name.
+fn diff_id(name: &str) -> Option<Digest> {
+    Algorithm::ALL.iter().find_map(|algorithm| format!("{}:{name}", algorithm.name()).parse().ok())
+}
