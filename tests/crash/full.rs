@@ -1,0 +1,74 @@
+//! A disk that has just so much room: bytes for one part of a pull, or files, and none for the next.
+
+use crate::check::{Expected, Name, ended, names};
+use crate::images::{NAME, Version};
+use crate::machine::{Disk, Machine};
+use crate::points::{Base, Case, Outcome};
+use crate::tracer;
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+/// How much more room each case has than the one before it.
+const STEP_BYTES: u64 = 16 << 10;
+/// How many cases are about bytes. The last ones have room enough.
+const BYTES_CASES: usize = 130;
+/// How many files more each case may make than the one before it.
+const STEP_FILES: u64 = 2;
+/// How many cases are about files.
+const FILES_CASES: usize = 60;
+
+/// How many cases a scenario has.
+pub(crate) const CASES: usize = BYTES_CASES + FILES_CASES;
+
+/// Pulls onto a disk that is nearly full, and again when there is room.
+pub(crate) fn run(machine: &Machine, expected: &Expected, base: &Base, case: Case) -> Outcome {
+    let (file, at) = (machine.directory.join("disk.ext4"), machine.directory.join("disk"));
+    let disk = Disk::mount_copy(&base.disk, &file, &at);
+    let (store, filler) = (disk.store(), at.join("filler"));
+    fs::create_dir_all(&filler).expect("there is room for a directory");
+    let point = case.strike.point - 1;
+    let left = match point.checked_sub(BYTES_CASES) {
+        None => fill(&at, &filler, point as u64 * STEP_BYTES),
+        Some(point) => crowd(&filler, point as u64 * STEP_FILES),
+    };
+    let run = tracer::run(machine.pull(&store, NAME, Version::New), &store, None);
+    let mut outcome = Outcome { struck: run.code != Some(0), victim: left, ..Outcome::default() };
+    outcome.wrong.extend(ended(&run));
+    if run.code != Some(0) {
+        if !["space", "full"].iter().any(|word| run.stderr.contains(word)) {
+            outcome.wrong.push(format!("it does not say that the disk is full: {}", run.stderr));
+        }
+        let left = names(&store.join("extract"));
+        if !left.is_empty() {
+            outcome.wrong.push(format!("`extract` keeps {left:?} on a full disk"));
+        }
+    }
+    fs::remove_dir_all(&filler).expect("it is ours");
+    if store.join("version").exists() {
+        let allowed: &[Name] = if run.code == Some(0) { &[Name::Is(Version::New)] } else { base.scenario.allowed() };
+        outcome.wrong.extend(expected.examine(machine, &store, allowed, base.scenario.has_bystander()));
+    }
+    outcome.wrong.extend(expected.heal(machine, &store));
+    outcome
+}
+
+/// Leaves so many bytes.
+fn fill(at: &Path, filler: &Path, bytes: u64) -> String {
+    let stat = rustix::fs::statvfs(at).expect("it is mounted");
+    let taken = (stat.f_bavail * stat.f_frsize).saturating_sub(bytes);
+    let file = fs::File::create(filler.join("bytes")).expect("there is room for a name");
+    rustix::fs::fallocate(file.as_fd(), rustix::fs::FallocateFlags::empty(), 0, taken).expect("there is as much");
+    format!("{} KiB left", bytes >> 10)
+}
+
+/// Leaves so many files.
+fn crowd(filler: &Path, files: u64) -> String {
+    // What the file system says about how many there are is not exact.
+    let path = |number: u64| filler.join(number.to_string());
+    let made = (0..).take_while(|number| fs::File::create(path(*number)).is_ok()).count() as u64;
+    for number in made.saturating_sub(files)..made {
+        fs::remove_file(path(number)).expect("it was made");
+    }
+    format!("{files} files left")
+}

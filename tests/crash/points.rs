@@ -1,0 +1,283 @@
+//! A pull that is struck at one point: killed, failed by an errno, or without power. What follows is looked at, and then
+//! healed.
+
+use crate::calls::{Call, Deed};
+use crate::check::{Expected, Name, ended};
+use crate::images::{BYSTANDER, NAME, Version};
+use crate::machine::{Disk, Machine, clear, copy};
+use crate::tracer::{self, Blow, Run, Strike};
+use nix::errno::Errno;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The size of a disk that is large enough.
+pub(crate) const DISK_BYTES: u64 = 32 << 20;
+/// A small disk is copied faster, and most of a journal is never used.
+pub(crate) const DISK_OPTIONS: &[&str] = &["-J", "size=4", "-N", "1024"];
+/// A second blow falls somewhere among the first so many calls of the pull that heals.
+const SECOND_POINTS: usize = 150;
+
+/// What was there before the pull.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Scenario {
+    /// Nothing, not even the store.
+    Fresh,
+    /// The old version under the name, and another image.
+    Moved,
+    /// What a pull left that was killed, and another image.
+    Resumed,
+}
+
+impl Scenario {
+    pub(crate) const ALL: [Self; 3] = [Self::Fresh, Self::Moved, Self::Resumed];
+
+    /// What the name may be when the pull was struck.
+    pub(crate) fn allowed(self) -> &'static [Name] {
+        match self {
+            Self::Moved => &[Name::Is(Version::Old), Name::Is(Version::New)],
+            Self::Fresh | Self::Resumed => &[Name::Absent, Name::Is(Version::New)],
+        }
+    }
+
+    pub(crate) fn has_bystander(self) -> bool {
+        self != Self::Fresh
+    }
+}
+
+/// What happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// `SIGKILL`, and the machine stays up.
+    Kill,
+    /// A system call fails.
+    Errno,
+    /// The power goes, on ext4.
+    Power,
+    /// The disk is full.
+    Full,
+    /// A file of the store is damaged.
+    Corrupt,
+    /// Nothing; the calls of a pull are looked at.
+    Order,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 6] = [Self::Order, Self::Kill, Self::Errno, Self::Power, Self::Full, Self::Corrupt];
+}
+
+/// One run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    pub(crate) kind: Kind,
+    pub(crate) scenario: Scenario,
+    pub(crate) strike: Strike,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |value: &dyn fmt::Debug| format!("{value:?}").to_lowercase();
+        write!(f, "--kind {} --scenario {}", name(&self.kind), name(&self.scenario))?;
+        write!(f, " --point {}", self.strike.point)?;
+        match self.strike.blow {
+            Blow::Kill => Ok(()),
+            Blow::KillAfter => write!(f, " --after"),
+            Blow::Fail(errno) => write!(f, " --errno {errno:?}"),
+            Blow::Short => write!(f, " --errno SHORT"),
+        }
+    }
+}
+
+/// What came of a case.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Whether there was a call to strike.
+    pub(crate) struck: bool,
+    /// Whether the pull that heals was struck as well.
+    pub(crate) twice: bool,
+    pub(crate) wrong: Vec<String>,
+    /// The call that was struck.
+    pub(crate) victim: String,
+}
+
+/// What a scenario begins with: a directory, a disk, and the calls of a pull that nothing happens to.
+#[derive(Debug)]
+pub(crate) struct Base {
+    pub(crate) scenario: Scenario,
+    pub(crate) directory: PathBuf,
+    pub(crate) disk: PathBuf,
+    pub(crate) calls: Vec<Call>,
+}
+
+impl Base {
+    /// Prepares a scenario below `at`.
+    pub(crate) fn make(machine: &Machine, scenario: Scenario, at: &Path) -> Self {
+        let (directory, disk) = (at.join(format!("{scenario:?}")), at.join(format!("{scenario:?}.ext4")));
+        clear(&directory);
+        prepare(machine, scenario, &directory);
+        Disk::make(&disk, DISK_BYTES, DISK_OPTIONS);
+        let mounted = Disk::mount(&disk, &machine.directory.join("disk"));
+        if scenario != Scenario::Fresh {
+            copy(&directory, &mounted.store());
+        }
+        rustix::mount::unmount(machine.directory.join("disk"), rustix::mount::UnmountFlags::empty())
+            .expect("nobody uses it");
+        let mut base = Self { scenario, directory, disk, calls: Vec::new() };
+        base.calls = base.trace(machine, &[]);
+        base
+    }
+
+    /// Returns the calls of a pull that nothing happens to.
+    pub(crate) fn trace(&self, machine: &Machine, options: &[&str]) -> Vec<Call> {
+        let work = self.start(machine);
+        let mut pull = machine.pull(&work, NAME, Version::New);
+        pull.args(options);
+        let run = tracer::run(pull, &work, None);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        run.calls
+    }
+
+    fn start(&self, machine: &Machine) -> PathBuf {
+        let work = machine.place("work");
+        if self.directory.exists() {
+            copy(&self.directory, &work);
+        }
+        work
+    }
+}
+
+/// Makes the store that a scenario begins with.
+fn prepare(machine: &Machine, scenario: Scenario, store: &Path) {
+    let pull = |name, version| {
+        let output = machine.run(machine.pull(store, name, version));
+        assert!(output.status.success(), "{}", crate::check::said(&output));
+    };
+    match scenario {
+        Scenario::Fresh => {}
+        Scenario::Moved => {
+            pull(BYSTANDER, Version::Old);
+            pull(NAME, Version::Old);
+        }
+        Scenario::Resumed => {
+            pull(BYSTANDER, Version::New);
+            // The second write of bytes that arrive is one of the largest layer.
+            let command = || machine.pull(store, NAME, Version::New);
+            let template = machine.place("template");
+            copy(store, &template);
+            let whole = tracer::run(command(), store, None);
+            let data = |call: &Call| call.deed == Deed::Write && call.path.ends_with("data");
+            let points: Vec<_> = (1..).zip(&whole.calls).filter(|(_, call)| data(call)).map(|(at, _)| at).collect();
+            let point = points[points.len() - 1];
+            copy(&template, store);
+            let run = tracer::run(command(), store, Some(Strike { point, blow: Blow::Kill }));
+            assert!(run.struck.is_some(), "the pull that is to be resumed was not killed");
+        }
+    }
+}
+
+/// Lists the cases of a scenario.
+pub(crate) fn cases(base: &Base, kind: Kind) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (point, call) in (1..).zip(&base.calls) {
+        let mut add = |blow| cases.push(Case { kind, scenario: base.scenario, strike: Strike { point, blow } });
+        match kind {
+            Kind::Kill | Kind::Power => {
+                add(Blow::Kill);
+                if matches!(call.deed, Deed::Sync | Deed::Rename) {
+                    add(Blow::KillAfter);
+                }
+            }
+            Kind::Errno => {
+                for errno in [Errno::EIO, Errno::ENOSPC, Errno::EROFS, Errno::EDQUOT] {
+                    add(Blow::Fail(errno));
+                }
+                match call.deed {
+                    Deed::Open => add(Blow::Fail(Errno::EMFILE)),
+                    Deed::Write => add(Blow::Short),
+                    _ => {}
+                }
+            }
+            Kind::Full | Kind::Corrupt | Kind::Order => {}
+        }
+    }
+    if kind == Kind::Power {
+        // Past the last call: the power goes after the pull has said that all is well.
+        for point in 1..=5 {
+            let strike = Strike { point: base.calls.len() + 200 + point, blow: Blow::Kill };
+            cases.push(Case { kind, scenario: base.scenario, strike });
+        }
+    }
+    cases
+}
+
+/// Runs a case.
+pub(crate) fn run(machine: &Machine, expected: &Expected, base: &Base, case: Case) -> Outcome {
+    match case.kind {
+        Kind::Power => power(machine, expected, base, case),
+        _ => blow(machine, expected, base, case),
+    }
+}
+
+/// Strikes a pull in a directory, while the machine stays up.
+fn blow(machine: &Machine, expected: &Expected, base: &Base, case: Case) -> Outcome {
+    let store = base.start(machine);
+    let run = tracer::run(machine.pull(&store, NAME, Version::New), &store, Some(case.strike));
+    let mut outcome = Outcome { struck: run.struck.is_some(), victim: run.victim(), ..Outcome::default() };
+    if let Blow::Fail(errno) = case.strike.blow {
+        outcome.wrong.extend(ended(&run));
+        outcome.wrong.extend(swallowed(&run, errno));
+    }
+    if run.is_hung {
+        outcome.wrong.push("it did not end".to_owned());
+    }
+    judge(machine, expected, base, &store, &run, &mut outcome);
+    outcome.wrong.extend(expected.heal(machine, &store));
+    outcome
+}
+
+/// Takes the power away from a pull on a disk, and for every second point from the pull that heals too.
+fn power(machine: &Machine, expected: &Expected, base: &Base, case: Case) -> Outcome {
+    let (file, at) = (machine.directory.join("disk.ext4"), machine.directory.join("disk"));
+    let disk = Disk::mount_copy(&base.disk, &file, &at);
+    machine.restart();
+    let store = disk.store();
+    let run = tracer::run(machine.pull(&store, NAME, Version::New), &store, Some(case.strike));
+    let disk = disk.cut();
+    machine.restart();
+    // Past the end is a point too: all was well.
+    let mut outcome = Outcome { struck: true, victim: run.victim(), ..Outcome::default() };
+    judge(machine, expected, base, &store, &run, &mut outcome);
+    if case.strike.point.is_multiple_of(2) {
+        // Some other call of the healing pull each time.
+        let strike = Strike { point: 1 + case.strike.point * 31 % SECOND_POINTS, blow: Blow::Kill };
+        let run = tracer::run(machine.pull(&store, NAME, Version::New), &store, Some(strike));
+        outcome.twice = run.struck.is_some();
+        let disk = disk.cut();
+        machine.restart();
+        judge(machine, expected, base, &store, &run, &mut outcome);
+        outcome.wrong.extend(expected.heal(machine, &store));
+        drop(disk);
+    } else {
+        outcome.wrong.extend(expected.heal(machine, &store));
+    }
+    outcome
+}
+
+fn judge(machine: &Machine, expected: &Expected, base: &Base, store: &Path, run: &Run, outcome: &mut Outcome) {
+    let allowed: &[Name] = match run.code {
+        Some(0) => &[Name::Is(Version::New)],
+        _ => base.scenario.allowed(),
+    };
+    if !store.exists() {
+        // Nothing of it had come into being.
+        return;
+    }
+    outcome.wrong.extend(expected.examine(machine, store, allowed, base.scenario.has_bystander()));
+}
+
+/// A sync that failed says that bytes may be lost. Nobody may go on as if they were there.
+fn swallowed(run: &Run, errno: Errno) -> Option<String> {
+    let call = run.calls.get(run.struck?)?;
+    // SQLite does not look at what the sync of its directory says, which is that of the store.
+    let is_minded = call.deed == Deed::Sync && call.path != Path::new("");
+    (is_minded && run.code == Some(0)).then(|| format!("{errno:?} of a sync was not minded"))
+}
