@@ -1,0 +1,1 @@
+../../../host/terminal/named.rs
