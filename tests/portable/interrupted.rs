@@ -5,7 +5,7 @@ use crate::support::fault_registry::{At, FaultRegistry, How, Object, Options, RE
 use crate::support::proxy::Proxy;
 use crate::support::push::large;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use wharf::demo::image::{File, Image, Layer, Variant, noise};
 
 const WAIT: Duration = Duration::from_secs(60);
@@ -16,6 +16,15 @@ fn check_killed(images: &Path) {
     if images.join("oci-layout").exists() {
         check_layout(images);
         assert!(index(images)["manifests"].as_array().is_some_and(Vec::is_empty), "no name before everything is there");
+    }
+}
+
+/// Lets hours pass for what a killed run has left without a name: until then somebody could be writing it.
+fn grow_old(directory: &Path) {
+    let long_ago = SystemTime::now() - Duration::from_secs(7_200);
+    for name in names(directory) {
+        let file = std::fs::File::options().write(true).open(directory.join(name)).expect("nobody removes it");
+        file.set_modified(long_ago).expect("it is the test's");
     }
 }
 
@@ -83,6 +92,7 @@ fn whenever_a_run_is_killed_the_directory_is_a_layout() {
         check_killed(&wharf.images());
     }
     proxy.speed_up();
+    grow_old(&wharf.images().join(".wharf/tmp"));
     wharf.run(&["pull", "-q", &reference]).success();
     let digests = check_layout(&wharf.images());
     assert_eq!(digests.len(), image.blobs.len() + 1, "each blob, and the manifest");
