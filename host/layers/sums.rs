@@ -29,7 +29,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::CStr;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use twox_hash::{XxHash3_64, XxHash3_128};
 
@@ -90,9 +90,12 @@ pub(super) fn verify(
     let written = match directory.open(SUMS, OFlags::RDONLY) {
         Ok(file) => {
             let mut bytes = Vec::new();
-            let read = file.take(SUMS_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
-            read.map_err(Error::io("cannot read the sums of a tree"))?;
-            bytes
+            match file.take(SUMS_BYTES_MAX as u64 + 1).read_to_end(&mut bytes) {
+                Ok(_) => bytes,
+                // A directory has taken its place.
+                Err(error) if error.kind() == ErrorKind::IsADirectory => Vec::new(),
+                Err(error) => return Err(Error::io("cannot read the sums of a tree")(error)),
+            }
         }
         Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => Vec::new(),
         Err(error) => return Err(Error::io("cannot read the sums of a tree")(error)),
@@ -107,7 +110,7 @@ pub(super) fn verify(
     let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
     let mut left: HashMap<u64, u64> = chunks.iter().map(|pair| (number(&pair[..8]), number(&pair[8..]))).collect();
     let found = match sums(directory, tree, Some(&left), stop) {
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
             return changed("a part of it is missing");
         }
         other => other?,
