@@ -85,7 +85,7 @@ impl Store {
         }
         let found = read_version(root).map_err(|source| Error::Io { what: "read `version`", source })?;
         match found {
-            Some(found) if found == VERSION => {}
+            Some(found) if found.trim_end() == VERSION.trim_end() => {}
             Some(found) => return Err(Error::Version { found: found.trim().escape_debug().to_string() }),
             None => {
                 let io = |source| Error::Io { what: "set the store up", source };
