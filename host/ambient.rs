@@ -19,7 +19,7 @@ use wharf::images::{Access, ErrorCode, Problem, Rule};
 use wharf::layers::{self, Rights};
 use wharf::metadata::{self, Metadata};
 use wharf::network::{self, Network, Proxies, Site};
-use wharf::store::Store;
+use wharf::store::{self, Store};
 use wharf::{credentials, render};
 
 /// No file with logins is larger.
@@ -162,33 +162,45 @@ pub(crate) fn services(root: &Path, network: Network, logins: credentials::Setti
         .map_err(|error| problem("cannot look into `/proc`, which has to be mounted", &error))?;
     let settings = layers::Settings { rights: rights(), boot: boot(), proc };
     let Store { content, layers, metadata } =
-        Store::open(&directory, root, settings).map_err(|error| problem(&what(), &error))?;
+        Store::open(&directory, root, settings).map_err(|error| unusable(&what(), &error))?;
     let credentials =
         Credentials::new(logins, network.clone()).map_err(|error| problem("cannot use the logins", &error))?;
     Ok(Services { content, layers, metadata, credentials, network })
 }
 
-/// Reads the records of a store from end to end, if there are any. With `repair` a file that is damaged is taken out of
-/// the way; returns its new name then.
-pub(crate) fn check_records(root: &Path, repair: bool) -> Result<Option<String>, Problem> {
-    let what = || format!("cannot read the records of the store `{}`", root.display());
-    let Ok(directory) = Dir::open_ambient_dir(root, ambient_authority()) else { return Ok(None) };
-    if repair {
-        wharf::store::mend(&directory).map_err(|error| problem(&what(), &error))?;
+/// Says why a store does not open, and what to try.
+fn unusable(what: &str, error: &store::Error) -> Problem {
+    let fix = match error {
+        store::Error::Damaged => Some("wharf fsck --repair".to_owned()),
+        store::Error::Metadata(metadata::Error::Damaged(_)) => Some("wharf fsck --repair --rebuild".to_owned()),
+        _ => None,
+    };
+    Problem { fix, ..problem(what, error) }
+}
+
+/// Reads what says that a directory is a store, and its records from end to end, if there are any. With `repair` the
+/// first is written again, and a file of records that is damaged is taken out of the way; returns what was done.
+pub(crate) fn check_store(root: &Path, repair: bool) -> Result<Vec<String>, Problem> {
+    let what = || format!("cannot check the store `{}`", root.display());
+    let Ok(directory) = Dir::open_ambient_dir(root, ambient_authority()) else { return Ok(Vec::new()) };
+    let mut done = Vec::new();
+    if repair && store::mend(&directory).map_err(|error| problem(&what(), &error))? {
+        done.push("`version` was damaged, and is written again".to_owned());
     }
-    if directory.symlink_metadata("metadata.sqlite").is_err() {
-        return Ok(None);
+    if directory.symlink_metadata(metadata::FILE).is_err() {
+        return Ok(done);
     }
     match Metadata::open(&directory, root).and_then(|metadata| metadata.check()) {
+        Ok(()) => {}
         Err(metadata::Error::Damaged(_)) if repair => {
-            Metadata::set_aside(&directory).map(Some).map_err(|error| problem(&what(), &error))
+            let aside = Metadata::set_aside(&directory).map_err(|error| problem(&what(), &error))?;
+            done.push(format!(
+                "the records were damaged, and are kept as `{aside}`; what names the images had is in there"
+            ));
         }
-        Err(error @ metadata::Error::Damaged(_)) => {
-            Err(Problem { fix: Some("wharf fsck --repair --rebuild".to_owned()), ..problem(&what(), &error) })
-        }
-        Err(error) => Err(problem(&what(), &error)),
-        Ok(()) => Ok(None),
+        Err(error) => return Err(unusable(&what(), &error.into())),
     }
+    Ok(done)
 }
 
 /// Returns whether trees can be made as root makes them. Root of a user namespace is not: the kernel lets it make no

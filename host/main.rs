@@ -13,7 +13,7 @@ mod logins;
 mod trees;
 mod watch;
 
-use ambient::{Configured, check_records, configured, configured_for, root, services, temporary_directory, variable};
+use ambient::{Configured, check_store, configured, configured_for, root, services, temporary_directory, variable};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::env;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -232,7 +232,7 @@ async fn pull_images(
 
 /// `wharf fsck`.
 async fn fsck(cli: &Cli, asked: &cli::Fsck, caller: &Caller, palette: Palette) -> Result<u8, Failed> {
-    let aside = check_records(&root(cli)?, asked.repair)?;
+    let done = check_store(&root(cli)?, asked.repair)?;
     let mut wharf = open(cli)?;
     let (mut names, mut repair) = (Vec::new(), None);
     if let Some(access) = asked.repair() {
@@ -252,9 +252,7 @@ async fn fsck(cli: &Cli, asked: &cli::Fsck, caller: &Caller, palette: Palette) -
         wharf.fsck(caller, &asked.references, repair, asked.rebuild, stop, tell).await
     });
     let mut found = found.await?;
-    found.notes.extend(aside.map(|aside| {
-        format!("the records were damaged, and are kept as `{aside}`; what names the images had is in there")
-    }));
+    found.notes.splice(0..0, done);
     print(&answer::findings(asked, &found));
     if !asked.quiet {
         talk(&render::findings::talk(&found));

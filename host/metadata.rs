@@ -52,7 +52,8 @@ pub const SCAN_RECORDS_MAX: u32 = 1_000;
 /// record has room.
 pub const SCAN_BYTES_MAX: usize = 8 << 20;
 
-const FILE: &str = "metadata.sqlite";
+/// The name of the file in the store.
+pub const FILE: &str = "metadata.sqlite";
 /// Marks the file as wharf's: `whrf`.
 const APPLICATION_ID: i32 = 0x7768_7266;
 /// The version of the tables. What is in the values has a version of its own.
@@ -90,9 +91,7 @@ pub enum Error {
     #[error("no space left for the metadata")]
     NoSpace,
     /// The file is not what wharf wrote.
-    #[error(
-        "`{FILE}` is damaged or not wharf's: {0}; `wharf fsck --repair --rebuild` begins a new one from what is here"
-    )]
+    #[error("`{FILE}` is damaged or not wharf's: {0}")]
     Damaged(String),
     /// A newer wharf has written the file.
     #[error("`{FILE}` has tables of version {0}, and this wharf knows version {TABLES_VERSION}")]

@@ -14,7 +14,7 @@
 
 use crate::content::Content;
 use crate::layers::{self, Layers};
-use crate::metadata::Metadata;
+use crate::metadata::{self, Metadata};
 use crate::planted::{self, Bug};
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use std::io::{ErrorKind, Read, Write};
@@ -47,8 +47,8 @@ pub enum Error {
         /// What the file `version` says.
         found: String,
     },
-    /// The file `version` is not what wharf wrote, and everything else looks like a store.
-    #[error("`version` is damaged; `wharf fsck --repair` writes it again")]
+    /// The file `version` is not what wharf wrote, and the rest is there. See [`mend`].
+    #[error("`version` is damaged, and everything else looks like a store")]
     Damaged,
     /// The directory is somebody else's.
     #[error("the directory is not empty and not a store of wharf: it has `{found}`")]
@@ -114,21 +114,24 @@ pub fn mend(root: &Dir) -> std::io::Result<bool> {
         return Ok(false);
     }
     if root.symlink_metadata("version").is_ok_and(|found| found.is_dir()) {
-        root.remove_dir_all("version")?;
+        root.remove_dir("version")?;
     }
     write_new(root, "version", VERSION)?;
     root.open(".")?.sync_all()?;
     Ok(true)
 }
 
-/// Whether everything but `version` looks like a store. A number that is not ours is that of another wharf.
+/// Whether everything but `version` looks like a store. A number that is not ours is that of another wharf, and what this
+/// user may not read is not damaged.
 fn is_damaged(root: &Dir) -> bool {
-    let is_number = |text: String| text.trim().parse::<u32>().is_ok();
-    let is_known = match read_version(root) {
-        Ok(found) => found.is_some_and(is_number),
-        Err(_) => false,
+    let is_right = match root.symlink_metadata("version") {
+        Ok(found) if found.is_file() => {
+            read_version(root).map_or(true, |text| text.is_some_and(|text| text.trim().parse::<u32>().is_ok()))
+        }
+        Ok(_) => false,
+        Err(error) => error.kind() != ErrorKind::NotFound,
     };
-    !is_known && root.is_dir("blobs") && root.is_dir("layers") && root.exists("metadata.sqlite")
+    !is_right && root.is_dir("blobs") && root.is_dir("layers") && root.exists(metadata::FILE)
 }
 
 /// Returns a name in the directory that is not a trace of a store being set up

@@ -35,6 +35,8 @@ use std::collections::BTreeSet;
 
 /// What repairs whatever can be repaired.
 const REPAIR: &str = "wharf fsck --repair";
+/// What follows from a flaw of something that no image of the namespace needs.
+const UNNEEDED: &str = "no image of this namespace needs it, and it takes space";
 /// What records every image that is here.
 const REBUILD: &str = "wharf fsck --rebuild";
 /// How many blobs are on their way when an image is pulled again.

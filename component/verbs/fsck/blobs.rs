@@ -2,7 +2,7 @@
 //! needs them.
 
 use super::{
-    Look, REPAIR,
+    Look, REPAIR, UNNEEDED,
     needs::{Needed, Needs},
     several,
 };
@@ -159,7 +159,7 @@ impl<H: Host> Look<'_, H> {
 fn flaw(digest: &Digest, needed: &Needed, kind: FlawKind, why: String) -> Flaw {
     let images: Vec<String> = needed.images.keys().cloned().collect();
     let (consequence, cure) = match (kind, images.first()) {
-        (_, None) => ("it takes space and is of no use".to_owned(), REPAIR.to_owned()),
+        (_, None) => (UNNEEDED.to_owned(), REPAIR.to_owned()),
         (FlawKind::DisputedSize, Some(name)) => {
             (format!("{} cannot be copied as the manifest says", several(&images)), format!("wharf pull {name}"))
         }

@@ -2,7 +2,7 @@
 //! blobs, which have been hashed by then.
 
 use super::{
-    Look, REPAIR,
+    Look, REPAIR, UNNEEDED,
     needs::{Needs, Tree},
     several,
 };
@@ -20,24 +20,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How many layers or snapshots are listed at once.
 const PAGE_TREES: u32 = 1_000;
-/// What is wrong with what cannot be opened.
-const NOT_WHOLE: &str = "it is not whole, or its record cannot be read";
-
 /// What is wrong with a tree.
-struct Why {
-    text: String,
-    /// Whether it is known to be wrong, and not only could not be read.
-    is_certain: bool,
-}
-
-impl Why {
-    fn certain(text: &str) -> Self {
-        Self { text: text.to_owned(), is_certain: true }
-    }
-
-    fn unread(text: String) -> Self {
-        Self { text, is_certain: false }
-    }
+enum Why {
+    /// It cannot be opened: something of it is missing, as after a power cut.
+    NotWhole,
+    /// It is another one than it was.
+    Changed(String),
+    /// It could not be read, and may be right.
+    Unread(String),
 }
 
 /// Which ones are not as they should be, by name.
@@ -67,8 +57,8 @@ impl<H: Host> Look<'_, H> {
             findings.trees += 1;
             let why = match self.host.layer(diff_id).await {
                 Ok(layer) => wrong(layer.verify().await)?,
-                Err(ErrorCode::NotFound) => Some(Why::certain(NOT_WHOLE)),
-                Err(other) => Some(Why::unread(other.to_string())),
+                Err(ErrorCode::NotFound) => Some(Why::NotWhole),
+                Err(other) => Some(Why::Unread(other.to_string())),
             };
             bad_layers.extend(why.map(|why| (diff_id.clone(), why)));
         }
@@ -78,11 +68,8 @@ impl<H: Host> Look<'_, H> {
             findings.trees += 1;
             let why = match self.host.snapshot(name).await {
                 Ok(snapshot) => wrong(snapshot.verify().await)?,
-                Err(ErrorCode::NotFound) if chains.contains(name) => {
-                    Some(Why::certain("a layer or a snapshot that it stands on is not whole"))
-                }
-                Err(ErrorCode::NotFound) => Some(Why::certain(NOT_WHOLE)),
-                Err(other) => Some(Why::unread(other.to_string())),
+                Err(ErrorCode::NotFound) => Some(Why::NotWhole),
+                Err(other) => Some(Why::Unread(other.to_string())),
             };
             bad_snapshots.extend(why.map(|why| (name.clone(), why)));
         }
@@ -90,16 +77,19 @@ impl<H: Host> Look<'_, H> {
             let Some(top) = tree.chain_ids.last() else { continue };
             // Nobody has asked for the tree of an image of which a layer was never extracted.
             if !snapshots.contains(top) && tree.diff_ids.iter().all(|diff_id| layers.contains(diff_id)) {
-                bad_snapshots.entry(top.clone()).or_insert_with(|| Why::certain("it is not here, and its layers are"));
+                bad_snapshots
+                    .entry(top.clone())
+                    .or_insert_with(|| Why::Changed("it is not here, and its layers are".to_owned()));
             }
         }
-        let mut flaws: Vec<(Flaw, Digest)> = Vec::new();
-        let mut tell = |kind: FlawKind, name: Digest, why: Why, images: Vec<String>| {
-            if why.is_certain {
-                flaws.push((flaw(kind, &name, why.text, images), name));
-            } else {
-                let text = format!("{}; it stays: it could not be read, and may be right", why.text);
-                findings.flaws.push(flaw(kind, &name, text, images));
+        let (mut flaws, mut left): (Vec<(Flaw, Digest)>, Vec<(FlawKind, Digest)>) = Default::default();
+        let mut tell = |kind: FlawKind, name: Digest, why: Why, images: Vec<String>| match why {
+            Why::NotWhole if images.is_empty() => left.push((kind, name)),
+            Why::NotWhole => flaws.push((flaw(kind, &name, not_whole(kind).to_owned(), images), name)),
+            Why::Changed(why) => flaws.push((flaw(kind, &name, why, images), name)),
+            Why::Unread(why) => {
+                let why = format!("{why}; it stays: it could not be read, and may be right");
+                findings.flaws.push(flaw(kind, &name, why, images));
             }
         };
         for (diff_id, why) in bad_layers {
@@ -110,8 +100,6 @@ impl<H: Host> Look<'_, H> {
             let images = needs.images(|tree| tree.chain_ids.contains(&name));
             tell(FlawKind::DamagedSnapshot, name, why, images);
         }
-        let unfinished = |(flaw, _): &(Flaw, Digest)| flaw.images.is_empty() && flaw.why == NOT_WHOLE;
-        let (left, mut flaws): (Vec<_>, Vec<_>) = flaws.into_iter().partition(unfinished);
         self.leave_out(&left, findings).await;
         if self.repair.is_some() && !flaws.is_empty() {
             // What is damaged may still be of use; without its blobs it would only be gone.
@@ -135,10 +123,10 @@ impl<H: Host> Look<'_, H> {
 
     /// Tells what a power cut or another machine has left unfinished and nobody
     /// needs, and takes it away if something is to be repaired.
-    async fn leave_out(&self, left: &[(Flaw, Digest)], findings: &mut Findings) {
+    async fn leave_out(&self, left: &[(FlawKind, Digest)], findings: &mut Findings) {
         let mut removed = 0usize;
-        for (flaw, name) in left.iter().filter(|_| self.repair.is_some()) {
-            let gone = match flaw.kind {
+        for (kind, name) in left.iter().filter(|_| self.repair.is_some()) {
+            let gone = match kind {
                 FlawKind::DamagedLayer => self.host.revoke_layer(name).await,
                 _ => self.host.revoke_snapshot(name.as_str()).await,
             };
@@ -232,6 +220,14 @@ impl<H: Host> Look<'_, H> {
     }
 }
 
+/// What is wrong with what cannot be opened.
+fn not_whole(kind: FlawKind) -> &'static str {
+    match kind {
+        FlawKind::DamagedLayer => "it is not whole, or its record cannot be read",
+        _ => "a layer or a snapshot that it stands on is not whole",
+    }
+}
+
 fn is_of(tree: &Tree, kind: FlawKind, name: &Digest) -> bool {
     match kind {
         FlawKind::DamagedLayer => tree.diff_ids.contains(name),
@@ -243,15 +239,15 @@ fn is_of(tree: &Tree, kind: FlawKind, name: &Digest) -> bool {
 fn wrong(verified: Result<(), Refusal>) -> Result<Option<Why>, Failure> {
     match verified {
         Ok(()) => Ok(None),
-        Err(Refusal { code: ErrorCode::Invalid | ErrorCode::NotFound, why }) => Ok(Some(Why::certain(&why))),
-        Err(Refusal { code: ErrorCode::Other(_), why }) => Ok(Some(Why::unread(why))),
+        Err(Refusal { code: ErrorCode::Invalid | ErrorCode::NotFound, why }) => Ok(Some(Why::Changed(why))),
+        Err(Refusal { code: ErrorCode::Other(_), why }) => Ok(Some(Why::Unread(why))),
         Err(Refusal { code, .. }) => Err(code.into()),
     }
 }
 
 fn flaw(kind: FlawKind, name: &Digest, why: String, images: Vec<String>) -> Flaw {
     let consequence = match images.as_slice() {
-        [] => "it takes space and is of no use".to_owned(),
+        [] => UNNEEDED.to_owned(),
         images => format!("{} cannot be mounted, or shows other files than it should", several(images)),
     };
     Flaw { kind, subject: name.to_string(), why, images, consequence, cure: REPAIR.to_owned(), repaired: None }
