@@ -3,13 +3,16 @@
 //! A worker sees mounts that nobody else sees and that go with it, whatever it ends of. What tells one start of the
 //! machine from another is a file of its own, in the place of `/proc/sys/kernel/random/boot_id`. A disk is a file with
 //! ext4 on a loop device. Its power is cut by `EXT4_IOC_SHUTDOWN` without a flush: the file has what was written to the
-//! device until then, and mounting it again replays its journal. A copy of the file would not be of one moment.
+//! device until then, and mounting it again replays its journal. A copy of the file would not be of one moment. The
+//! kernel writes nothing of its own accord while a run lasts, so that a run is the same again; what it may have written
+//! is written before the cut, by dice.
 
 use crate::images::Version;
 use nix::sched::{CloneFlags, unshare};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -182,6 +185,25 @@ impl Disk {
     /// Where the store is.
     pub(crate) fn store(&self) -> PathBuf {
         self.at.join("store")
+    }
+
+    /// Writes about half of all files, as the kernel may at any time and in any order; which ones goes by `seed`.
+    pub(crate) fn write_back(&self, seed: usize) {
+        let mut left = vec![self.at.clone()];
+        while let Some(directory) = left.pop() {
+            for entry in fs::read_dir(&directory).expect("root may read everything") {
+                let path = entry.expect("root may read everything").path();
+                let kind = fs::symlink_metadata(&path).expect("nobody removes anything").file_type();
+                let mut dice = DefaultHasher::new();
+                (seed, path.strip_prefix(&self.at).expect("it is on the disk")).hash(&mut dice);
+                if kind.is_dir() {
+                    left.push(path);
+                } else if kind.is_file() && dice.finish() % 2 == 0 {
+                    let file = fs::File::open(&path).expect("root may read everything");
+                    file.sync_all().expect("the disk works");
+                }
+            }
+        }
     }
 
     /// Cuts the power and gives it back: what was not on the disk is lost.

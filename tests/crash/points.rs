@@ -234,24 +234,26 @@ fn blow(machine: &Machine, expected: &Expected, base: &Base, case: Case) -> Outc
     outcome
 }
 
-/// Takes the power away from a pull on a disk, and for every second point from the pull that heals too.
+/// Takes the power away from a pull on a disk, and for every second point from the pull that heals too. At two of three
+/// points the kernel has written something of its own accord.
 fn power(machine: &Machine, expected: &Expected, base: &Base, case: Case) -> Outcome {
     let (file, at) = (machine.directory.join("disk.ext4"), machine.directory.join("disk"));
     let disk = Disk::mount_copy(&base.disk, &file, &at);
     machine.restart();
     let store = disk.store();
     let run = tracer::run(machine.pull(&store, NAME, Version::New), &store, Some(case.strike));
-    let disk = disk.cut();
+    let point = case.strike.point;
+    let disk = lose_power(disk, point);
     machine.restart();
     // Past the end is a point too: all was well.
     let mut outcome = Outcome { struck: true, victim: run.victim(), ..Outcome::default() };
     judge(machine, expected, base, &store, &run, &mut outcome);
-    if case.strike.point.is_multiple_of(2) {
+    if point.is_multiple_of(2) {
         // Some other call of the healing pull each time.
-        let strike = Strike { point: 1 + case.strike.point * 31 % SECOND_POINTS, blow: Blow::Kill };
+        let strike = Strike { point: 1 + point * 31 % SECOND_POINTS, blow: Blow::Kill };
         let run = tracer::run(machine.pull(&store, NAME, Version::New), &store, Some(strike));
         outcome.twice = run.struck.is_some();
-        let disk = disk.cut();
+        let disk = lose_power(disk, point + 1);
         machine.restart();
         judge(machine, expected, base, &store, &run, &mut outcome);
         outcome.wrong.extend(expected.heal(machine, &store));
@@ -260,6 +262,14 @@ fn power(machine: &Machine, expected: &Expected, base: &Base, case: Case) -> Out
         outcome.wrong.extend(expected.heal(machine, &store));
     }
     outcome
+}
+
+/// Cuts the power, and gives it back, after what the kernel has written by then.
+fn lose_power(disk: Disk, seed: usize) -> Disk {
+    if !seed.is_multiple_of(3) {
+        disk.write_back(seed);
+    }
+    disk.cut()
 }
 
 fn judge(machine: &Machine, expected: &Expected, base: &Base, store: &Path, run: &Run, outcome: &mut Outcome) {
