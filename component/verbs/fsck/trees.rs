@@ -73,15 +73,10 @@ impl<H: Host> Look<'_, H> {
             };
             bad_snapshots.extend(why.map(|why| (name.clone(), why)));
         }
-        for tree in &needs.trees {
-            let Some(top) = tree.chain_ids.last() else { continue };
-            // Nobody has asked for the tree of an image of which a layer was never extracted.
-            if !snapshots.contains(top) && tree.diff_ids.iter().all(|diff_id| layers.contains(diff_id)) {
-                bad_snapshots
-                    .entry(top.clone())
-                    .or_insert_with(|| Why::Changed("it is not here, and its layers are".to_owned()));
-            }
-        }
+        // Nobody has asked for the tree of an image of which a layer was never extracted.
+        let is_begun = |tree: &&Tree| tree.diff_ids.iter().all(|diff_id| layers.contains(diff_id));
+        let is_absent = |tree: &&Tree| tree.chain_ids.last().is_some_and(|top| !snapshots.contains(top));
+        let begun: Vec<&Tree> = needs.trees.iter().filter(is_begun).filter(is_absent).collect();
         let (mut flaws, mut left): (Vec<(Flaw, Digest)>, Vec<(FlawKind, Digest)>) = Default::default();
         let mut tell = |kind: FlawKind, name: Digest, why: Why, images: Vec<String>| match why {
             Why::NotWhole if images.is_empty() => left.push((kind, name)),
@@ -118,7 +113,35 @@ impl<H: Host> Look<'_, H> {
             flaws = others;
         }
         findings.flaws.extend(flaws.into_iter().map(|(flaw, _)| flaw));
+        self.finish(images, machine, &begun, findings).await;
         Ok(())
+    }
+
+    /// Tells trees of which the layers are here and no more, and makes them if
+    /// something is to be repaired. That is no flaw: whoever extracts has all
+    /// layers a moment before the tree, and may be killed then; and layers may be
+    /// here for other images.
+    async fn finish(&self, images: &[&Entry], machine: &Platform, begun: &[&Tree], findings: &mut Findings) {
+        let mut tops: BTreeSet<&Digest> = begun.iter().filter_map(|tree| tree.chain_ids.last()).collect();
+        let mut made = 0usize;
+        for entry in images.iter().filter(|_| self.repair.is_some()) {
+            for present in &entry.record.platforms {
+                let tree = begun.iter().find(|tree| tree.manifest == present.manifest.digest);
+                let Some(top) = tree.and_then(|tree| tree.chain_ids.last()) else { continue };
+                // What it lacks is told as a flaw of its own.
+                if tops.contains(top) && unpack::make(self.host, entry, present, machine, self.board).await.is_ok() {
+                    tops.remove(top);
+                    made += 1;
+                }
+            }
+        }
+        let are = |count: usize| if count == 1 { "1 tree is".to_owned() } else { format!("{count} trees are") };
+        if made > 0 {
+            findings.notes.push(format!("{} made of layers that were here", are(made)));
+        }
+        if !tops.is_empty() {
+            findings.notes.push(format!("{} not made yet of layers that are here; `{REPAIR}` does", are(tops.len())));
+        }
     }
 
     /// Tells what a power cut or another machine has left unfinished and nobody
