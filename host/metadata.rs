@@ -231,17 +231,17 @@ fn create_private(root: &Dir) -> Result<(), Error> {
 }
 
 /// Whether there is room for the memory that the processes share. SQLite maps that file, and where the disk has blocks
-/// smaller than a page, one that it has no room for ends the process.
+/// smaller than a page, one that it has no room for ends the process. What is free and not available counts for nobody:
+/// some of that ext4 keeps for itself, whoever asks.
 fn has_room(root: &Dir) -> Result<bool, Error> {
     let shared = root.symlink_metadata(format!("{FILE}-shm")).map_or(0, |file| file.blocks() * 512);
     if shared >= SHARED_BYTES {
         return Ok(true);
     }
     let disk = rustix::fs::fstatvfs(root).map_err(|error| unusable(error.into()))?;
-    let blocks = if rustix::process::geteuid().is_root() { disk.f_bfree } else { disk.f_bavail };
     // Some file systems count no files.
     let has_files = disk.f_files == 0 || disk.f_ffree > 1;
-    Ok(has_files && blocks.saturating_mul(disk.f_frsize) >= 2 * SHARED_BYTES)
+    Ok(has_files && disk.f_bavail.saturating_mul(disk.f_frsize) >= 2 * SHARED_BYTES)
 }
 
 fn unusable(error: std::io::Error) -> Error {
