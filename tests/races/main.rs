@@ -106,6 +106,11 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
 }
 
 fn main() -> ExitCode {
+    // The workers are this program too, and have the same environment.
+    #[cfg(feature = "planted")]
+    if let Ok(name) = std::env::var("WHARF_PLANTED") {
+        assert!(wharf::planted::plant(&name), "`{name}` is no fault that can be planted");
+    }
     let read = match arguments(std::env::args().skip(1)) {
         Ok(read) => read,
         Err(why) => {
