@@ -48,6 +48,7 @@ fn build(out: &Path, package: &str, options: &[&str], profile: &[(&str, &str)]) 
 }
 
 /// Compiles a component for the machine that the binary will run on.
+#[allow(clippy::disallowed_methods, reason = "a build script asks what it is run for")]
 fn compile(wasm: &[u8]) -> Vec<u8> {
     let mut config = config::config();
     config.target(&env::var("TARGET").expect("cargo sets TARGET")).expect("wasmtime knows the target");

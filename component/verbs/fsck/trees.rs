@@ -77,7 +77,8 @@ impl<H: Host> Look<'_, H> {
         let is_begun = |tree: &&Tree| tree.diff_ids.iter().all(|diff_id| layers.contains(diff_id));
         let is_absent = |tree: &&Tree| tree.chain_ids.last().is_some_and(|top| !snapshots.contains(top));
         let begun: Vec<&Tree> = needs.trees.iter().filter(is_begun).filter(is_absent).collect();
-        let (mut flaws, mut left): (Vec<(Flaw, Digest)>, Vec<(FlawKind, Digest)>) = Default::default();
+        let mut flaws: Vec<(Flaw, Digest)> = Vec::new();
+        let mut left: Vec<(FlawKind, Digest)> = Vec::new();
         let mut tell = |kind: FlawKind, name: Digest, why: Why, images: Vec<String>| match why {
             Why::NotWhole if images.is_empty() => left.push((kind, name)),
             Why::NotWhole => flaws.push((flaw(kind, &name, not_whole(kind).to_owned(), images), name)),
