@@ -198,7 +198,7 @@ impl Disk {
                 (seed, path.strip_prefix(&self.at).expect("it is on the disk")).hash(&mut dice);
                 if kind.is_dir() {
                     left.push(path);
-                } else if kind.is_file() && dice.finish() % 2 == 0 {
+                } else if kind.is_file() && dice.finish().is_multiple_of(2) {
                     let file = fs::File::open(&path).expect("root may read everything");
                     file.sync_all().expect("the disk works");
                 }
