@@ -282,7 +282,7 @@ pub enum FlawKind {
     DisputedSize,
     /// The tree of a layer is not what was extracted, or is gone.
     DamagedLayer,
-    /// A snapshot, or something that it stands on, is not what was stacked, or is gone.
+    /// A snapshot is not what was stacked, or something that it stands on is not, or is gone.
     DamagedSnapshot,
 }
 

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How many layers or snapshots are listed at once.
 const PAGE_TREES: u32 = 1_000;
+
 /// What is wrong with a tree.
 enum Why {
     /// It cannot be opened: something of it is missing, as after a power cut.
