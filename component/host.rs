@@ -20,6 +20,10 @@ pub trait Host {
     /// Bytes on their way, as a handle. They are not read here, except by
     /// [`Host::collect`].
     type Stream;
+    /// See `content.claimed`.
+    type Claim: Claim;
+    /// See `layers.claimed`.
+    type TreeClaim: TreeClaim;
     /// See `content.ingest`.
     type Ingest: Ingest<Stream = Self::Stream, Blob = Self::Blob>;
     /// See `content.blob`.
@@ -43,6 +47,12 @@ pub trait Host {
     async fn sync(&self) -> Result<()>;
     /// See `content.remove`.
     async fn remove(&self, digest: &Digest) -> Result<()>;
+    /// See `content.claim`.
+    async fn claim(&self, digests: &[Digest]) -> Result<Self::Claim>;
+    /// See `content.ingests`.
+    async fn ingests(&self, after: Option<&str>, limit: u32) -> Result<Vec<Unfinished>>;
+    /// See `content.discard`.
+    async fn discard(&self, key: &str) -> Result<()>;
     /// See `content.entries`.
     async fn blobs(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<(Digest, u64)>>;
     /// See `content.begin`. `name` is unique on the machine, not in a namespace.
@@ -76,6 +86,10 @@ pub trait Host {
     async fn remove_snapshot(&self, name: &str) -> Result<()>;
     /// See `layers.remove-layer`.
     async fn remove_layer(&self, diff_id: &Digest) -> Result<()>;
+    /// See `layers.claim`.
+    async fn claim_trees(&self, snapshots: &[String], layers: &[Digest]) -> Result<Self::TreeClaim>;
+    /// See `layers.mounted`.
+    async fn mounted(&self) -> Result<Vec<String>>;
     /// See `layers.revoke`.
     async fn revoke_snapshot(&self, name: &str) -> Result<()>;
     /// See `layers.revoke-layer`.
@@ -105,8 +119,12 @@ pub trait Host {
 
     // clock and random numbers
 
+    /// Returns the wall clock in seconds since 1970, and nanoseconds.
+    fn clock(&self) -> (i64, u32);
     /// Returns the wall clock in seconds since 1970.
-    fn now(&self) -> i64;
+    fn now(&self) -> i64 {
+        self.clock().0
+    }
     /// Returns a clock that only goes forward, in milliseconds.
     fn uptime_ms(&self) -> u64;
     /// Waits.
@@ -143,6 +161,37 @@ pub trait Blob {
     async fn verify(&self) -> Result<()>;
 }
 
+/// See `content.claimed`. Dropping it lets go of the blobs.
+pub trait Claim {
+    /// See `content.claimed.digests`.
+    fn digests(&self) -> Vec<Digest>;
+    /// See `content.claimed.remove`.
+    async fn remove(self, digests: &[Digest]) -> Result<u64>;
+}
+
+/// See `layers.claimed`. Dropping it lets go of the trees.
+pub trait TreeClaim {
+    /// See `layers.claimed.names`.
+    fn names(&self) -> (Vec<String>, Vec<Digest>);
+    /// See `layers.claimed.remove`.
+    async fn remove(self, snapshots: &[String], layers: &[Digest]) -> Result<()>;
+}
+
+/// See `content.unfinished`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// By this it is discarded.
+    pub key: String,
+    /// The name it was begun with, if that is known.
+    pub name: Option<String>,
+    /// How many bytes have arrived.
+    pub size: u64,
+    /// How long ago something last arrived, in seconds.
+    pub age_s: u64,
+    /// Whether somebody holds it now.
+    pub held: bool,
+}
+
 /// See `layers.refusal`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -164,6 +213,8 @@ pub type Made<T> = std::result::Result<T, Refusal>;
 
 /// See `layers.layer`. Holding it keeps it on disk.
 pub trait Layer {
+    /// See `layers.layer.size`.
+    fn size(&self) -> u64;
     /// See `layers.layer.warnings`.
     fn warnings(&self) -> Vec<String>;
     /// See `layers.layer.verify`.
@@ -172,6 +223,8 @@ pub trait Layer {
 
 /// See `layers.snapshot`. Holding it keeps it on disk, and what it stands on.
 pub trait Snapshot {
+    /// See `layers.snapshot.usage`.
+    fn usage(&self) -> (u64, u64);
     /// See `layers.snapshot.verify`.
     async fn verify(&self) -> Made<()>;
 }
@@ -198,6 +251,8 @@ pub trait Transaction {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<(String, Vec<u8>)>>;
+    /// See `metadata.transaction.namespaces`.
+    async fn namespaces(&self, after: Option<&str>, limit: u32) -> Result<Vec<String>>;
     /// See `metadata.transaction.put`.
     fn put(&self, namespace: &str, key: &str, value: Vec<u8>);
     /// See `metadata.transaction.delete`.

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod expression;
 pub mod filter;
 pub mod json;
+pub mod label;
 pub mod manifest;
 pub mod media_type;
 pub mod platform;

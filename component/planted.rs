@@ -13,6 +13,12 @@
 /// What goes wrong while it is planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
+    /// The records are not read again after blobs were claimed.
+    SweepUnchecked,
+    /// A lease holds nothing.
+    LeaseIgnored,
+    /// What a name needs is removed before the name is.
+    CollectedEarly,
     /// A failed request is sent again at once.
     NoBackOff,
     /// `Retry-After` is not read.

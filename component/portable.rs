@@ -14,7 +14,7 @@
 //! oci-layout, index.json
 //! blobs/sha256/<hex>, blobs/sha512/<hex>
 //! .wharf/ingest/<SHA-256 of the name>.<id>   bytes on their way; one writer each
-//! .wharf/provenance/<SHA-256 of the key>     `provenance/…` records
+//! .wharf/records/<SHA-256 of the key>        records that are not an image's
 //! .wharf/tmp/<id>                            what has no name yet
 //! .wharf/lock                                there while `index.json` is replaced
 //! ```
@@ -41,8 +41,11 @@
 //!   rename, which takes microseconds, loses its change in the same way. Most of
 //!   them also read, wait and write without a lock, and may undo a commit of
 //!   wharf: that can be prevented by nobody but them.
-//! - A provenance record is written before the name that it tells about. After a
-//!   crash between the two it tells about blobs that are here and have no name.
+//! - Records that are not an image's are written before `index.json`. After a crash
+//!   between the two they tell about a change of a name that did not happen.
+//! - A collection sees what is pinned in its own process only. What another process
+//!   pulls at the same time may lose blobs that no name reached yet: it is fetched
+//!   again when it is pulled again, and `wharf fsck` finds it.
 
 #![allow(
     clippy::disallowed_methods,
@@ -64,13 +67,13 @@ mod tests;
 mod transaction;
 mod view;
 
-pub use blob::Blob;
+pub use blob::{Blob, Claim};
 pub use ingest::{Ingest, LIVE_S};
 pub use layout::Refusal;
 pub use transaction::Transaction;
 
 use crate::{
-    host::Result,
+    host::{Result, Unfinished},
     nouns::{digest::Digest, problem::ErrorCode},
 };
 use disk::Disk;
@@ -86,6 +89,8 @@ use std::{
     task::Poll,
 };
 
+/// The most ingests that one answer lists.
+const INGESTS_MAX: usize = 1_000;
 /// The longest name of an ingest, in bytes.
 const INGEST_NAME_BYTES_MAX: usize = 4_096;
 
@@ -158,6 +163,21 @@ impl Store {
     /// See `content.remove`. Handles of other processes are not seen.
     pub async fn remove(&self, digest: &Digest) -> Result<()> {
         blob::remove(&self.shared, digest)
+    }
+
+    /// See `content.claim`. Handles of other processes are not seen.
+    pub async fn claim(&self, digests: &[Digest]) -> Result<Claim> {
+        blob::claim(&self.shared, digests)
+    }
+
+    /// See `content.ingests`. Names are not known.
+    pub async fn ingests(&self, after: Option<&str>, limit: u32) -> Result<Vec<Unfinished>> {
+        ingest::unfinished(&self.shared, after, INGESTS_MAX.min(usize::try_from(limit).unwrap_or(INGESTS_MAX)))
+    }
+
+    /// See `content.discard`.
+    pub async fn discard(&self, key: &str) -> Result<()> {
+        ingest::discard(&self.shared, key)
     }
 
     /// See `content.entries`.

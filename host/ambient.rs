@@ -11,7 +11,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use wharf::cli::{self, Cli, Surroundings};
+use wharf::cli::{self, Cli, PlanFile, Surroundings};
 use wharf::configuration::{self, ENTRIES_MAX, Excerpt, FILE_BYTES_MAX, Files, Places};
 use wharf::credentials::{Credentials, Document};
 use wharf::engine::Services;
@@ -24,6 +24,8 @@ use wharf::{credentials, render};
 
 /// No file with logins is larger.
 const DOCUMENT_BYTES_MAX: u64 = 1 << 20;
+/// No plan is larger.
+const PLAN_BYTES_MAX: u64 = 32 << 20;
 
 /// How a call about one reference speaks to registries, and where that is said.
 #[derive(Debug)]
@@ -264,6 +266,32 @@ fn proxies(configured: Proxies) -> Proxies {
         (None, None, None) => Proxies { except: except.or(configured.except), ..configured },
         _ => Proxies { http, https, all, except },
     }
+}
+
+/// Reads a plan that a person has saved.
+pub(crate) fn read_plan(file: PlanFile<'_>) -> Result<String, Problem> {
+    let what = || match file {
+        PlanFile::Standard => "cannot read the plan from standard input".to_owned(),
+        PlanFile::Named(path) => format!("cannot read the plan in `{}`", path.display()),
+    };
+    let source: io::Result<Box<dyn Read>> = match file {
+        PlanFile::Standard => Ok(Box::new(io::stdin())),
+        PlanFile::Named(path) => File::open(path).map(|file| Box::new(file) as Box<dyn Read>),
+    };
+    let mut document = String::new();
+    source
+        .and_then(|source| source.take(PLAN_BYTES_MAX + 1).read_to_string(&mut document))
+        .map_err(|error| problem(&what(), &error))?;
+    if document.len() as u64 > PLAN_BYTES_MAX {
+        return Err(problem(&what(), &format!("it is larger than {PLAN_BYTES_MAX} bytes")));
+    }
+    Ok(document)
+}
+
+/// Saves a plan where a person wants it. What was in the file is gone.
+pub(crate) fn write_plan(path: &Path, document: &str) -> Result<(), Problem> {
+    let what = || format!("cannot write the plan to `{}`", path.display());
+    fs::write(path, document).map_err(|error| problem(&what(), &error))
 }
 
 /// Makes a directory for what is over when the program ends.

@@ -34,12 +34,14 @@
 //! ```
 //!
 //! Whoever gets the lock first decides, and the other one notices: a lock on a file that has no link left is worth
-//! nothing. A new blob is locked before the rename that makes it visible, so that no collection can come between.
+//! nothing. A [`Claim`] is the right column for many blobs, with time to look at the records between lock and unlink: who
+//! opens one of them waits for that long. A new blob is locked before the rename that makes it visible, so that no collection can come between.
 //! The rename never replaces a file, because the file might be pinned. A process that dies lets go of its locks.
 //!
 //! Locks belong to open files, so two handles in one process exclude each other as two processes do.
 
 mod blob;
+mod claim;
 pub(crate) mod directory;
 mod error;
 mod ingest;
@@ -52,9 +54,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cap_std::fs::Dir;
 
 pub use self::blob::{Blob, READ_BYTES_MAX, Reader};
+pub use self::claim::{CLAIM_MAX, Claim};
 pub use self::error::Error;
 pub use self::ingest::{Follower, Ingest, Key, NAME_BYTES_MAX, Outcome, Run, Turn};
-pub use self::listing::{ENTRIES_MAX, Unfinished};
+pub use self::listing::{ENTRIES_MAX, INGESTS_MAX, Unfinished};
 
 use self::directory::Directory;
 use self::ingest::Queues;
@@ -100,7 +103,11 @@ impl Content {
 
     /// The directory that holds the blobs of `digest`'s algorithm.
     fn blobs(&self, digest: &Digest) -> &Directory {
-        match digest.algorithm() {
+        self.directory(digest.algorithm())
+    }
+
+    fn directory(&self, algorithm: Algorithm) -> &Directory {
+        match algorithm {
             Algorithm::Sha256 => &self.store.sha256,
             Algorithm::Sha512 => &self.store.sha512,
         }

@@ -1,9 +1,14 @@
 //! The exports of the component as Rust calls, for the CLI and for embedders.
 //! Each call gets a store of its own. Nothing is decided here.
 
+mod changes;
 mod trace;
 
 pub use wharf_terminal::named::{covers, host, listed, registry, written};
+pub use wharf_vocabulary::changes::{
+    Action, Change, Changed, Collecting, Garbage, Happening, ImageUsage, IngestInfo, Lease, NameChange, Plan, Pruning,
+    Removal, Share, Sum, Tagging, Usage,
+};
 pub use wharf_vocabulary::types::{Descriptor, ErrorCode, Origin};
 pub use wharf_vocabulary::vocabulary::{
     Access, Allowance, AskedFor, Caller, Candidate, Capabilities, Endpoint, Event, Explanation, Findings, Flaw,

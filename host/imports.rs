@@ -10,5 +10,6 @@ pub mod network;
 mod stream;
 pub mod wasi;
 
+impl wharf_vocabulary::changes::Host for crate::engine::state::State {}
 impl wharf_vocabulary::types::Host for crate::engine::state::State {}
 impl wharf_vocabulary::vocabulary::Host for crate::engine::state::State {}

@@ -21,7 +21,8 @@
 //! │   └── durable                 0600
 //! ├── snapshots/empty/            0700  below a stack of one layer
 //! ├── durable                     0600  see `durable`
-//! └── extract/<process>-<serial>/ 0700  what nobody sees: it is being made, or removed, or its process died
+//! ├── extract/<process>-<serial>/ 0700  what nobody sees: it is being made, or its process died
+//! └── extract/gone-<process>-<…>/ 0700  the same of what is being removed
 //! ```
 //!
 //! **Nothing half-done is ever visible.** Layers and snapshots appear by one rename, and disappear by one. What is
@@ -30,6 +31,7 @@
 pub mod apply;
 pub mod archive;
 mod attributes;
+mod claim;
 mod copy;
 mod durable;
 mod error;
@@ -52,6 +54,7 @@ mod sums;
 mod unpack;
 pub mod view;
 
+pub use self::claim::{CLAIM_MAX, Claim};
 pub use self::error::Error;
 pub use self::ids::{Extent, Subordinate, Waiting};
 pub use self::layer::Layer;

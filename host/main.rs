@@ -8,12 +8,14 @@
 #![allow(clippy::disallowed_methods, reason = "here, and only here, ambient authority is taken")]
 
 mod ambient;
+mod changes;
 mod log;
 mod logins;
 mod trees;
 mod watch;
 
 use ambient::{Configured, check_store, configured, configured_for, root, services, temporary_directory, variable};
+use changes::Changes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::env;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -57,10 +59,10 @@ fn main() -> ExitCode {
     };
     allow_many_files();
     // Threads cost a start more than a verb that only reads records takes.
+    let several = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match &cli.verb {
-        Verb::Pull(_) | Verb::Unpack(_) | Verb::Fsck(_) | Verb::Demo => {
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
-        }
+        Verb::Pull(_) | Verb::Unpack(_) | Verb::Fsck(_) | Verb::Demo => several(),
+        Verb::Rm(_) | Verb::Prune(_) | Verb::Gc(_) | Verb::Apply(_) => several(),
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     };
     let runtime = match runtime {
@@ -149,6 +151,19 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             }
             print(&render::inspect::json(&objects));
         }
+        Verb::Tag(tag) => return Changes::open(&cli, &caller, palette)?.change(&tag.change(), &tag.plan).await,
+        Verb::Rm(rm) => return Changes::open(&cli, &caller, palette)?.change(&rm.change(), &rm.plan).await,
+        Verb::Prune(prune) => {
+            let change = prune.change(format!("process {}", std::process::id()));
+            return Changes::open(&cli, &caller, palette)?.change(&change, &prune.plan).await;
+        }
+        Verb::Gc(gc) => return Changes::open(&cli, &caller, palette)?.change(&gc.change(), &gc.plan).await,
+        Verb::Apply(apply) => return Changes::open(&cli, &caller, palette)?.apply(apply).await,
+        Verb::Df(df) => return Changes::open(&cli, &caller, palette)?.usage(df).await,
+        Verb::Lease(lease) => return Changes::open(&cli, &caller, palette)?.lease(lease).await,
+        Verb::Ingest(ingest) => return Changes::open(&cli, &caller, palette)?.ingest(ingest).await,
+        Verb::Label(label) => return Changes::open(&cli, &caller, palette)?.label(label).await,
+        Verb::Events(events) => return Changes::open(&cli, &caller, palette)?.follow(events).await,
         Verb::Fsck(asked) => return fsck(&cli, asked, &caller, palette).await,
         Verb::Unpack(unpack) => return Trees::open(&cli, &caller, palette, screen)?.unpack(unpack).await,
         Verb::Ls(ls) => return Trees::open(&cli, &caller, palette, screen)?.list(ls).await,
@@ -331,12 +346,19 @@ fn log_problem(filter: &str, why: String) -> Problem {
 
 /// Prints data. A reader that went away has read enough.
 fn print(text: &str) {
+    is_read(text);
+}
+
+/// Prints data, and returns whether somebody may read more.
+fn is_read(text: &str) -> bool {
     let mut out = std::io::stdout().lock();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        talk(&format!("error: cannot write to standard output: {error}\n"));
-        std::process::exit(i32::from(exit::FAILED));
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => true,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => false,
+        Err(error) => {
+            talk(&format!("error: cannot write to standard output: {error}\n"));
+            std::process::exit(i32::from(exit::FAILED));
+        }
     }
 }
 

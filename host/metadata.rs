@@ -48,6 +48,8 @@ pub const READS_BYTES_MAX: usize = 64 << 20;
 pub const ENTRY_BYTES: usize = 64;
 /// The most records in the answer of one scan.
 pub const SCAN_RECORDS_MAX: u32 = 1_000;
+/// The most namespaces in one answer.
+pub const NAMESPACES_MAX: u32 = 1_000;
 /// The most bytes of keys and values in the answer of one scan. The largest
 /// record has room.
 pub const SCAN_BYTES_MAX: usize = 8 << 20;

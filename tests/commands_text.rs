@@ -4,6 +4,8 @@
 
 mod answers;
 mod arguments;
+mod asked_changes;
+mod changes;
 mod explain;
 mod findings;
 mod lists;
@@ -12,6 +14,7 @@ mod pieces;
 mod problems;
 mod progress;
 mod schema;
+mod usage;
 
 use wharf::images::Descriptor;
 use wharf::images::Image;

@@ -1,7 +1,8 @@
 //! A host without a sandbox: the component's trait `Host` over the real services, so that the same decisions run
 //! natively, with real sockets and files, and a switch in them can be turned.
 //!
-//! It is for one thread: a current-thread runtime and no `Send`. What works on files blocks that thread.
+//! It is for one thread: a current-thread runtime and no `Send`. What works on files blocks that thread, but for what
+//! may wait for a claim: who has that may be on the same thread.
 
 #[path = "native/body.rs"]
 mod body;
@@ -9,7 +10,7 @@ mod body;
 mod layers;
 
 use body::Body;
-use layers::{Extraction, Layer, Snapshot};
+use layers::{Extraction, Layer, Snapshot, TreeClaim};
 use std::cell::RefCell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wharf::content;
@@ -21,7 +22,7 @@ use wharf::imports::credentials::condition;
 use wharf::metadata;
 use wharf::network::{self, Timeouts};
 use wharf_component::host::{
-    self, Challenge, Host, HttpError, Made, Method, Origin, Refusal, Request, Response, Result, Visit,
+    self, Challenge, Host, HttpError, Made, Method, Origin, Refusal, Request, Response, Result, Unfinished, Visit,
 };
 use wharf_component::nouns::digest::Digest;
 use wharf_component::nouns::problem::ErrorCode;
@@ -75,8 +76,19 @@ fn native(digest: &Digest) -> hash::Digest {
     digest.as_str().parse().expect("the grammar of digests is one")
 }
 
+/// Does on a thread of its own what may wait for a claim.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("opening does not panic")
+}
+
+fn told(digest: &hash::Digest) -> Digest {
+    digest.to_string().parse().expect("the grammar of digests is one")
+}
+
 impl Host for Native {
     type Stream = Body;
+    type Claim = Claim;
+    type TreeClaim = TreeClaim;
     type Ingest = Ingest;
     type Blob = Blob;
     type Layer = Layer;
@@ -86,7 +98,8 @@ impl Host for Native {
     type Grant = Grant;
 
     async fn open(&self, digest: &Digest) -> Result<Blob> {
-        self.services.content.blob(&native(digest)).map(Blob).map_err(code)
+        let (content, digest) = (self.services.content.clone(), native(digest));
+        aside(move || content.blob(&digest)).await.map(Blob).map_err(code)
     }
 
     async fn sync(&self) -> Result<()> {
@@ -97,10 +110,32 @@ impl Host for Native {
         self.services.content.remove(&native(digest)).map_err(code)
     }
 
+    async fn claim(&self, digests: &[Digest]) -> Result<Claim> {
+        let digests: Vec<_> = digests.iter().map(native).collect();
+        self.services.content.claim(&digests).map(Claim).map_err(code)
+    }
+
+    async fn ingests(&self, after: Option<&str>, limit: u32) -> Result<Vec<Unfinished>> {
+        let after = after.map(|after| content::Key::from_encoded(after).ok_or(ErrorCode::Invalid)).transpose()?;
+        let page = self.services.content.ingests(after.as_ref(), limit as usize).map_err(code)?;
+        let described = |one: content::Unfinished| Unfinished {
+            key: one.key.encoded(),
+            name: one.name,
+            size: one.bytes,
+            age_s: one.age.as_secs(),
+            held: one.held,
+        };
+        Ok(page.into_iter().map(described).collect())
+    }
+
+    async fn discard(&self, key: &str) -> Result<()> {
+        let key = content::Key::from_encoded(key).ok_or(ErrorCode::Invalid)?;
+        self.services.content.discard(key).map_err(code)
+    }
+
     async fn blobs(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<(Digest, u64)>> {
         let entries = self.services.content.entries(after.map(native).as_ref(), limit as usize).map_err(code)?;
-        let named = |(digest, size): (hash::Digest, u64)| (digest.to_string().parse().expect("a digest"), size);
-        Ok(entries.into_iter().map(named).collect())
+        Ok(entries.iter().map(|(digest, size)| (told(digest), *size)).collect())
     }
 
     async fn ingest(&self, name: &str) -> Result<Ingest> {
@@ -128,7 +163,8 @@ impl Host for Native {
     }
 
     async fn layer(&self, diff_id: &Digest) -> Result<Layer> {
-        self.services.layers.layer(&native(diff_id)).map(Layer).map_err(code)
+        let (layers, diff_id) = (self.services.layers.clone(), native(diff_id));
+        aside(move || layers.layer(&diff_id)).await.map(Layer).map_err(code)
     }
 
     async fn unpack(&self, blob: &Blob, diff_id: &Digest) -> Made<Layer> {
@@ -140,12 +176,14 @@ impl Host for Native {
     }
 
     async fn stack(&self, name: &Digest, parent: Option<&Snapshot>, top: &Layer) -> Made<Snapshot> {
-        let parent = parent.map(|parent| &parent.0);
-        self.services.layers.stack(name.as_str(), parent, &top.0).map(Snapshot).map_err(refusal)
+        let (layers, name) = (self.services.layers.clone(), name.to_string());
+        let (parent, top) = (parent.map(|parent| parent.0.clone()), top.0.clone());
+        aside(move || layers.stack(&name, parent.as_ref(), &top)).await.map(Snapshot).map_err(refusal)
     }
 
     async fn snapshot(&self, name: &Digest) -> Result<Snapshot> {
-        self.services.layers.snapshot(name.as_str()).map(Snapshot).map_err(code)
+        let (layers, name) = (self.services.layers.clone(), name.to_string());
+        aside(move || layers.snapshot(&name)).await.map(Snapshot).map_err(code)
     }
 
     async fn sync_layers(&self) -> Result<()> {
@@ -158,7 +196,7 @@ impl Host for Native {
 
     async fn layers(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<Digest>> {
         let page = self.services.layers.layer_entries(after.map(native).as_ref(), limit as usize).map_err(code)?;
-        Ok(page.iter().map(|diff_id| diff_id.to_string().parse().expect("a digest")).collect())
+        Ok(page.iter().map(told).collect())
     }
 
     async fn remove_snapshot(&self, name: &str) -> Result<()> {
@@ -167,6 +205,15 @@ impl Host for Native {
 
     async fn remove_layer(&self, diff_id: &Digest) -> Result<()> {
         self.services.layers.remove_layer(&native(diff_id)).map_err(code)
+    }
+
+    async fn claim_trees(&self, snapshots: &[String], layers: &[Digest]) -> Result<TreeClaim> {
+        let layers: Vec<_> = layers.iter().map(native).collect();
+        self.services.layers.claim(snapshots, &layers).map(TreeClaim).map_err(code)
+    }
+
+    async fn mounted(&self) -> Result<Vec<String>> {
+        self.services.layers.mounted().map_err(code)
     }
 
     async fn revoke_snapshot(&self, name: &str) -> Result<()> {
@@ -223,9 +270,9 @@ impl Host for Native {
         Ok(Response { status: head.status.as_u16(), headers, body, end })
     }
 
-    fn now(&self) -> i64 {
+    fn clock(&self) -> (i64, u32) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-        since.as_secs().try_into().expect("the year has four digits")
+        (since.as_secs().try_into().expect("the year has four digits"), since.subsec_nanos())
     }
 
     fn uptime_ms(&self) -> u64 {
@@ -299,7 +346,8 @@ impl host::Ingest for Ingest {
     }
 
     async fn commit(self, expected: &Digest, size: u64) -> Result<Blob> {
-        self.0.commit(&native(expected), size).map(Blob).map_err(code)
+        let (ingest, expected) = (self.0, native(expected));
+        aside(move || ingest.commit(&expected, size)).await.map(Blob).map_err(code)
     }
 
     async fn discard(self) -> Result<()> {
@@ -327,6 +375,21 @@ impl host::Blob for Blob {
     }
 }
 
+/// See `content.claimed`.
+#[derive(Debug)]
+pub(crate) struct Claim(content::Claim);
+
+impl host::Claim for Claim {
+    fn digests(&self) -> Vec<Digest> {
+        self.0.digests().map(told).collect()
+    }
+
+    async fn remove(self, digests: &[Digest]) -> Result<u64> {
+        let digests: Vec<_> = digests.iter().map(native).collect();
+        self.0.remove(&digests).map_err(code)
+    }
+}
+
 /// See `metadata.transaction`.
 #[derive(Debug)]
 pub(crate) struct Transaction(RefCell<metadata::Transaction>);
@@ -344,6 +407,10 @@ impl host::Transaction for Transaction {
         limit: u32,
     ) -> Result<Vec<(String, Vec<u8>)>> {
         self.0.borrow_mut().scan(namespace, prefix, after, limit).map_err(code)
+    }
+
+    async fn namespaces(&self, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        self.0.borrow_mut().namespaces(after, limit).map_err(code)
     }
 
     fn put(&self, namespace: &str, key: &str, value: Vec<u8>) {

@@ -1,6 +1,7 @@
 //! The program against real registries, as a person uses it.
 
 mod broken;
+mod changes;
 mod configured;
 mod durable;
 mod explain;

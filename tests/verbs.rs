@@ -2,13 +2,17 @@
 //! afterwards. The documents are made from text here; no file is read.
 
 mod calls;
+mod change;
 mod check_login;
 mod choice;
 mod damage;
 mod fsck;
 mod history;
 mod images;
+mod ingests;
 mod inspect;
+mod label;
+mod leases;
 mod limits;
 mod mirrors;
 mod plan;
@@ -20,6 +24,9 @@ mod tags;
 mod trees;
 mod types;
 mod unpack;
+mod usage;
+mod used;
+mod watch;
 
 use std::cell::{Cell, RefCell};
 use wharf_component::{

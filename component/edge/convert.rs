@@ -1,5 +1,8 @@
 //! Between the generated types and those of [`verbs::contract`], field by field.
 
+mod change;
+mod usage;
+
 use crate::nouns::descriptor::Descriptor;
 #[cfg(feature = "guest")]
 use crate::nouns::platform::{self, Facts};
@@ -105,6 +108,7 @@ impl From<contract::Event> for wit::Event {
             contract::Event::Warning(text) => Self::Warning(text),
             contract::Event::Note(text) => Self::Note(text),
             contract::Event::Transferred(transfer) => Self::Transferred(transfer.into()),
+            contract::Event::Happened(happening) => Self::Happened(happening.into()),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::verbs::contract;
 use crate::verbs::listen::Listener;
 use exports::wharf::images::images as exported;
 use std::cell::RefCell;
+use wharf_vocabulary::changes;
 use wharf_vocabulary::vocabulary as wit;
 use wit_bindgen::rt::async_support::StreamResult;
 use wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamWriter};
@@ -20,6 +21,7 @@ wit_bindgen::generate!({
     path: "../wit",
     world: "manager",
     with: {
+        "wharf:images/changes@0.1.0": wharf_vocabulary::changes,
         "wharf:images/types@0.1.0": wharf_vocabulary::types,
         "wharf:images/vocabulary@0.1.0": wharf_vocabulary::vocabulary,
     },
@@ -131,6 +133,78 @@ impl exported::Guest for Component {
             let caller = caller.into();
             let found = verbs::fsck::fsck(&Imports, &caller, &references, repair.as_ref(), rebuild, listener).await;
             found.map(Into::into)
+        })
+    }
+
+    async fn plan_change(caller: wit::Caller, change: changes::Change) -> Result<changes::Plan, wit::Problem> {
+        let plan = verbs::change::plan_change(&Imports, &caller.into(), &change.into()).await;
+        plan.map(Into::into).map_err(Into::into)
+    }
+
+    async fn perform(caller: wit::Caller, change: changes::Change) -> Told<changes::Changed> {
+        accompany(wit_future::new(dropped), async move |listener| {
+            verbs::change::perform(&Imports, &caller.into(), &change.into(), listener).await.map(Into::into)
+        })
+    }
+
+    async fn apply(caller: wit::Caller, document: String) -> Told<changes::Changed> {
+        accompany(wit_future::new(dropped), async move |listener| {
+            verbs::change::apply(&Imports, &caller.into(), &document, listener).await.map(Into::into)
+        })
+    }
+
+    async fn disk_usage(caller: wit::Caller) -> Result<changes::Usage, wit::Problem> {
+        verbs::usage::disk_usage(&Imports, &caller.into()).await.map(Into::into).map_err(Into::into)
+    }
+
+    async fn leases(caller: wit::Caller) -> Result<Vec<changes::Lease>, wit::Problem> {
+        verbs::leases::leases(&Imports, &caller.into()).await.map(each).map_err(Into::into)
+    }
+
+    async fn hold(
+        caller: wit::Caller,
+        id: Option<String>,
+        references: Vec<String>,
+        seconds: Option<u64>,
+        labels: Vec<(String, String)>,
+    ) -> Result<changes::Lease, wit::Problem> {
+        let labels = labels.into_iter().collect();
+        let held = verbs::leases::hold(&Imports, &caller.into(), id.as_deref(), &references, seconds, labels).await;
+        held.map(Into::into).map_err(Into::into)
+    }
+
+    async fn release(caller: wit::Caller, ids: Vec<String>) -> Result<(), wit::Problem> {
+        verbs::leases::release(&Imports, &caller.into(), &ids).await.map_err(Into::into)
+    }
+
+    async fn ingests(caller: wit::Caller) -> Result<Vec<changes::IngestInfo>, wit::Problem> {
+        let _: contract::Caller = caller.into();
+        verbs::ingests::ingests(&Imports).await.map(each).map_err(Into::into)
+    }
+
+    async fn discard(caller: wit::Caller, which: Vec<String>) -> Result<Vec<changes::IngestInfo>, wit::Problem> {
+        let _: contract::Caller = caller.into();
+        verbs::ingests::discard(&Imports, &which).await.map(each).map_err(Into::into)
+    }
+
+    async fn label(
+        caller: wit::Caller,
+        reference: String,
+        labels: Vec<(String, Option<String>)>,
+    ) -> Result<Vec<(String, String)>, wit::Problem> {
+        let labels = verbs::label::label(&Imports, &caller.into(), &reference, &labels).await;
+        labels.map(|labels| labels.into_iter().collect()).map_err(Into::into)
+    }
+
+    async fn watch(
+        caller: wit::Caller,
+        since: Option<String>,
+        until: Option<String>,
+        filters: Vec<String>,
+    ) -> Told<()> {
+        accompany(wit_future::new(dropped), async move |listener| {
+            let (since, until) = (since.as_deref(), until.as_deref());
+            verbs::watch::watch(&Imports, &caller.into(), since, until, &filters, listener).await
         })
     }
 

@@ -5,8 +5,8 @@ use super::guest::wharf::images::{content, credentials, layers, metadata};
 use super::guest::wit_stream;
 use super::http;
 use crate::host::{
-    Blob, Challenge, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Refusal, Request, Response,
-    Result, Snapshot, Transaction, Visit,
+    Blob, Challenge, Claim, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Refusal, Request,
+    Response, Result, Snapshot, Transaction, TreeClaim, Unfinished, Visit,
 };
 use crate::nouns::digest::Digest;
 use crate::nouns::problem::ErrorCode;
@@ -49,7 +49,18 @@ impl From<layers::Refusal> for Refusal {
     }
 }
 
+/// Reads what the host says is a digest.
+fn digest(name: String) -> Result<Digest> {
+    name.parse().map_err(|_| ErrorCode::Other(format!("the host has something called `{name}`, which is no digest")))
+}
+
+fn texts(digests: &[Digest]) -> Vec<String> {
+    digests.iter().map(Digest::to_string).collect()
+}
+
 impl Host for Imports {
+    type Claim = content::Claimed;
+    type TreeClaim = layers::Claimed;
     type Stream = StreamReader<u8>;
     type Ingest = content::Ingest;
     type Blob = content::Blob;
@@ -73,11 +84,22 @@ impl Host for Imports {
 
     async fn blobs(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<(Digest, u64)>> {
         let entries = content::entries(after.map(Digest::to_string), limit).await?;
-        let named = |(name, size): (String, u64)| match name.parse() {
-            Ok(digest) => Ok((digest, size)),
-            Err(_) => Err(ErrorCode::Other(format!("the host lists a blob called `{name}`, which is no digest"))),
-        };
-        entries.into_iter().map(named).collect()
+        entries.into_iter().map(|(name, size)| Ok((digest(name)?, size))).collect()
+    }
+
+    async fn claim(&self, digests: &[Digest]) -> Result<Self::Claim> {
+        Ok(content::claim(texts(digests)).await?)
+    }
+
+    async fn ingests(&self, after: Option<&str>, limit: u32) -> Result<Vec<Unfinished>> {
+        let ingests = content::ingests(after.map(str::to_owned), limit).await?;
+        let unfinished =
+            |content::Unfinished { key, name, size, age_s, held }| Unfinished { key, name, size, age_s, held };
+        Ok(ingests.into_iter().map(unfinished).collect())
+    }
+
+    async fn discard(&self, key: &str) -> Result<()> {
+        Ok(content::discard(key.to_owned()).await?)
     }
 
     async fn ingest(&self, name: &str) -> Result<Self::Ingest> {
@@ -139,11 +161,7 @@ impl Host for Imports {
 
     async fn layers(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<Digest>> {
         let entries = layers::layer_entries(after.map(Digest::to_string), limit).await?;
-        let named = |name: String| match name.parse() {
-            Ok(digest) => Ok(digest),
-            Err(_) => Err(ErrorCode::Other(format!("the host lists a layer called `{name}`, which is no digest"))),
-        };
-        entries.into_iter().map(named).collect()
+        entries.into_iter().map(digest).collect()
     }
 
     async fn remove_snapshot(&self, name: &str) -> Result<()> {
@@ -152,6 +170,14 @@ impl Host for Imports {
 
     async fn remove_layer(&self, diff_id: &Digest) -> Result<()> {
         Ok(layers::remove_layer(diff_id.to_string()).await?)
+    }
+
+    async fn claim_trees(&self, snapshots: &[String], layers: &[Digest]) -> Result<Self::TreeClaim> {
+        Ok(layers::claim(snapshots.to_vec(), texts(layers)).await?)
+    }
+
+    async fn mounted(&self) -> Result<Vec<String>> {
+        Ok(layers::mounted().await?)
     }
 
     async fn revoke_snapshot(&self, name: &str) -> Result<()> {
@@ -193,8 +219,9 @@ impl Host for Imports {
         http::send(request).await
     }
 
-    fn now(&self) -> i64 {
-        wasip3::clocks::system_clock::now().seconds
+    fn clock(&self) -> (i64, u32) {
+        let now = wasip3::clocks::system_clock::now();
+        (now.seconds, now.nanoseconds)
     }
 
     fn uptime_ms(&self) -> u64 {
@@ -235,6 +262,28 @@ impl Ingest for content::Ingest {
     }
 }
 
+impl Claim for content::Claimed {
+    fn digests(&self) -> Vec<Digest> {
+        // What is no digest was not asked for.
+        self.digests().into_iter().filter_map(|name| name.parse().ok()).collect()
+    }
+
+    async fn remove(self, digests: &[Digest]) -> Result<u64> {
+        Ok(content::Claimed::remove(self, texts(digests)).await?)
+    }
+}
+
+impl TreeClaim for layers::Claimed {
+    fn names(&self) -> (Vec<String>, Vec<Digest>) {
+        let (snapshots, layers) = self.names();
+        (snapshots, layers.into_iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    async fn remove(self, snapshots: &[String], layers: &[Digest]) -> Result<()> {
+        Ok(layers::Claimed::remove(self, snapshots.to_vec(), texts(layers)).await?)
+    }
+}
+
 impl Blob for content::Blob {
     fn size(&self) -> u64 {
         self.size()
@@ -250,6 +299,10 @@ impl Blob for content::Blob {
 }
 
 impl Layer for layers::Layer {
+    fn size(&self) -> u64 {
+        self.size()
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.warnings()
     }
@@ -260,6 +313,10 @@ impl Layer for layers::Layer {
 }
 
 impl Snapshot for layers::Snapshot {
+    fn usage(&self) -> (u64, u64) {
+        self.usage()
+    }
+
     async fn verify(&self) -> Made<()> {
         Ok(self.verify().await?)
     }
@@ -288,6 +345,10 @@ impl Transaction for metadata::Transaction {
     ) -> Result<Vec<(String, Vec<u8>)>> {
         let entries = self.scan(namespace.to_owned(), prefix.to_owned(), after.map(str::to_owned), limit).await?;
         Ok(entries.into_iter().map(|entry| (entry.key, entry.value)).collect())
+    }
+
+    async fn namespaces(&self, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        Ok(self.namespaces(after.map(str::to_owned), limit).await?)
     }
 
     fn put(&self, namespace: &str, key: &str, value: Vec<u8>) {

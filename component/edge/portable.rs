@@ -4,17 +4,20 @@
 //!
 //! - `plain`: the host. `stream`, `rights`: its parts.
 //! - `given`: what the runtime gives: the directory, variables, logins.
-//! - `program`: one verb, from its arguments to its text.
+//! - `program`: one verb, from its arguments to its text; `changes`: those that change what is here. `screen`: how they
+//!   get on.
 
 #![allow(
     clippy::disallowed_methods,
     reason = "here the component is the program: what it may open and read is what the runtime was told to give"
 )]
 
+mod changes;
 mod given;
 mod plain;
 mod program;
 mod rights;
+mod screen;
 mod stream;
 
 use std::io::Write;

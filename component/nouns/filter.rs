@@ -17,10 +17,14 @@
 //! all of them, and `label!` what has not all of them. Expressions are
 //! alternatives. All keys, and one of the expressions, have to match.
 
+mod happening;
+
+pub use happening::{HAPPENING_KEYS, Happenings};
+
 use super::{
     digest::{Digest, Hash},
     expression::{self, Expression},
-    record::Labels,
+    record::{Action, Labels},
     reference::{DEFAULT_DOMAIN, Pattern, Reference},
     time,
 };
@@ -60,6 +64,12 @@ pub enum Error {
     /// An expression asks for something that no image has.
     #[error("there is no field `{0}`, only `name`, `target.digest`, `target.mediatype` and `labels.<key>`")]
     Field(String),
+    /// Nobody filters what has happened by this.
+    #[error("there is no filter `{0}`, only `event` and `image`")]
+    HappeningKey(String),
+    /// Nothing of the kind happens.
+    #[error("there is no event `{0}`, only {actions}", actions = actions())]
+    Action(String),
 }
 
 /// The keys, for a message.
@@ -134,10 +144,7 @@ impl Filters {
         match key {
             "before" => self.before.push(value.to_owned()),
             "since" => self.since.push(value.to_owned()),
-            "reference" => {
-                let pattern = Pattern::parse(familiar(value)).map_err(|_| Error::Pattern(value.to_owned()))?;
-                self.references.push(pattern);
-            }
+            "reference" => self.references.push(pattern(value)?),
             "label" => self.labels.push(label(value)),
             "label!" => self.unwanted_labels.push(label(value)),
             "until" => {
@@ -203,6 +210,16 @@ fn expression(filter: &str) -> Result<Expression, Error> {
     };
     let unknown = read.paths().find(|path| !is_known(path)).map(|path| path.join("."));
     unknown.map_or(Ok(read), |path| Err(Error::Field(path)))
+}
+
+/// Reads what stands after `reference=`.
+fn pattern(text: &str) -> Result<Pattern, Error> {
+    Pattern::parse(familiar(text)).map_err(|_| Error::Pattern(text.to_owned()))
+}
+
+/// What may happen, for a message.
+fn actions() -> String {
+    Action::ALL.map(|action| format!("`{}`", action.name())).join(", ")
 }
 
 /// Reads what stands after `label=`.

@@ -8,11 +8,13 @@
 //! schema                                  1
 //! image/docker.io/library/alpine:3.20     the fields of [`View`] in this order, in postcard's format
 //! provenance/…                            see `provenance`
+//! used/docker.io/library/alpine:3.20      when the image was last mounted, in seconds since 1970, as a number
+//! lease/…, event/…                        see `lease`, `happening`
+//! prune                                   who prunes, and when it was last seen: see `verbs::change`
 //! ```
 //!
 //! Postcard (<https://postcard.jamesmunns.com/wire-format>) writes fields without names, numbers as varints and
-//! texts with their length. So the list of images, which reads every record,
-//! reads them where they stand and copies only what it shows.
+//! texts with their length. So the list of images, which reads every record, copies only what it shows.
 //!
 //! No media type is empty, so that no record begins with 0. A host that makes
 //! records of something else puts 0 and a sentence where it can make none: see
@@ -23,9 +25,13 @@
 //! 1, it reads with this one, and its first commit that writes also writes every
 //! record of the namespace anew and says 2: a namespace is never mixed.
 
+mod happening;
+mod lease;
 mod present;
 mod provenance;
 
+pub use happening::{Action, EVENT_AGE_S, EVENT_PREFIX, Happening};
+pub use lease::{LEASE_PREFIX, LeaseRecord};
 pub use present::weight;
 pub use provenance::{Arrival, PROVENANCE_PREFIX, Provenance};
 
@@ -45,6 +51,8 @@ pub const VERSION: u32 = 1;
 pub const SCHEMA_KEY: &str = "schema";
 /// What the keys of image records begin with; the canonical name follows.
 pub const IMAGE_PREFIX: &str = "image/";
+/// What the keys of times of use begin with; the canonical name follows.
+pub const USED_PREFIX: &str = "used/";
 /// The largest record. It is the host's limit of a value.
 pub const RECORD_BYTES_MAX: usize = 4 << 20;
 /// A label with a larger value is in the config only: some builders keep
@@ -85,6 +93,11 @@ pub enum Error {
     /// The store's version is not a number.
     #[error("the schema version of the store is damaged")]
     Schema,
+}
+
+/// Takes what cannot be read for damaged.
+fn unread<T>(read: postcard::Result<T>) -> Result<T, Error> {
+    read.map_err(|error| Error::Damaged(error.to_string()))
 }
 
 /// How a namespace's records are written.

@@ -26,6 +26,8 @@ use std::{
 const READ_BYTES_MAX: u64 = 4 << 20;
 /// The most blobs that one answer lists.
 const ENTRIES_MAX: usize = 10_000;
+/// The most blobs that one claim has.
+const CLAIMED_MAX: usize = 1_000;
 /// How much is read at once to be hashed, in bytes.
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -61,10 +63,58 @@ pub(super) fn sync(store: &Shared) -> Result<()> {
 }
 
 pub(super) fn remove(store: &Shared, digest: &Digest) -> Result<()> {
-    if store.pins.borrow().get(digest).is_some_and(|pin| pin.strong_count() > 0) {
+    if is_pinned(store, digest) {
         return Err(ErrorCode::InUse);
     }
     store.disk.remove(&path(digest))
+}
+
+fn is_pinned(store: &Shared, digest: &Digest) -> bool {
+    store.pins.borrow().get(digest).is_some_and(|pin| pin.strong_count() > 0)
+}
+
+/// Blobs that nobody in this process held when they were claimed. There is no
+/// lock: see [`super`].
+pub struct Claim {
+    store: Rc<Shared>,
+    digests: Vec<Digest>,
+}
+
+/// Claims those of these blobs that are here and that nobody in this process holds.
+pub(super) fn claim(store: &Rc<Shared>, digests: &[Digest]) -> Result<Claim> {
+    let mut claim = Claim { store: Rc::clone(store), digests: Vec::new() };
+    for digest in digests.iter().take(CLAIMED_MAX) {
+        if !is_pinned(store, digest) && store.disk.look(&path(digest))?.is_some() {
+            claim.digests.push(digest.clone());
+        }
+    }
+    Ok(claim)
+}
+
+impl host::Claim for Claim {
+    fn digests(&self) -> Vec<Digest> {
+        self.digests.clone()
+    }
+
+    async fn remove(self, digests: &[Digest]) -> Result<u64> {
+        let mut freed = 0;
+        for digest in digests.iter().filter(|digest| self.digests.contains(digest)) {
+            let size = self.store.disk.look(&path(digest))?.map_or(0, |(size, _)| size);
+            match remove(&self.store, digest) {
+                Ok(()) => freed += size,
+                Err(ErrorCode::InUse) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        sync(&self.store)?;
+        Ok(freed)
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim").field("digests", &self.digests).finish_non_exhaustive()
+    }
 }
 
 pub(super) fn entries(store: &Shared, after: Option<&Digest>, limit: u32) -> Result<Vec<(Digest, u64)>> {

@@ -24,7 +24,7 @@ use super::{
     turn,
 };
 use crate::{
-    host::{self, Result},
+    host::{self, Result, Unfinished},
     nouns::{
         digest::{Algorithm, Digest},
         problem::ErrorCode,
@@ -33,6 +33,7 @@ use crate::{
 use futures_util::lock::OwnedMutexGuard;
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     fmt,
     fs::File,
     io::{self, ErrorKind, Read, Seek, SeekFrom},
@@ -45,6 +46,8 @@ pub(super) const INGEST: &str = ".wharf/ingest";
 /// A file that nobody has written for so many seconds has no writer any more, or
 /// one that can do without its name.
 pub const LIVE_S: u64 = 10;
+/// How many digits the hash of a name has.
+const HASH_DIGITS: usize = 64;
 /// The most that is asked of a stream, or copied, at once, in bytes.
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -315,6 +318,45 @@ impl Own {
         self.length += bytes.len() as u64;
         Ok(())
     }
+}
+
+/// Returns what was begun and not finished, by the hash of its name: the name
+/// itself is nowhere. One whose file was written a moment ago is held.
+pub(super) fn unfinished(store: &Shared, after: Option<&str>, limit: usize) -> Result<Vec<Unfinished>> {
+    let now = store.disk.now(&store.id())?;
+    let mut found: BTreeMap<String, Unfinished> = BTreeMap::new();
+    for file in store.disk.names(INGEST)? {
+        let Some((key, _)) = file.split_once('.') else { continue };
+        let Some((size, changed)) = store.disk.look(&format!("{INGEST}/{file}"))? else { continue };
+        let age_s = now.duration_since(changed).unwrap_or_default().as_secs();
+        let one = found.entry(key.to_owned()).or_insert_with(|| Unfinished {
+            key: key.to_owned(),
+            name: None,
+            size,
+            age_s,
+            held: false,
+        });
+        one.size = one.size.max(size);
+        one.age_s = one.age_s.min(age_s);
+        one.held = one.age_s < LIVE_S;
+    }
+    Ok(found.into_values().filter(|one| after.is_none_or(|after| *one.key > *after)).take(limit).collect())
+}
+
+/// Removes the files of an ingest.
+pub(super) fn discard(store: &Shared, key: &str) -> Result<()> {
+    if key.len() != HASH_DIGITS || !key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(ErrorCode::Invalid);
+    }
+    let files = all_files(store, key)?;
+    let now = store.disk.now(&store.id())?;
+    for below in &files {
+        let Some((_, changed)) = store.disk.look(below)? else { continue };
+        if now.duration_since(changed).unwrap_or_default().as_secs() < LIVE_S {
+            return Err(ErrorCode::InUse);
+        }
+    }
+    files.iter().try_for_each(|below| store.disk.remove(below))
 }
 
 /// Returns the files of a name, whoever writes them.

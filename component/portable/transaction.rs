@@ -9,21 +9,21 @@
 //! that is a conflict.
 //!
 //! Two things differ from `metadata.wit`. A record that was changed and changed back
-//! has not changed. And a provenance record is as it was when the transaction first
-//! asked for it, which may be later than its first read.
+//! has not changed. And a record that is not an image's is as it was when the transaction
+//! first asked for it, which may be later than its first read.
 
 use super::{
     Shared, edit,
     index::{self, INDEX, Index},
     lock::Lock,
-    view::{KEY_BYTES_MAX, PROVENANCE, View, provenance_file, provenance_path},
+    view::{ASIDE, KEY_BYTES_MAX, View, aside_file, aside_path},
 };
 use crate::{
     host::{self, Result},
     nouns::{
         json::DOCUMENT_BYTES_MAX,
         problem::ErrorCode,
-        record::{IMAGE_PREFIX, ImageRecord, PROVENANCE_PREFIX, RECORD_BYTES_MAX, SCHEMA_KEY, Schema},
+        record::{IMAGE_PREFIX, ImageRecord, RECORD_BYTES_MAX, SCHEMA_KEY, Schema},
         reference::Reference,
     },
 };
@@ -75,7 +75,7 @@ struct Writes {
 #[derive(Default)]
 struct Changes {
     names: Vec<(String, Option<(Reference, ImageRecord)>)>,
-    provenance: Vec<(String, Option<Vec<u8>>)>,
+    asides: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Transaction {
@@ -148,25 +148,25 @@ impl Transaction {
         }
         // One that is only written in another way is left alone.
         let new = (new != before.index.write()).then(|| disk.draft(&store.id(), &new)).transpose()?;
-        let mut provenance = Vec::new();
-        for (key, value) in &changes.provenance {
-            let draft = value.as_ref().map(|value| disk.draft(&store.id(), &provenance_file(key, value)));
-            provenance.push((provenance_path(key), draft.transpose()?));
+        let mut asides = Vec::new();
+        for (key, value) in &changes.asides {
+            let draft = value.as_ref().map(|value| disk.draft(&store.id(), &aside_file(key, value)));
+            asides.push((aside_path(key), draft.transpose()?));
         }
-        if !provenance.is_empty() {
-            disk.directory(PROVENANCE)?;
+        if !asides.is_empty() {
+            disk.directory(ASIDE)?;
         }
-        if new.is_none() && provenance.is_empty() {
+        if new.is_none() && asides.is_empty() {
             return Ok(true);
         }
         {
             let lock = Lock::acquire(store).await?;
             let is_same = index::read(disk)?.is_some_and(|now| now == before.bytes);
-            // Provenance is not in `index.json`, so what was read of it is looked at again.
+            // Other records are not in `index.json`, so what was read of them is looked at again.
             if !is_same || !self.is_unchanged(&View::load(store)?)? || !lock.is_own()? {
                 return Ok(false);
             }
-            for (below, draft) in provenance {
+            for (below, draft) in asides {
                 match draft {
                     Some(draft) => disk.place(draft, &below)?,
                     None => disk.remove(&below)?,
@@ -179,8 +179,8 @@ impl Transaction {
                 disk.place(new, INDEX)?;
             }
         }
-        if !changes.provenance.is_empty() {
-            disk.sync(PROVENANCE)?;
+        if !changes.asides.is_empty() {
+            disk.sync(ASIDE)?;
         }
         disk.sync("")?;
         Ok(true)
@@ -201,9 +201,9 @@ impl Changes {
                     None => None,
                 };
                 changes.names.push((name.to_owned(), new));
-            } else if key.starts_with(PROVENANCE_PREFIX) {
-                changes.provenance.push((key.clone(), value.clone()));
-            } else if key != SCHEMA_KEY || value.as_ref().is_some_and(|value| *value != Schema::current()) {
+            } else if key != SCHEMA_KEY {
+                changes.asides.push((key.clone(), value.clone()));
+            } else if value.as_ref().is_some_and(|value| *value != Schema::current()) {
                 // There is nowhere to put it.
                 return Err(ErrorCode::Unsupported);
             }
@@ -282,6 +282,11 @@ impl host::Transaction for Transaction {
         Ok(answer)
     }
 
+    async fn namespaces(&self, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        let is_asked = limit > 0 && after.is_none_or(|after| NAMESPACE > after);
+        Ok(if is_asked { vec![NAMESPACE.to_owned()] } else { Vec::new() })
+    }
+
     fn put(&self, namespace: &str, key: &str, value: Vec<u8>) {
         self.write(namespace, key, Some(value));
     }
@@ -298,7 +303,7 @@ impl host::Transaction for Transaction {
                 None => Changes::of(&writes)?,
             }
         };
-        if changes.names.is_empty() && changes.provenance.is_empty() {
+        if changes.names.is_empty() && changes.asides.is_empty() {
             return Ok(());
         }
         for _ in 0..ROUNDS_MAX {

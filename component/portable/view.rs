@@ -1,10 +1,10 @@
 //! The records of a layout as they were at one moment: `index.json` as it was read,
-//! and the provenance that was asked for. It writes nothing.
+//! and of the other records those that were asked for. It writes nothing.
 //!
 //! ```text
 //! schema               always the current one: records are made when they are read
 //! image/<name>         made of the entry and its documents; see `picture`
-//! provenance/<name>    .wharf/provenance/<SHA-256 of the key>: the key, a line break, the value
+//! any other key        .wharf/records/<SHA-256 of the key>: the key, a line break, the value
 //! ```
 
 use super::{
@@ -18,7 +18,7 @@ use crate::{
     nouns::{
         digest::{Algorithm, Digest},
         problem::ErrorCode,
-        record::{IMAGE_PREFIX, PROVENANCE_PREFIX, RECORD_BYTES_MAX, SCHEMA_KEY, Schema, unusable},
+        record::{IMAGE_PREFIX, RECORD_BYTES_MAX, SCHEMA_KEY, Schema, unusable},
     },
 };
 use std::{
@@ -27,8 +27,8 @@ use std::{
     rc::Rc,
 };
 
-/// Where provenance is.
-pub(super) const PROVENANCE: &str = ".wharf/provenance";
+/// Where records are that are not about images.
+pub(super) const ASIDE: &str = ".wharf/records";
 /// The longest key, in bytes.
 pub(super) const KEY_BYTES_MAX: usize = 1_024;
 
@@ -41,22 +41,22 @@ pub(super) struct View {
     names: BTreeMap<String, Slot>,
     sizes: Sizes,
     /// Each file is read once, so that it does not change under a transaction.
-    provenance: RefCell<BTreeMap<String, Option<Vec<u8>>>>,
+    asides: RefCell<BTreeMap<String, Option<Vec<u8>>>>,
     listed: RefCell<Option<BTreeSet<String>>>,
 }
 
-/// Returns the file of a provenance record.
-pub(super) fn provenance_path(key: &str) -> String {
-    format!("{PROVENANCE}/{}", Digest::of(Algorithm::Sha256, key.as_bytes()).encoded())
+/// Returns the file of such a record.
+pub(super) fn aside_path(key: &str) -> String {
+    format!("{ASIDE}/{}", Digest::of(Algorithm::Sha256, key.as_bytes()).encoded())
 }
 
 /// Returns what is in it.
-pub(super) fn provenance_file(key: &str, value: &[u8]) -> Vec<u8> {
+pub(super) fn aside_file(key: &str, value: &[u8]) -> Vec<u8> {
     [key.as_bytes(), b"\n", value].concat()
 }
 
 /// Returns key and value of a file; none if it is no such file.
-fn provenance_parts(bytes: &[u8]) -> Option<(&str, &[u8])> {
+fn aside_parts(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let end = bytes.iter().take(KEY_BYTES_MAX + 1).position(|&byte| byte == b'\n')?;
     Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
 }
@@ -73,7 +73,7 @@ impl View {
             bytes,
             index,
             sizes: Sizes::default(),
-            provenance: RefCell::default(),
+            asides: RefCell::default(),
             listed: RefCell::default(),
         })
     }
@@ -83,10 +83,8 @@ impl View {
         if key == SCHEMA_KEY {
             return Ok(Some(Schema::current()));
         }
-        if key.starts_with(PROVENANCE_PREFIX) {
-            return self.provenance(key);
-        }
-        let Some(slot) = key.strip_prefix(IMAGE_PREFIX).and_then(|name| self.names.get(name)) else { return Ok(None) };
+        let Some(name) = key.strip_prefix(IMAGE_PREFIX) else { return self.aside(key) };
+        let Some(slot) = self.names.get(name) else { return Ok(None) };
         let record = match slot {
             Slot::Image(at) => {
                 let entry = names::reading(&self.index.entries[*at]);
@@ -112,8 +110,8 @@ impl View {
     pub(super) fn keys(&self, prefix: &str, after: Option<&str>, through: Option<&str>) -> Result<BTreeSet<String>> {
         let mut keys: BTreeSet<String> = self.names.keys().map(|name| format!("{IMAGE_PREFIX}{name}")).collect();
         keys.insert(SCHEMA_KEY.to_owned());
-        // Nobody scans provenance but with all other records, and it is in many files.
-        if prefix.starts_with(PROVENANCE_PREFIX) || PROVENANCE_PREFIX.starts_with(prefix) {
+        // They are in many files.
+        if !prefix.starts_with(IMAGE_PREFIX) {
             keys.extend(self.listed()?);
         }
         keys.retain(|key| {
@@ -124,14 +122,14 @@ impl View {
         Ok(keys)
     }
 
-    fn provenance(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        if let Some(known) = self.provenance.borrow().get(key) {
+    fn aside(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        if let Some(known) = self.asides.borrow().get(key) {
             return Ok(known.clone());
         }
-        let bytes = self.store.disk.read(&provenance_path(key), RECORD_BYTES_MAX + KEY_BYTES_MAX + 1)?;
-        let value = bytes.as_deref().and_then(provenance_parts).filter(|(found, _)| *found == key);
+        let bytes = self.store.disk.read(&aside_path(key), RECORD_BYTES_MAX + KEY_BYTES_MAX + 1)?;
+        let value = bytes.as_deref().and_then(aside_parts).filter(|(found, _)| *found == key);
         let value = value.map(|(_, value)| value.to_vec());
-        self.provenance.borrow_mut().insert(key.to_owned(), value.clone());
+        self.asides.borrow_mut().insert(key.to_owned(), value.clone());
         Ok(value)
     }
 
@@ -140,11 +138,11 @@ impl View {
             return Ok(listed.clone());
         }
         let mut listed = BTreeSet::new();
-        for name in self.store.disk.names(PROVENANCE)? {
-            let bytes = self.store.disk.read(&format!("{PROVENANCE}/{name}"), RECORD_BYTES_MAX + KEY_BYTES_MAX + 1)?;
-            let key = bytes.as_deref().and_then(provenance_parts).map(|(key, _)| key.to_owned());
-            if let Some(key) = key.filter(|key| key.starts_with(PROVENANCE_PREFIX))
-                && self.provenance(&key)?.is_some()
+        for name in self.store.disk.names(ASIDE)? {
+            let bytes = self.store.disk.read(&format!("{ASIDE}/{name}"), RECORD_BYTES_MAX + KEY_BYTES_MAX + 1)?;
+            let key = bytes.as_deref().and_then(aside_parts).map(|(key, _)| key.to_owned());
+            if let Some(key) = key.filter(|key| *key != SCHEMA_KEY && !key.starts_with(IMAGE_PREFIX))
+                && self.aside(&key)?.is_some()
             {
                 listed.insert(key);
             }

@@ -7,7 +7,7 @@ mod stream;
 
 use super::{Phase, Repository, Watch};
 use crate::{
-    host::{Challenge, Grant, Host, HttpError, Made, Origin, Request, Response, Result, Visit},
+    host::{Challenge, Grant, Host, HttpError, Made, Origin, Request, Response, Result, Unfinished, Visit},
     nouns::{
         access::Access,
         descriptor::Descriptor,
@@ -30,7 +30,7 @@ use std::{
     },
     task::{Context, Poll, Wake, Waker},
 };
-use store::{NoLayer, NoTransaction, ScriptBlob, ScriptIngest, Store};
+use store::{NoClaim, NoLayer, NoTransaction, ScriptBlob, ScriptIngest, Store};
 pub(crate) use stream::{Fate, ScriptStream};
 
 /// A manifest without layers.
@@ -261,6 +261,8 @@ impl Script {
 
 impl Host for Script {
     type Stream = ScriptStream;
+    type Claim = NoClaim;
+    type TreeClaim = NoClaim;
     type Ingest = ScriptIngest;
     type Blob = ScriptBlob;
     type Layer = NoLayer;
@@ -281,6 +283,18 @@ impl Host for Script {
     async fn remove(&self, digest: &Digest) -> Result<()> {
         self.store.blobs.borrow_mut().remove(digest.as_str());
         Ok(())
+    }
+
+    async fn claim(&self, _: &[Digest]) -> Result<NoClaim> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn ingests(&self, _: Option<&str>, _: u32) -> Result<Vec<Unfinished>> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn discard(&self, _: &str) -> Result<()> {
+        Err(ErrorCode::Unsupported)
     }
 
     async fn blobs(&self, _: Option<&Digest>, _: u32) -> Result<Vec<(Digest, u64)>> {
@@ -357,6 +371,14 @@ impl Host for Script {
         Err(ErrorCode::Unsupported)
     }
 
+    async fn claim_trees(&self, _: &[String], _: &[Digest]) -> Result<NoClaim> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn mounted(&self) -> Result<Vec<String>> {
+        Err(ErrorCode::Unsupported)
+    }
+
     async fn revoke_snapshot(&self, _: &str) -> Result<()> {
         Err(ErrorCode::Unsupported)
     }
@@ -410,9 +432,9 @@ impl Host for Script {
         Ok(Response { status, headers, body, end })
     }
 
-    fn now(&self) -> i64 {
+    fn clock(&self) -> (i64, u32) {
         // Sun, 06 Nov 1994 08:49:37 GMT.
-        784_111_777 + (self.uptime_ms() / 1_000) as i64
+        (784_111_777 + (self.uptime_ms() / 1_000) as i64, 0)
     }
 
     fn uptime_ms(&self) -> u64 {

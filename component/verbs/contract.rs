@@ -1,5 +1,8 @@
-//! The nouns of `wit/vocabulary.wit` in Rust, one for one; the doc comments there
+//! The nouns of `wit/vocabulary.wit` and `wit/changes.wit` in Rust, one for one; the doc comments there
 //! are the specification. Nothing here acts.
+
+mod change;
+mod usage;
 
 use crate::nouns::{
     access::{AskedFor, Capabilities, Origin},
@@ -9,6 +12,8 @@ use crate::nouns::{
 
 pub use crate::nouns::access::Access;
 pub use crate::registry::Phase;
+pub use change::{Change, Changed, Collecting, Garbage, NameChange, Plan, Pruning, Removal, Tagging};
+pub use usage::{Action, Happening, ImageUsage, Lease, Share, Sum, Usage};
 
 /// See `vocabulary.caller`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +76,8 @@ pub enum Event {
     Note(String),
     /// A blob is here.
     Transferred(Transfer),
+    /// Something has changed.
+    Happened(Happening),
 }
 
 /// See `vocabulary.transfer`.

@@ -63,7 +63,7 @@ fn passes(name: &Reference, record: &View<'_>, machine: &Platform, filters: &Fil
 
 /// Finds the images that the filters name. Only then all records are needed at
 /// once.
-async fn bounds<H: Host>(host: &H, caller: &Caller, filters: &Filters) -> Result<Bounds, Failure> {
+pub(super) async fn bounds<H: Host>(host: &H, caller: &Caller, filters: &Filters) -> Result<Bounds, Failure> {
     if filters.before.is_empty() && filters.since.is_empty() {
         return Ok(Bounds::default());
     }
@@ -85,7 +85,7 @@ fn moments(library: &Library, names: &[String]) -> Result<Vec<i64>, Failure> {
     names.iter().map(moment).collect()
 }
 
-fn refused(error: filter::Error) -> Failure {
+pub(super) fn refused(error: filter::Error) -> Failure {
     let is_unknown = matches!(error, filter::Error::Key(_) | filter::Error::Form(_));
     let failure = invalid(error);
     if is_unknown {

@@ -8,7 +8,7 @@ use super::{
     listen::Board,
     plan::{BLOBS_MAX, Plan},
     resolve,
-    store::Records,
+    store::{self, CONFLICTS_MAX, Records},
     transfers,
 };
 use crate::{
@@ -17,15 +17,12 @@ use crate::{
         descriptor::Descriptor,
         digest::Digest,
         problem::ErrorCode,
-        record::{ImageRecord, Present, weight},
+        record::{Action, ImageRecord, Present, weight},
     },
     planted::{Bug, has},
     registry::{Failure, Repository},
 };
 use std::collections::{BTreeMap, BTreeSet};
-
-/// How often a transaction is begun again because another one was faster.
-const CONFLICTS_MAX: usize = 16;
 
 /// Records what the plan brought and how, and returns the record of the image.
 ///
@@ -74,24 +71,33 @@ pub(super) async fn remember<H: Host>(
             resolve::confirm(repository, &plan.name, &plan.target.digest).await?;
             known = Some(theirs.clone());
         }
+        let is_new = before.as_ref().is_none_or(|before| before.target.digest != plan.target.digest);
         let before = if has(Bug::StaleRecordMerged) { plan.record.clone() } else { before };
         let (record, blobs) = merge(host, plan, before, &mut kept, board).await?;
         records.put(&plan.name, &record)?;
         // One that cannot be read says nothing about the image, and is begun anew.
         let arrivals = records.provenance(&plan.name).await?.and_then(Result::ok);
         records.put_provenance(&plan.name, &transfers::provenance(arrivals, transfers, &blobs, host.now()))?;
+        if is_new {
+            records.tell(host, Action::Pull, plan.name.to_string(), Some(&plan.target.digest));
+        }
         if kept.manifests.len() > durable {
             host.sync().await?;
             durable = kept.manifests.len();
         }
         match records.commit().await {
-            Ok(()) => return Ok(record),
+            Ok(()) => {
+                if is_new {
+                    store::forget(host, caller).await;
+                }
+                return Ok(record);
+            }
             Err(ErrorCode::Conflict) if has(Bug::ConflictTaken) => return Ok(record),
             Err(ErrorCode::Conflict) => {}
             Err(other) => return Err(other.into()),
         }
     }
-    Err(fail(ErrorCode::Conflict, format!("the records changed {CONFLICTS_MAX} times while this one was written")))
+    Err(store::conflict())
 }
 
 /// Makes the new record of what was pulled and what was there before. Returns

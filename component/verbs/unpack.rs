@@ -9,6 +9,7 @@ use super::{
     history::{open, present, pull_again},
     library::{Entry, Library},
     listen::{Board, Listener, accompany},
+    store,
     trees::{self, Trees},
 };
 use crate::{
@@ -44,7 +45,10 @@ pub async fn unpack<H: Host>(
     let work = async {
         let library = Library::load(host, caller).await?;
         let meant = library.find(reference)?;
-        make(host, meant.entry, present(&library, meant, platform)?, &library.machine, &board).await
+        let Entry { name, record } = meant.entry;
+        let tree = make(host, meant.entry, present(&library, meant, platform)?, &library.machine, &board).await?;
+        store::touch(host, caller, name, record.updated).await;
+        Ok(tree)
     };
     let stopped = || fail(ErrorCode::Cancelled, "the caller stopped it; layers that are extracted stay");
     let outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));

@@ -1,4 +1,4 @@
-//! Blobs: open, read, remove. Holding one pins it; see [`super`] for how.
+//! Blobs: open and read. Holding one pins it; see [`super`] for how. `claim` is about removing them.
 //!
 //! Bytes were verified when they were committed; they are hashed again for those who ask.
 
@@ -154,42 +154,6 @@ impl Content {
                 return Ok(Blob::pinned(*digest, size, file));
             }
             // It was removed between opening and locking. By now there may be a new one.
-        }
-    }
-
-    /// Removes a blob, durably. Does nothing if it is absent.
-    ///
-    /// Fails with [`Error::InUse`] while anybody holds a handle.
-    pub fn remove(&self, digest: &Digest) -> Result<(), Error> {
-        let name = digest.encoded();
-        let directory = self.blobs(digest);
-        loop {
-            let stat = match directory.stat(&name) {
-                Ok(stat) => stat,
-                Err(Errno::NOENT) => return Ok(()),
-                Err(error) => return Err(Error::io("cannot describe a blob")(error)),
-            };
-            match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => {
-                    let file = match directory.open(&name, OFlags::RDONLY) {
-                        Ok(file) => file,
-                        Err(Errno::NOENT) => continue,
-                        Err(error) => return Err(Error::io("cannot open a blob")(error)),
-                    };
-                    if !pin::try_claim(&file).map_err(Error::io("cannot lock a blob"))? {
-                        return Err(Error::InUse);
-                    }
-                    if !pin::is_linked(&file).map_err(Error::io("cannot describe a blob"))? {
-                        continue;
-                    }
-                    // The lock ends with this block, before the sync: who waits for it need not wait for the disk.
-                    directory.unlink(&name).map_err(Error::io("cannot remove a blob"))?;
-                }
-                // A damaged file system may show anything under the name of a blob, and nobody can have pinned that.
-                FileType::Directory => directory.remove_tree(&name).map_err(Error::io("cannot remove a blob"))?,
-                _ => directory.unlink(&name).map_err(Error::io("cannot remove a blob"))?,
-            }
-            return directory.sync().map_err(Error::io("cannot sync a directory of blobs"));
         }
     }
 }

@@ -50,11 +50,13 @@ impl Key {
         Self(Digest::of(Algorithm::Sha256, name.as_bytes()))
     }
 
-    pub(super) fn from_encoded(encoded: &str) -> Option<Self> {
+    /// Reads a key as [`Key::encoded`] writes it. Returns none if it is none.
+    pub fn from_encoded(encoded: &str) -> Option<Self> {
         Digest::from_encoded(Algorithm::Sha256, encoded).ok().map(Self)
     }
 
-    pub(super) fn encoded(&self) -> String {
+    /// Returns the key as text: 64 hexadecimal digits.
+    pub fn encoded(&self) -> String {
         self.0.encoded()
     }
 }
@@ -131,6 +133,7 @@ impl Content {
         let directory = match self.store.ingest.enter(&key.encoded()) {
             Ok(directory) => directory,
             Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOTDIR | Errno::LOOP) => return self.repair(key),
             Err(error) => return Err(Error::io("cannot open an ingest")(error)),
         };
         if !pin::try_claim(&directory).map_err(Error::io("cannot lock an ingest"))? {
@@ -149,11 +152,7 @@ impl Content {
         let directory = match ingests.enter(&key.encoded()) {
             Ok(directory) => directory,
             Err(Errno::NOENT) => return Ok(Attempt::Gone),
-            Err(Errno::NOTDIR | Errno::LOOP) => match ingests.unlink(&key.encoded()) {
-                // Somebody else may have repaired it first.
-                Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => return Ok(Attempt::Gone),
-                Err(error) => return Err(Error::io("cannot repair an ingest")(error)),
-            },
+            Err(Errno::NOTDIR | Errno::LOOP) => return self.repair(key).map(|()| Attempt::Gone),
             Err(error) => return Err(Error::io("cannot open an ingest")(error)),
         };
         if !claim(&directory).map_err(Error::io("cannot lock an ingest"))? {
@@ -176,6 +175,15 @@ impl Content {
         let state = Mutex::new(State { data, hasher, hashed: 0, written_back: WriteBack::default() });
         let arrival = Arrival::at(offset);
         Ok(Attempt::Held(Box::new(Ingest { content: self.clone(), key, directory, arrival, state })))
+    }
+
+    /// Removes what has the name of an ingest and is no directory.
+    fn repair(&self, key: Key) -> Result<(), Error> {
+        match self.store.ingest.unlink(&key.encoded()) {
+            // Somebody else may have repaired it first.
+            Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => Ok(()),
+            Err(error) => Err(Error::io("cannot repair an ingest")(error)),
+        }
     }
 
     /// Removes the ingest `key` if its name still leads to `directory`, which the caller has locked. Otherwise it is
@@ -395,23 +403,13 @@ impl Ingest {
                         drop(damaged);
                         self.content.remove(expected)?;
                     }
-                    Err(Error::NotFound) => self.evict(expected)?,
+                    Err(Error::NotFound) => self.content.evict(expected)?,
                     Err(error) => return Err(error),
                 },
                 Err(error) => return Err(Error::io("cannot give a blob its name")(error)),
             }
         }
         Err(Error::InUse)
-    }
-
-    /// Removes what has the name of a blob and is no file. A file was removed by somebody else, or has just come.
-    fn evict(&self, digest: &Digest) -> Result<(), Error> {
-        match self.content.blobs(digest).stat(&digest.encoded()) {
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(()),
-            Ok(_) => self.content.remove(digest),
-            Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(Error::io("cannot describe a blob")(error)),
-        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

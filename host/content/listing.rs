@@ -1,6 +1,6 @@
 //! What is in the store: blobs, and ingests that nobody has finished, page by page.
 //!
-//! It takes no locks. What it lists may be gone by the time the caller looks, and removing it answers for that.
+//! It keeps no locks. What it lists may be gone by the time the caller looks, and removing it answers for that.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -11,11 +11,13 @@ use rustix::io::Errno;
 
 use super::directory::Directory;
 use super::ingest::{DATA, NAME};
-use super::{Content, Error, Key, NAME_BYTES_MAX};
+use super::{Content, Error, Key, NAME_BYTES_MAX, pin};
 use crate::hash::{Algorithm, Digest};
 
 /// How many entries a page has at most, whatever is asked for.
 pub const ENTRIES_MAX: usize = 10_000;
+/// The same for ingests, each of which is opened.
+pub const INGESTS_MAX: usize = 1_000;
 
 /// An ingest that has been begun and neither committed nor discarded. Somebody may be appending to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct Unfinished {
     pub bytes: u64,
     /// How long ago something last arrived, by the wall clock; zero if that is in the future.
     pub age: Duration,
+    /// Whether somebody held it at the moment of looking.
+    pub held: bool,
 }
 
 impl Content {
@@ -74,9 +78,10 @@ impl Content {
     }
 
     /// Returns up to `limit` unfinished ingests, in order of key, that come after `after`, and never more than
-    /// [`ENTRIES_MAX`]. None, and a limit above 0, means that there are no more.
+    /// [`INGESTS_MAX`]. None, and a limit above 0, means that there are no more. Among them is what processes left that
+    /// died: an ingest without a name, or without bytes, because they have become a blob.
     pub fn ingests(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Unfinished>, Error> {
-        let limit = limit.min(ENTRIES_MAX);
+        let limit = limit.min(INGESTS_MAX);
         let mut after = after.copied();
         loop {
             let mut page = BTreeSet::new();
@@ -97,7 +102,8 @@ impl Content {
     fn unfinished(&self, key: Key) -> Result<Option<Unfinished>, Error> {
         let directory = match self.store.ingest.enter(&key.encoded()) {
             Ok(directory) => directory,
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => return self.intruder(key),
             Err(error) => return Err(Error::io("cannot open an ingest")(error)),
         };
         let (bytes, changed) = match directory.stat(DATA) {
@@ -106,7 +112,18 @@ impl Content {
             Err(error) => return Err(Error::io("cannot describe an ingest")(error)),
         };
         let name = name(&directory).filter(|name| Key::of(name) == key);
-        Ok(Some(Unfinished { key, name, bytes, age: age(&changed) }))
+        let held = pin::is_claimed(&directory).map_err(Error::io("cannot lock an ingest"))?;
+        Ok(Some(Unfinished { key, name, bytes, age: age(&changed), held }))
+    }
+
+    /// Describes what has the name of an ingest and is no directory: a damaged file system may show anything, and nobody
+    /// can hold it.
+    fn intruder(&self, key: Key) -> Result<Option<Unfinished>, Error> {
+        match self.store.ingest.stat(&key.encoded()) {
+            Ok(stat) => Ok(Some(Unfinished { key, name: None, bytes: length(&stat), age: age(&stat), held: false })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(Error::io("cannot describe an ingest")(error)),
+        }
     }
 }
 

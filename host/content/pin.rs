@@ -3,6 +3,7 @@
 //! It keeps no list of holders and no process ids; the kernel lets go when the last descriptor of an open file is
 //! closed, however its process ended.
 
+use std::io;
 use std::os::fd::AsFd;
 
 use rustix::fs::{FlockOperation, flock};
@@ -30,4 +31,42 @@ pub(crate) fn try_claim(object: impl AsFd) -> Result<bool> {
 /// Whether the file still has a name. A lock on one that has none protects nothing.
 pub(crate) fn is_linked(file: impl AsFd) -> Result<bool> {
     Ok(rustix::fs::fstat(file)?.st_nlink > 0)
+}
+
+/// Whether somebody holds the object exclusively, at this moment. Who wants the exclusive lock at this very moment sees
+/// a holder in whoever asks here, and tries again; who waits for it, waits for two calls.
+pub(crate) fn is_claimed(object: impl AsFd) -> Result<bool> {
+    match retry_on_intr(|| flock(&object, FlockOperation::NonBlockingLockShared)) {
+        Ok(()) => retry_on_intr(|| flock(&object, FlockOperation::Unlock)).map(|()| false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns what `claim` makes of `wanted`, in order, until the process is short of descriptors, by `is_short`. It lets go
+/// of half of it then, because looking whether something is needed takes descriptors too.
+///
+/// Fails as `claim` does, also if there are descriptors for nothing at all.
+pub(crate) fn gather<W, C, E>(
+    wanted: impl IntoIterator<Item = W>,
+    mut claim: impl FnMut(W) -> std::result::Result<Option<C>, E>,
+    is_short: impl Fn(&E) -> bool,
+) -> std::result::Result<Vec<C>, E> {
+    let mut claims = Vec::new();
+    for wanted in wanted {
+        match claim(wanted) {
+            Ok(claimed) => claims.extend(claimed),
+            Err(error) if is_short(&error) && !claims.is_empty() => {
+                claims.truncate(claims.len().div_ceil(2));
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(claims)
+}
+
+/// Whether an error says that the process, or the machine, has no descriptor left.
+pub(crate) fn is_short(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].into_iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

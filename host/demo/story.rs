@@ -139,7 +139,7 @@ impl Told {
                 self.retried = true;
                 print(&format!("   the connection broke; continuing at byte {}\n", progress.received));
             }
-            Event::Progress(_) | Event::Transferred(_) => {}
+            Event::Progress(_) | Event::Transferred(_) | Event::Happened(_) => {}
             Event::Warning(sentence) | Event::Note(sentence) => {
                 print(&format!("   {}\n", render::escape::text(sentence)))
             }

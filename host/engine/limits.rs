@@ -37,6 +37,8 @@ pub struct Limits {
     pub transactions_max: usize,
     /// Layers that are extracted while they arrive. Each has a thread or two and about 2 MiB.
     pub extractions_max: usize,
+    /// Claims that are held at once. Each has up to 2 000 descriptors, and makes others wait.
+    pub claims_max: usize,
 }
 
 impl Default for Limits {
@@ -54,6 +56,7 @@ impl Default for Limits {
             parts_bytes_max: 16 << 20,
             transactions_max: 16,
             extractions_max: 128,
+            claims_max: 8,
         }
     }
 }
@@ -99,6 +102,7 @@ pub(crate) struct Budget {
     parts: Arc<Semaphore>,
     transactions: Arc<Semaphore>,
     extractions: Arc<Semaphore>,
+    claims: Arc<Semaphore>,
 }
 
 /// A share of the budget. Dropping it gives it back.
@@ -113,6 +117,7 @@ impl Budget {
             parts: shares(limits.parts_bytes_max),
             transactions: shares(limits.transactions_max),
             extractions: shares(limits.extractions_max),
+            claims: shares(limits.claims_max),
         }
     }
 
@@ -146,6 +151,12 @@ impl Budget {
     pub(crate) fn extraction(&self) -> Result<Share> {
         let share = self.extractions.clone().try_acquire_owned();
         share.map_err(|_| format_err!("the component extracts too many layers at the same time"))
+    }
+
+    /// Takes the share of a claim.
+    pub(crate) fn claim(&self) -> Result<Share> {
+        let share = self.claims.clone().try_acquire_owned();
+        share.map_err(|_| format_err!("the component holds too many claims at the same time"))
     }
 
     /// Takes the share of a transaction, if there is one.

@@ -29,6 +29,6 @@ pub(super) fn event(event: &Event) {
                 "transferred"
             );
         }
-        Event::Selected(_) | Event::Progress(_) | Event::Warning(_) | Event::Note(_) => {}
+        Event::Selected(_) | Event::Progress(_) | Event::Warning(_) | Event::Note(_) | Event::Happened(_) => {}
     }
 }

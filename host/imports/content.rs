@@ -8,11 +8,12 @@
 
 use super::stream::{self, Chunks};
 use crate::bindings::wharf::images::content::{
-    Host, HostBlob, HostBlobWithStore, HostIngest, HostIngestWithStore, HostWithStore, Part,
+    Host, HostBlob, HostBlobWithStore, HostClaimed, HostClaimedWithStore, HostIngest, HostIngestWithStore,
+    HostWithStore, Part, Unfinished,
 };
-use crate::content::{self, Content, Error};
-use crate::engine::Budget;
+use crate::content::{self, Content, Error, Key};
 use crate::engine::state::{HasState, Push, State};
+use crate::engine::{Budget, Share};
 use crate::hash::Digest;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -55,6 +56,14 @@ impl Lane {
 #[derive(Debug)]
 pub struct Blob {
     service: Arc<content::Blob>,
+}
+
+/// The host's side of `content.claimed`.
+#[derive(Debug)]
+pub struct Claimed {
+    service: content::Claim,
+    /// One of the claims that the store may hold.
+    share: Share,
 }
 
 impl Ingest {
@@ -100,6 +109,7 @@ async fn blocking<T: Send + 'static>(
 impl Host for State {}
 impl HostIngest for State {}
 impl HostBlob for State {}
+impl HostClaimed for State {}
 
 impl<T: Send + 'static> HostWithStore<T> for HasState {
     async fn open(store: &Accessor<T, Self>, digest: types::Digest) -> Answer<Resource<Blob>> {
@@ -172,6 +182,63 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
         let (content, budget) = store.content("content.remove");
         let Ok(digest) = digest.parse::<Digest>() else { return Ok(Err(ErrorCode::Invalid)) };
         blocking(&budget, move || content.remove(&digest)).await
+    }
+
+    async fn claim(store: &Accessor<T, Self>, digests: Vec<types::Digest>) -> Answer<Resource<Claimed>> {
+        let (content, budget) = store.content("content.claim");
+        let Some(digests) = parsed(&digests) else { return Ok(Err(ErrorCode::Invalid)) };
+        let share = budget.claim()?;
+        match blocking(&budget, move || content.claim(&digests)).await? {
+            Ok(service) => Ok(Ok(store.push(Claimed { service, share })?)),
+            Err(code) => Ok(Err(code)),
+        }
+    }
+
+    async fn ingests(store: &Accessor<T, Self>, after: Option<String>, limit: u32) -> Answer<Vec<Unfinished>> {
+        let (content, budget) = store.content("content.ingests");
+        let after = match after.map(|after| Key::from_encoded(&after).ok_or(ErrorCode::Invalid)).transpose() {
+            Ok(after) => after,
+            Err(code) => return Ok(Err(code)),
+        };
+        let page = blocking(&budget, move || content.ingests(after.as_ref(), limit as usize)).await?;
+        Ok(page.map(|page| page.into_iter().map(Unfinished::from).collect()))
+    }
+
+    async fn discard(store: &Accessor<T, Self>, key: String) -> Answer<()> {
+        let (content, budget) = store.content("content.discard");
+        let Some(key) = Key::from_encoded(&key) else { return Ok(Err(ErrorCode::Invalid)) };
+        blocking(&budget, move || content.discard(key)).await
+    }
+}
+
+impl From<content::Unfinished> for Unfinished {
+    fn from(ingest: content::Unfinished) -> Self {
+        let content::Unfinished { key, name, bytes, age, held } = ingest;
+        Self { key: key.encoded(), name, size: bytes, age_s: age.as_secs(), held }
+    }
+}
+
+impl<T: Send + 'static> HostClaimedWithStore<T> for HasState {
+    fn digests(mut store: Access<'_, T, Self>, claim: Resource<Claimed>) -> Result<Vec<types::Digest>> {
+        Ok(store.get().table.get(&claim)?.service.digests().map(Digest::to_string).collect())
+    }
+
+    async fn remove(store: &Accessor<T, Self>, this: Resource<Claimed>, digests: Vec<types::Digest>) -> Answer<u64> {
+        let (_, budget) = store.content("content.claimed.remove");
+        let Claimed { service, share } =
+            store.with(|mut access| Ok::<_, wasmtime::Error>(access.get().table.delete(this)?))?;
+        // What is no digest is not among the blobs either.
+        let digests: Vec<Digest> = digests.iter().filter_map(|digest| digest.parse().ok()).collect();
+        blocking(&budget, move || {
+            let _share = share;
+            service.remove(&digests)
+        })
+        .await
+    }
+
+    fn drop(mut store: Access<'_, T, Self>, claim: Resource<Claimed>) -> Result<()> {
+        store.get().table.delete(claim)?;
+        Ok(())
     }
 }
 
@@ -301,6 +368,11 @@ impl<T: Send + 'static> HostBlobWithStore<T> for HasState {
         store.get().table.delete(blob)?;
         Ok(())
     }
+}
+
+/// Reads digests, if each of them is one.
+pub(super) fn parsed(digests: &[types::Digest]) -> Option<Vec<Digest>> {
+    digests.iter().map(|digest| digest.parse().ok()).collect()
 }
 
 /// Takes an ingest out of the table, and waits for the batch that a dropped

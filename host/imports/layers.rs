@@ -4,14 +4,14 @@
 //! its handle is dropped; so does a call that is dropped.
 
 use crate::bindings::wharf::images::layers::{
-    Host, HostExtraction, HostExtractionWithStore, HostLayer, HostLayerWithStore, HostSnapshot, HostSnapshotWithStore,
-    HostWithStore, Refusal,
+    Host, HostClaimed, HostClaimedWithStore, HostExtraction, HostExtractionWithStore, HostLayer, HostLayerWithStore,
+    HostSnapshot, HostSnapshotWithStore, HostWithStore, Refusal,
 };
 use crate::content;
 use crate::engine::state::{HasState, Push, State};
 use crate::engine::{Budget, Share};
 use crate::hash::Digest;
-use crate::imports::content::{Blob, Ingest};
+use crate::imports::content::{Blob, Ingest, parsed};
 use crate::layers::{self, Error, Layers, Unpacked, apply};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +42,14 @@ pub struct Extraction {
     _share: Share,
 }
 
+/// The host's side of `layers.claimed`.
+#[derive(Debug)]
+pub struct Claimed {
+    service: layers::Claim,
+    /// One of the claims that the store may hold.
+    share: Share,
+}
+
 /// Stops work on another thread when it is dropped.
 #[derive(Debug, Default)]
 struct Stop(Arc<AtomicBool>);
@@ -56,7 +64,9 @@ impl From<Error> for ErrorCode {
     fn from(error: Error) -> Self {
         match error {
             Error::NotFound => Self::NotFound,
-            Error::Archive(_) | Error::Compression(_) | Error::Entry { .. } | Error::Changed(_) => Self::Invalid,
+            Error::Invalid(_) | Error::Archive(_) | Error::Compression(_) | Error::Entry { .. } | Error::Changed(_) => {
+                Self::Invalid
+            }
             Error::DigestMismatch { actual, .. } => Self::DigestMismatch(actual.to_string()),
             Error::TooLarge { limit, .. } => Self::TooLarge(limit),
             Error::InUse => Self::InUse,
@@ -121,6 +131,7 @@ impl Host for State {}
 impl HostLayer for State {}
 impl HostExtraction for State {}
 impl HostSnapshot for State {}
+impl HostClaimed for State {}
 
 impl<T: Send + 'static> HostWithStore<T> for HasState {
     async fn open(store: &Accessor<T, Self>, diff_id: types::Digest) -> Answer<Resource<Layer>> {
@@ -220,6 +231,25 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
         blocking(&budget, move || layers.remove_layer(&diff_id)).await
     }
 
+    async fn claim(
+        store: &Accessor<T, Self>,
+        snapshots: Vec<String>,
+        diff_ids: Vec<types::Digest>,
+    ) -> Answer<Resource<Claimed>> {
+        let (layers, budget) = store.layers("layers.claim");
+        let Some(diff_ids) = parsed(&diff_ids) else { return Ok(Err(ErrorCode::Invalid)) };
+        let share = budget.claim()?;
+        match blocking(&budget, move || layers.claim(&snapshots, &diff_ids)).await? {
+            Ok(service) => Ok(Ok(store.push(Claimed { service, share })?)),
+            Err(code) => Ok(Err(code)),
+        }
+    }
+
+    async fn mounted(store: &Accessor<T, Self>) -> Answer<Vec<String>> {
+        let (layers, budget) = store.layers("layers.mounted");
+        blocking(&budget, move || layers.mounted()).await
+    }
+
     async fn revoke(store: &Accessor<T, Self>, name: String) -> Answer<()> {
         let (layers, budget) = store.layers("layers.revoke");
         blocking(&budget, move || layers.revoke(&name)).await
@@ -229,6 +259,36 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
         let (layers, budget) = store.layers("layers.revoke-layer");
         let Ok(diff_id) = diff_id.parse::<Digest>() else { return Ok(Err(ErrorCode::Invalid)) };
         blocking(&budget, move || layers.revoke_layer(&diff_id)).await
+    }
+}
+
+impl<T: Send + 'static> HostClaimedWithStore<T> for HasState {
+    fn names(mut store: Access<'_, T, Self>, claim: Resource<Claimed>) -> Result<(Vec<String>, Vec<types::Digest>)> {
+        let service = &store.get().table.get(&claim)?.service;
+        Ok((service.snapshots().map(str::to_owned).collect(), service.layers().map(Digest::to_string).collect()))
+    }
+
+    async fn remove(
+        store: &Accessor<T, Self>,
+        this: Resource<Claimed>,
+        snapshots: Vec<String>,
+        diff_ids: Vec<types::Digest>,
+    ) -> Answer<()> {
+        let (_, budget) = store.layers("layers.claimed.remove");
+        let Claimed { service, share } =
+            store.with(|mut access| Ok::<_, wasmtime::Error>(access.get().table.delete(this)?))?;
+        // What is no digest is not among the layers either.
+        let diff_ids: Vec<Digest> = diff_ids.iter().filter_map(|diff_id| diff_id.parse().ok()).collect();
+        blocking(&budget, move || {
+            let _share = share;
+            service.remove(&snapshots, &diff_ids)
+        })
+        .await
+    }
+
+    fn drop(mut store: Access<'_, T, Self>, claim: Resource<Claimed>) -> Result<()> {
+        store.get().table.delete(claim)?;
+        Ok(())
     }
 }
 

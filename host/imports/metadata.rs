@@ -98,6 +98,19 @@ impl<T: Send + 'static> HostTransactionWithStore<T> for HasState {
         Ok(entries)
     }
 
+    async fn namespaces(
+        store: &Accessor<T, Self>,
+        transaction: Resource<Transaction>,
+        after: Option<String>,
+        limit: u32,
+    ) -> Answer<Vec<String>> {
+        let (service, budget) = find(store, &transaction, "metadata.transaction.namespaces")?;
+        if let Err(code) = check(&after) {
+            return Ok(Err(code));
+        }
+        run(&budget, service, move |transaction| transaction.namespaces(after.as_deref(), limit)).await
+    }
+
     fn put(
         mut store: Access<'_, T, Self>,
         transaction: Resource<Transaction>,

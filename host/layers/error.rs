@@ -40,6 +40,9 @@ pub enum Error {
         /// How many there may be.
         limit: u64,
     },
+    /// The request breaks a rule.
+    #[error("{0}")]
+    Invalid(&'static str),
     /// Somebody holds it, stands on it, or has mounted it.
     #[error("somebody uses it")]
     InUse,

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many names are tried for a new directory. Each was taken by a process that died.
-const NAMES_MAX: u32 = 10_000;
+const NAMES_MAX: usize = 10_000;
 
 /// Opens the directory `name` and pins it. Returns none if it is absent. Waits while somebody takes it away, which is a
 /// matter of one rename.
@@ -41,13 +41,9 @@ pub(super) fn claimed(parent: &Directory, name: &str) -> Result<Option<Directory
 
 /// Makes a directory in `parent` that nobody else has, and pins it. Returns its name too.
 pub(super) fn fresh(parent: &Directory) -> Result<(String, Directory), Error> {
-    static SERIAL: AtomicU64 = AtomicU64::new(0);
-    let process = std::process::id();
-    for _ in 0..NAMES_MAX {
-        let name = format!("{process}-{}", SERIAL.fetch_add(1, Ordering::Relaxed));
+    for name in names("").take(NAMES_MAX) {
         match rustix::fs::mkdirat(parent, name.as_str(), rustix::fs::Mode::RWXU) {
             Ok(()) => {}
-            // Another process namespace, or a process that died, has had the same number.
             Err(Errno::EXIST) => continue,
             Err(error) => return Err(Error::io("cannot make a directory of the layer store")(error)),
         }
@@ -62,19 +58,38 @@ pub(super) fn fresh(parent: &Directory) -> Result<(String, Directory), Error> {
 /// Takes the claimed directory `name` out of sight, and then removes it from `extract`, where a process that dies
 /// leaves it for the next one.
 pub(super) fn discard(extract: &Directory, parent: &Directory, name: &str, claimed: Directory) -> Result<(), Error> {
-    let (grave, held) = fresh(extract)?;
-    // An empty directory is replaced by the rename.
-    match rustix::fs::renameat(parent, name, extract, grave.as_str()) {
-        Ok(()) => {}
-        Err(error) => {
-            let _ = removal::remove(extract, &grave);
-            return Err(Error::io("cannot take something out of the layer store")(error));
+    let grave = bury(extract, parent, name, &claimed)?;
+    let removed = removal::remove(extract, &grave);
+    drop(claimed);
+    removed
+}
+
+/// Takes the claimed directory `name` out of sight, to `extract`, and returns its name there. Whoever sweeps leaves it
+/// alone as long as `claimed` is open. It makes nothing, because a full disk has no room for that.
+pub(super) fn bury(extract: &Directory, parent: &Directory, name: &str, claimed: &Directory) -> Result<String, Error> {
+    let mut graves = names("gone-").take(NAMES_MAX);
+    let grave = loop {
+        let Some(grave) = graves.next() else {
+            return Err(Error::Damaged("every name of a removed directory is taken".to_owned()));
+        };
+        // It replaces nothing but an empty directory, which is here to be removed too: what is made has other names.
+        match rustix::fs::renameat(parent, name, extract, grave.as_str()) {
+            Ok(()) => break grave,
+            Err(Errno::EXIST | Errno::NOTEMPTY) => {}
+            Err(error) => return Err(Error::io("cannot take something out of the layer store")(error)),
         }
-    }
-    drop(held);
+    };
     // Whoever waits for the lock sees at once that the name leads nowhere, and the sweep still sees a holder.
-    pin::share(&claimed).map_err(Error::io("cannot unlock a directory of the layer store"))?;
-    removal::remove(extract, &grave)
+    pin::share(claimed).map_err(Error::io("cannot unlock a directory of the layer store"))?;
+    Ok(grave)
+}
+
+/// Returns names for a new directory. Each may be taken: another process namespace, or a process that died, has had the
+/// same number.
+fn names(prefix: &str) -> impl Iterator<Item = String> {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let process = std::process::id();
+    std::iter::repeat_with(move || format!("{prefix}{process}-{}", SERIAL.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Opens the directory `name`, which may be gone at any time. Returns none if it is absent.

@@ -83,19 +83,33 @@ impl Layers {
         Ok(ours)
     }
 
-    /// Whether a snapshot is mounted, in any mount namespace of a process that can be looked at.
+    /// Returns the names of the snapshots that are mounted, in any mount namespace of a process that can be looked at,
+    /// each once and in order.
+    pub fn mounted(&self) -> Result<Vec<String>, Error> {
+        let (keys, mut names) = (self.keys_mounted()?, Vec::new());
+        if !keys.is_empty() {
+            self.each(|record| names.extend(Some(record.name).filter(|name| keys.contains(&snapshot::key(name)))))?;
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Whether the snapshot that has this key is mounted, as in [`Layers::mounted`].
     pub(super) fn is_mounted(&self, key: &str) -> Result<bool, Error> {
-        let source = self.source(key)?;
-        let mut seen = BTreeSet::new();
+        Ok(self.keys_mounted()?.contains(key))
+    }
+
+    /// Returns the keys of the snapshots that are mounted, as in [`Layers::mounted`].
+    pub(super) fn keys_mounted(&self) -> Result<BTreeSet<String>, Error> {
+        let prefix = self.source("")?;
+        let key = |row: Row| String::from_utf8(row.source.strip_prefix(prefix.as_bytes())?.to_vec()).ok();
         let processes = self.store.proc.entries().map_err(Error::io("cannot list processes"))?;
         let mut processes: Vec<_> =
             processes.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
         processes.retain(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
         // This process's own table has to be there. Those of others may be gone, or be none of our business.
-        let is_ours = |table: &[u8]| rows(table).any(|row| row.source == source.as_bytes());
-        if is_ours(&self.table("self")?) {
-            return Ok(true);
-        }
+        let mut keys: BTreeSet<String> = rows(&self.table("self")?).filter_map(key).collect();
+        let mut seen = BTreeSet::new();
         for process in processes {
             let namespace = rustix::fs::statat(
                 &self.store.proc,
@@ -103,12 +117,12 @@ impl Layers {
                 rustix::fs::AtFlags::empty(),
             );
             if namespace.is_ok_and(|namespace| seen.insert(namespace.st_ino))
-                && self.table(&process).is_ok_and(|table| is_ours(&table))
+                && let Ok(table) = self.table(&process)
             {
-                return Ok(true);
+                keys.extend(rows(&table).filter_map(key));
             }
         }
-        Ok(false)
+        Ok(keys)
     }
 
     fn source(&self, key: &str) -> Result<String, Error> {

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 /// The name of a tree in its directory.
 pub(super) const TREE: &str = "tree";
 
-/// How many directories of dead processes one process removes.
+/// How many directories of dead processes one process removes before its first layer.
 const DEBRIS_MAX: usize = 16;
 
 /// The mode of a root that no entry names, as containerd makes it.
@@ -33,7 +33,7 @@ impl Layers {
     /// Makes a private directory for a layer. The first call of a process also removes what processes left that died.
     pub fn begin(&self) -> Result<Nascent, Error> {
         if !self.store.swept.swap(true, Ordering::Relaxed) {
-            self.sweep()?;
+            self.sweep(DEBRIS_MAX)?;
         }
         let (name, directory) = held::fresh(&self.store.extract)?;
         let made = rustix::fs::mkdirat(&directory, TREE, Mode::RWXU)
@@ -49,11 +49,11 @@ impl Layers {
         }
     }
 
-    /// Removes what nobody holds.
-    fn sweep(&self) -> Result<(), Error> {
+    /// Removes what nobody holds, of the first `count` that are there.
+    pub(super) fn sweep(&self, count: usize) -> Result<(), Error> {
         let extract = &self.store.extract;
         let names = extract.names().map_err(Error::io("cannot list the layer store"))?;
-        for name in names.take(DEBRIS_MAX) {
+        for name in names.take(count) {
             let name = name.map_err(Error::io("cannot list the layer store"))?;
             match held::claimed(extract, &name) {
                 Ok(Some(_claimed)) => removal::remove(extract, &name)?,

@@ -15,33 +15,117 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fchmod, fstat, openat, re
 use rustix::io::{Errno, Result};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex};
+
+/// How many threads remove at most: the file system does not let more of them work at once.
+const THREADS_MAX: usize = 8;
+/// Why a lock can be taken.
+const UNPOISONED: &str = "nothing panics while it holds the queue";
 
 /// Removes the directory `name`. What is gone already, because somebody else removes it too, is no error.
 pub(super) fn remove(parent: &Directory, name: &str) -> std::result::Result<(), Error> {
-    match everything(parent, name) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(Error::io("cannot remove a directory of the layer store")(error)),
-    }
+    let top = match open(parent.as_fd(), name) {
+        Ok(top) => top,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(Error::io("cannot remove a directory of the layer store")(error)),
+    };
+    everything(parent, &[(name, top.as_fd())], 1).map_err(Error::io("cannot remove a directory of the layer store"))
 }
 
-fn everything(parent: &Directory, name: &str) -> Result<()> {
-    let top = open(parent.as_fd(), name)?;
-    let mut serial = 0;
-    let mut pending = clear(top.as_fd(), None, &mut serial)?;
-    while let Some(name) = pending.pop() {
-        let directory = match open(top.as_fd(), name.as_c_str()) {
-            Err(Errno::NOENT) => continue,
+/// Does so to many directories, which the caller has open, on as many threads as there are processors. Most of the time
+/// that it takes is the kernel's.
+pub(super) fn remove_all(parent: &Directory, doomed: &[(String, Directory)]) -> std::result::Result<(), Error> {
+    let tops: Vec<_> = doomed.iter().map(|(name, directory)| (name.as_str(), directory.as_fd())).collect();
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(THREADS_MAX));
+    everything(parent, &tops, threads).map_err(Error::io("cannot remove directories of the layer store"))
+}
+
+/// Empties and removes `tops`, which have these names in `parent`.
+fn everything(parent: &Directory, tops: &[(&str, BorrowedFd<'_>)], threads: usize) -> Result<()> {
+    let work = Work {
+        tops,
+        queue: Mutex::new(Queue {
+            pending: (0..tops.len()).map(|top| (top, None)).collect(),
+            busy: 0,
+            outcome: Ok(()),
+        }),
+        changed: Condvar::new(),
+        serial: AtomicU64::new(0),
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            // Without another thread it takes longer.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, || work.run());
+        }
+        work.run();
+    });
+    work.queue.into_inner().expect(UNPOISONED).outcome?;
+    tops.iter().try_for_each(|(name, _)| gone(unlinkat(parent, *name, AtFlags::REMOVEDIR)))
+}
+
+/// Directories that are to be emptied, by several threads.
+struct Work<'a> {
+    tops: &'a [(&'a str, BorrowedFd<'a>)],
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    /// Of the next name in a top.
+    serial: AtomicU64,
+}
+
+struct Queue {
+    /// The number of a top, and the name of a directory in it; none is the top itself, which comes before those.
+    pending: Vec<(usize, Option<CString>)>,
+    /// How many threads may still add to it.
+    busy: usize,
+    outcome: Result<()>,
+}
+
+impl Work<'_> {
+    /// Works until there is nothing left to do, or something has failed.
+    fn run(&self) {
+        let mut queue = self.queue.lock().expect(UNPOISONED);
+        loop {
+            let Some((top, name)) = queue.pending.pop().filter(|_| queue.outcome.is_ok()) else {
+                if queue.busy == 0 || queue.outcome.is_err() {
+                    return;
+                }
+                queue = self.changed.wait(queue).expect(UNPOISONED);
+                continue;
+            };
+            queue.busy += 1;
+            drop(queue);
+            let moved = self.empty(top, name.as_deref());
+            queue = self.queue.lock().expect(UNPOISONED);
+            queue.busy -= 1;
+            match moved {
+                Ok(moved) => queue.pending.extend(moved.into_iter().map(|name| (top, Some(name)))),
+                Err(error) => queue.outcome = Err(error),
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    /// Empties the directory `name` of a top, and removes it; or the top itself. Returns what it has moved to the top.
+    fn empty(&self, top: usize, name: Option<&CStr>) -> Result<Vec<CString>> {
+        let (_, top) = self.tops[top];
+        let Some(name) = name else {
+            permit(top)?;
+            return clear(top, None, &self.serial);
+        };
+        let directory = match open(top, name) {
+            Err(Errno::NOENT) => return Ok(Vec::new()),
             other => other?,
         };
-        pending.extend(clear(directory.as_fd(), Some(top.as_fd()), &mut serial)?);
-        gone(unlinkat(&top, name.as_c_str(), AtFlags::REMOVEDIR))?;
+        let moved = clear(directory.as_fd(), Some(top), &self.serial)?;
+        gone(unlinkat(top, name, AtFlags::REMOVEDIR))?;
+        Ok(moved)
     }
-    unlinkat(parent, name, AtFlags::REMOVEDIR)
 }
 
 /// Empties `directory`, except for directories that are not empty: they are moved to `top`, unless this is the top.
 /// Returns their names there.
-fn clear(directory: BorrowedFd<'_>, top: Option<BorrowedFd<'_>>, serial: &mut u64) -> Result<Vec<CString>> {
+fn clear(directory: BorrowedFd<'_>, top: Option<BorrowedFd<'_>>, serial: &AtomicU64) -> Result<Vec<CString>> {
     let mut moved = Vec::new();
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
@@ -73,10 +157,10 @@ fn clear(directory: BorrowedFd<'_>, top: Option<BorrowedFd<'_>>, serial: &mut u6
 }
 
 /// Moves the directory `name` to a new name in `top`.
-fn lift(directory: BorrowedFd<'_>, name: &CStr, top: BorrowedFd<'_>, serial: &mut u64) -> Result<Option<CString>> {
+fn lift(directory: BorrowedFd<'_>, name: &CStr, top: BorrowedFd<'_>, serial: &AtomicU64) -> Result<Option<CString>> {
     loop {
-        let place = CString::new(format!("~{serial}")).expect("digits have no zero byte");
-        *serial += 1;
+        let place = format!("~{}", serial.fetch_add(1, Ordering::Relaxed));
+        let place = CString::new(place).expect("digits have no zero byte");
         match renameat(directory, name, top, place.as_c_str()) {
             Ok(()) => return Ok(Some(place)),
             Err(Errno::NOENT) => return Ok(None),
@@ -99,10 +183,13 @@ fn open<P: rustix::path::Arg + Copy>(parent: BorrowedFd<'_>, name: P) -> Result<
         }
         other => other?,
     };
-    if !Mode::from_raw_mode(fstat(&directory)?.st_mode).contains(Mode::RWXU) {
-        fchmod(&directory, Mode::RWXU)?;
-    }
+    permit(directory.as_fd())?;
     Ok(directory)
+}
+
+fn permit(directory: BorrowedFd<'_>) -> Result<()> {
+    let mode = Mode::from_raw_mode(fstat(directory)?.st_mode);
+    if mode.contains(Mode::RWXU) { Ok(()) } else { fchmod(directory, Mode::RWXU) }
 }
 
 fn gone(removed: Result<()>) -> Result<()> {

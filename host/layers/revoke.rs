@@ -78,7 +78,7 @@ impl Layers {
     }
 
     /// Removes what has the name of a layer and is no directory: nobody can hold it.
-    fn clear_away(&self, name: &str) -> Result<(), Error> {
+    pub(super) fn clear_away(&self, name: &str) -> Result<(), Error> {
         match self.store.layers.unlink(name) {
             Ok(()) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::ISDIR) => Ok(()),
             Err(error) => Err(Error::io("cannot take something out of the layer store")(error)),

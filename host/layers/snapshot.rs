@@ -58,9 +58,9 @@ impl Snapshot {
         self.record.height
     }
 
-    /// Returns the space of this one alone, in bytes and inodes.
+    /// Returns the space of the tree that this one has for itself, in bytes and inodes; none if it shows its layer's.
     pub fn usage(&self) -> (u64, u64) {
-        (self.record.size, self.record.inodes)
+        if self.record.settled { (self.record.size, self.record.inodes) } else { (0, 0) }
     }
 
     /// Reads the tree that this one has for itself, if it has one, and compares it with what was recorded when it was

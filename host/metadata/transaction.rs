@@ -1,6 +1,8 @@
 //! One transaction: reads from a snapshot, remembers what it read, buffers what
 //! it writes.
 
+mod namespaces;
+
 use super::{
     ENTRY_BYTES, Error, KEY_BYTES_MAX, READS_BYTES_MAX, SCAN_BYTES_MAX, SCAN_RECORDS_MAX, Shared, VALUE_BYTES_MAX,
     WRITES_BYTES_MAX,

@@ -5,7 +5,10 @@
 
 use crate::cli::{self, TableFormat, TextFormat};
 use crate::render::{self, images::ImagesStyle};
-use wharf_vocabulary::vocabulary::{Explanation, Findings, Image, PullPlan, Pulled, Step};
+use wharf_vocabulary::changes::Usage;
+use wharf_vocabulary::changes::{Changed, Happening, IngestInfo, Lease, Plan};
+use wharf_vocabulary::vocabulary::{Explanation, Findings, Image};
+use wharf_vocabulary::vocabulary::{PullPlan, Pulled, Step};
 
 /// `wharf images`.
 pub fn images(asked: &cli::Images, found: &[Image], now: i64) -> String {
@@ -72,5 +75,81 @@ pub fn list(format: TextFormat, names: &[String]) -> String {
     match format {
         TextFormat::Json => render::lists::json(names),
         TextFormat::Text => render::lists::lines(names),
+    }
+}
+
+/// `--dry-run` and `--plan` of the verbs that change what is here, for standard output.
+pub fn plan(asked: &cli::Planning, plan: &Plan) -> String {
+    match asked.format {
+        TextFormat::Json => render::changes::plan_json(plan),
+        TextFormat::Text => render::changes::plan(plan),
+    }
+}
+
+/// `--plan` of them: what `wharf apply` reads.
+pub fn document(plan: &Plan) -> String {
+    format!("{}\n", plan.document)
+}
+
+/// The verbs that change what is here, for standard output.
+pub fn changed(format: TextFormat, changed: &Changed) -> String {
+    match format {
+        TextFormat::Json => render::changes::json(changed),
+        TextFormat::Text => render::changes::lines(changed),
+    }
+}
+
+/// `wharf df`.
+pub fn usage(asked: &cli::Df, usage: &Usage, now: i64) -> String {
+    let mut text = match asked.format {
+        TableFormat::Json => return render::usage::json(usage),
+        TableFormat::Table => render::usage::table(usage),
+    };
+    if asked.verbose {
+        text.push('\n');
+        text.push_str(&render::usage::images(&usage.images, now));
+    }
+    text
+}
+
+/// `wharf lease ls`.
+pub fn leases(asked: &cli::LeaseLs, leases: &[Lease], now: i64) -> String {
+    match (asked.quiet, asked.format) {
+        (true, _) => render::leases::ids(leases),
+        (false, TableFormat::Json) => render::leases::json(leases),
+        (false, TableFormat::Table) => render::leases::table(leases, now),
+    }
+}
+
+/// `wharf lease create`.
+pub fn lease(asked: &cli::LeaseCreate, lease: &Lease) -> String {
+    match asked.format {
+        TextFormat::Json => render::leases::one_json(lease),
+        TextFormat::Text => render::leases::ids([lease]),
+    }
+}
+
+/// `wharf ingest ls`.
+pub fn ingests(asked: &cli::IngestLs, ingests: &[IngestInfo]) -> String {
+    match (asked.quiet, asked.format) {
+        (true, _) => render::ingests::keys(ingests),
+        (false, TableFormat::Json) => render::ingests::json(ingests),
+        (false, TableFormat::Table) => render::ingests::table(ingests, asked.no_trunc),
+    }
+}
+
+/// `wharf label`.
+pub fn labels(asked: &cli::Label, labels: &[(String, String)]) -> String {
+    match asked.format {
+        TextFormat::Json => render::labels::json(labels),
+        TextFormat::Text => render::labels::lines(labels),
+    }
+}
+
+/// One line of `wharf events`.
+pub fn happening(asked: &cli::Events, happening: &Happening) -> String {
+    match asked.format {
+        TextFormat::Json => render::happenings::json(happening),
+        TextFormat::Text => render::happenings::line(happening),
     }
 }

@@ -9,9 +9,13 @@
 //! them that a variable of the environment has set.
 
 mod access;
+mod changes;
+mod events;
 mod explain;
 mod fsck;
 mod help;
+mod holding;
+mod images;
 mod lists;
 mod login;
 mod pages;
@@ -20,8 +24,13 @@ mod surroundings;
 mod trees;
 
 pub use access::{Access, Patience, RETRIES, RETRIES_MAX, TIMEOUT, TIMEOUTS};
+pub use changes::{Apply, Gc, INGEST_AGE, PlanFile, Planning, Prune, Rm, Tag};
+pub use events::Events;
 pub use explain::Explain;
 pub use fsck::Fsck;
+pub use holding::{Df, Ingest, IngestCommand, IngestLs, IngestRm, Label, LabelChange};
+pub use holding::{Lease, LeaseCommand, LeaseCreate, LeaseLs, LeaseRm};
+pub use images::{History, Images, Inspect};
 pub use lists::{Asking, Catalog, Tags};
 pub use login::{AuthFile, Login, Logout, Whoami};
 pub use pages::{Page, completion, manual};
@@ -60,7 +69,7 @@ const HELP_COLUMNS_MAX: usize = 100;
     name = "wharf",
     bin_name = "wharf",
     version,
-    about = "Pull and look at container images, without a daemon",
+    about = "Pull, look at and remove container images, without a daemon",
     after_long_help = help::WHARF,
     max_term_width = HELP_COLUMNS_MAX,
     arg_required_else_help = true
@@ -130,6 +139,27 @@ pub enum Verb {
     Umount(Umount),
     /// List the images that are mounted
     Mounts(Mounts),
+    /// Give names to an image that is here
+    Tag(Tag),
+    /// Remove names, and images with their last name
+    #[command(visible_alias = "rmi")]
+    Rm(Rm),
+    /// Remove the images that nobody needs
+    Prune(Prune),
+    /// Remove what no image needs: blobs, layers, downloads that were given up
+    Gc(Gc),
+    /// Carry out a plan that `--plan` has saved
+    Apply(Apply),
+    /// Show how much space images take, and what could be freed
+    Df(Df),
+    /// Hold images, whether or not they have a name
+    Lease(Lease),
+    /// Look at downloads that nobody has finished, and remove them
+    Ingest(Ingest),
+    /// Change the labels of a name
+    Label(Label),
+    /// Show what has happened to images, and what happens from now on
+    Events(Events),
     /// Look at everything that is here again, and repair what is damaged
     Fsck(Fsck),
     /// Show where a pull would ask, in which order, and why; sends nothing
@@ -215,80 +245,6 @@ pub struct Pull {
     pub format: TextFormat,
 }
 
-/// The arguments of `wharf images`.
-#[derive(Args, Clone, Debug)]
-#[command(override_usage = "wharf images [OPTIONS] [NAME]", after_help = help::IMAGES, after_long_help = help::IMAGES_LONG)]
-pub struct Images {
-    /// Only names that match this glob, as in `alpine`, `alpine:3.*` or `ghcr.io/org/*`
-    pub name: Option<String>,
-
-    /// Show what the names point to
-    #[arg(long)]
-    pub digests: bool,
-
-    /// Only images that match, as in `label=maintainer=me`; see --help
-    #[arg(short, long = "filter", value_name = "KEY=VALUE", value_parser = filter)]
-    pub filters: Vec<String>,
-
-    /// How to print the images
-    #[arg(long, value_enum, default_value_t)]
-    pub format: TableFormat,
-
-    /// Print image ids and nothing else
-    #[arg(short, long, conflicts_with_all = ["format", "digests"])]
-    pub quiet: bool,
-
-    /// Show whole ids and all platforms
-    #[arg(long)]
-    pub no_trunc: bool,
-}
-
-/// The arguments of `wharf inspect`.
-#[derive(Args, Clone, Debug)]
-#[command(override_usage = "wharf inspect [OPTIONS] <REF>...", after_help = help::INSPECT)]
-pub struct Inspect {
-    /// The images
-    #[arg(value_name = "REF", required = true)]
-    pub references: Vec<String>,
-
-    /// Which platform to show, as in `linux/arm64`
-    #[arg(long, value_name = "P")]
-    pub platform: Option<String>,
-
-    /// Add the list of the platforms that the image offers, and which ones are here
-    #[arg(long)]
-    pub manifests: bool,
-
-    /// Add how each blob came here: who sent it, when, in how many requests
-    #[arg(long)]
-    pub provenance: bool,
-}
-
-/// The arguments of `wharf history`.
-#[derive(Args, Clone, Debug)]
-#[command(override_usage = "wharf history [OPTIONS] <REF>", after_help = help::HISTORY, after_long_help = help::HISTORY_LONG)]
-pub struct History {
-    /// The image
-    #[arg(value_name = "REF")]
-    pub reference: String,
-
-    /// Which platform to show, as in `linux/arm64`
-    #[arg(long, value_name = "P")]
-    pub platform: Option<String>,
-
-    /// Show whole digests and commands
-    #[arg(long)]
-    pub no_trunc: bool,
-
-    /// How to print the steps
-    #[arg(long, value_enum, default_value_t)]
-    pub format: TableFormat,
-
-    /// Print the digests of the layers and nothing else
-    #[arg(short, long, conflicts_with = "format")]
-    pub quiet: bool,
-}
-
 /// When to colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
@@ -370,6 +326,12 @@ impl Cli {
         match &self.verb {
             Verb::Pull(pull) => pull.format == TextFormat::Json || pull.progress == Progress::Json,
             Verb::Fsck(fsck) => fsck.format == TextFormat::Json,
+            Verb::Tag(Tag { plan, .. })
+            | Verb::Rm(Rm { plan, .. })
+            | Verb::Prune(Prune { plan, .. })
+            | Verb::Gc(Gc { plan, .. }) => plan.format == TextFormat::Json,
+            Verb::Apply(apply) => apply.format == TextFormat::Json,
+            Verb::Events(events) => events.format == TextFormat::Json,
             _ => false,
         }
     }
@@ -402,13 +364,6 @@ impl Pull {
             unpack: !self.no_unpack,
             access: self.patience.apply(self.access.access()),
         }
-    }
-}
-
-impl Images {
-    /// Returns the filters, that of the name included.
-    pub fn filters(&self) -> Vec<String> {
-        self.name.iter().map(|name| format!("reference={name}")).chain(self.filters.iter().cloned()).collect()
     }
 }
 

@@ -9,6 +9,9 @@
 //! | [`lists`] | the tags of a repository, the repositories of a registry |
 //! | [`findings`] | what is damaged or missing |
 //! | [`plan`], [`pulled`] | what a pull would do, and what it did |
+//! | [`changes`] | what another change would do, and what it did |
+//! | [`usage`], [`leases`], [`ingests`], [`labels`] | what takes space, and what holds it |
+//! | [`happenings`] | what has happened to images |
 //! | [`progress`] | what is told while a pull runs |
 //! | [`problem`] | a failure |
 //! | [`palette`] | colours, or none |
@@ -18,13 +21,18 @@
 //! [`escape`] before it is in a result.
 
 pub mod age;
+pub mod changes;
 pub mod escape;
 pub mod explain;
 pub mod findings;
+pub mod happenings;
 pub mod history;
 pub mod images;
+pub mod ingests;
 pub mod inspect;
 pub mod json;
+pub mod labels;
+pub mod leases;
 pub mod lists;
 pub mod names;
 pub mod palette;
@@ -34,3 +42,4 @@ pub mod progress;
 pub mod pulled;
 pub mod size;
 pub mod table;
+pub mod usage;

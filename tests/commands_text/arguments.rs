@@ -155,7 +155,7 @@ fn quiet_excludes_what_it_would_silence() {
 }
 
 /// In the order of `--help`.
-const VERBS: [&str; 20] = [
+const VERBS: [&str; 30] = [
     "pull",
     "images",
     "inspect",
@@ -167,6 +167,16 @@ const VERBS: [&str; 20] = [
     "mount",
     "umount",
     "mounts",
+    "tag",
+    "rm",
+    "prune",
+    "gc",
+    "apply",
+    "df",
+    "lease",
+    "ingest",
+    "label",
+    "events",
     "fsck",
     "explain",
     "tags",
@@ -177,6 +187,9 @@ const VERBS: [&str; 20] = [
     "demo",
     "completion",
 ];
+
+/// What stands below `lease` and `ingest`.
+const PARTS: [&str; 5] = ["lease ls", "lease create", "lease rm", "ingest ls", "ingest rm"];
 
 #[test]
 fn help_is_data_and_the_lack_of_a_verb_is_a_mistake() {
@@ -194,7 +207,7 @@ fn help_is_data_and_the_lack_of_a_verb_is_a_mistake() {
 
 #[test]
 fn a_help_text_is_at_most_100_columns_wide_and_shows_no_values_of_the_environment() {
-    for verb in VERBS.into_iter().chain(["", "man"]) {
+    for verb in VERBS.into_iter().chain(PARTS).chain(["", "man"]) {
         for flag in ["-h", "--help"] {
             let help = parse(&format!("{verb} {flag}")).expect_err("help is told as an error").render().to_string();
             let widest = help.lines().map(|line| line.chars().count()).max();
@@ -334,6 +347,10 @@ fn a_problem_is_json_for_whoever_reads_json() {
         ("pull --progress plain alpine", false),
         ("fsck", false),
         ("fsck --format json", true),
+        ("rm --format json app", true),
+        ("prune", false),
+        ("events --format json", true),
+        ("df --format json", false),
     ] {
         let parsed = parse(words).expect("the arguments are right");
         assert_eq!(parsed.problem_is_json(), expected, "{words}");
@@ -427,8 +444,10 @@ fn every_verb_can_be_completed_in_every_shell() {
 fn the_manual_has_a_page_for_the_program_and_for_each_verb() {
     let pages = cli::manual();
     let files: Vec<&str> = pages.iter().map(|page| page.file.as_str()).collect();
-    let expected = std::iter::once("wharf.1".to_owned()).chain(VERBS.map(|verb| format!("wharf-{verb}.1")));
-    assert_eq!(files, expected.collect::<Vec<_>>());
+    let below = |verb| PARTS.into_iter().filter(move |part| part.starts_with(&format!("{verb} ")));
+    let commands = VERBS.into_iter().flat_map(|verb| std::iter::once(verb).chain(below(verb)));
+    let commands = commands.map(|command| format!("wharf-{}.1", command.replace(' ', "-")));
+    assert_eq!(files, std::iter::once("wharf.1".to_owned()).chain(commands).collect::<Vec<_>>());
     for page in &pages {
         let title = page.file.trim_end_matches(".1");
         assert!(page.text.contains(&format!(".TH {title} 1")), "{}", page.text);

@@ -5,6 +5,7 @@
 //! - `ingests`: how an ingest grows, continues, is held and goes.
 //! - `processes`: several processes on one store.
 //! - `pins`: holders of a blob against those who remove it or commit it again.
+//! - `claims`: those who collect, when they die or are short of descriptors.
 //! - `damage`: what a power cut or a careless hand leaves behind.
 //! - `listings`: pages of blobs and ingests, and names of any characters.
 //! - `space`: full disks.
@@ -15,6 +16,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test looks behind the store's back, and starts processes")]
 
 mod blobs;
+mod claims;
 mod damage;
 mod digests;
 mod ingests;

@@ -4,8 +4,10 @@
 //!
 //! - `subject`: what a suite is run on.
 //! - `content`, `layers`, `metadata`, `credentials`: the suites, after the interfaces of `wit/`.
+//! - `collection`: what a collection needs of them, for those that have locks.
 //! - `containerd`: the cases of containerd's suites, and which test here is for which.
 
+mod collection;
 mod containerd;
 mod content;
 mod credentials;

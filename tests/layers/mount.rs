@@ -140,6 +140,28 @@ fn a_mount_of_another_store_is_none_of_its_business() {
 }
 
 #[test]
+fn what_is_mounted_is_listed_and_neither_it_nor_what_is_below_it_is_claimed() {
+    if shelf::runs_elsewhere() {
+        return;
+    }
+    let shelf = Shelf::new();
+    let names = ["a", "b", "c"].map(|name| format!("snapshot {name}"));
+    let layers = ["a", "b", "c"].map(id);
+    let claimed = || {
+        let claim = shelf.again("this boot").claim(&names, &layers).expect("a claim");
+        (claim.snapshots().map(str::to_owned).collect::<Vec<_>>(), claim.layers().copied().collect::<Vec<_>>())
+    };
+    let stack = shelf.stack(&["a", "b", "c"]);
+    assert!(shelf.layers.mounted().expect("a list").is_empty());
+    let (first, second) = (Mount::new(&shelf, &stack[1]), Mount::new(&shelf, &stack[1]));
+    drop(stack);
+    assert_eq!(shelf.layers.mounted().expect("a list"), names[1..2]);
+    assert_eq!(claimed(), (names[2..].to_vec(), layers[2..].to_vec()));
+    drop((first, second));
+    assert_eq!(claimed(), (names.to_vec(), layers.to_vec()));
+}
+
+#[test]
 fn devices_and_special_bits_of_an_image_are_of_no_use_to_the_machine() {
     let shelf = Shelf::new();
     let layer = shelf.layer("a", named(), |tree| {

@@ -1,13 +1,13 @@
 //! The layer store, as the component's code reaches it when it runs natively. What follows an ingest has a thread of
 //! its own; everything else blocks the caller's.
 
-use super::{Blob, native, refusal};
+use super::{Blob, code, native, refusal, told};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, spawn};
 use wharf::layers::apply::Budget;
 use wharf::layers::{self, Error, Layers, Unpacked};
-use wharf_component::host::{self, Made};
+use wharf_component::host::{self, Made, Result};
 use wharf_component::nouns::digest::Digest;
 
 /// See `layers.layer`.
@@ -15,6 +15,10 @@ use wharf_component::nouns::digest::Digest;
 pub(crate) struct Layer(pub(super) layers::Layer);
 
 impl host::Layer for Layer {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.0.warnings().to_vec()
     }
@@ -29,8 +33,27 @@ impl host::Layer for Layer {
 pub(crate) struct Snapshot(pub(super) layers::Snapshot);
 
 impl host::Snapshot for Snapshot {
+    fn usage(&self) -> (u64, u64) {
+        self.0.usage()
+    }
+
     async fn verify(&self) -> Made<()> {
         self.0.verify(&|| false).map_err(refusal)
+    }
+}
+
+/// See `layers.claimed`.
+#[derive(Debug)]
+pub(crate) struct TreeClaim(pub(super) layers::Claim);
+
+impl host::TreeClaim for TreeClaim {
+    fn names(&self) -> (Vec<String>, Vec<Digest>) {
+        (self.0.snapshots().map(str::to_owned).collect(), self.0.layers().map(told).collect())
+    }
+
+    async fn remove(self, snapshots: &[String], layers: &[Digest]) -> Result<()> {
+        let layers: Vec<_> = layers.iter().map(native).collect();
+        self.0.remove(snapshots, &layers).map_err(code)
     }
 }
 

@@ -144,6 +144,27 @@ fn both_hosts_say_the_same_and_store_the_same() {
         both.same_json(arguments);
     }
     for arguments in [
+        &["tag", &demo, "kept:1", "kept:2"][..],
+        &["rm", "--dry-run", "kept:1"],
+        &["rm", "kept:1"],
+        &["rm", "--platform", "linux/arm64", &demo],
+        &["label", "kept:2", "team=web", "why=x"],
+        &["label", "kept:2", "why-"],
+        &["lease", "create", "--id", "held", &large],
+        &["lease", "ls", "-q"],
+        &["ingest", "ls"],
+        &["df"],
+        &["gc", "--dry-run"],
+        &["prune", "--dry-run"],
+        &["prune", "--all", "--dry-run"],
+        &["prune", "--all", "--filter", "reference=kept"],
+        &["prune", "--all", "--filter", "label=no-such-label"],
+        &["lease", "rm", "held"],
+        &["gc"],
+    ] {
+        both.same(arguments);
+    }
+    for arguments in [
         &["inspect", "nothing"][..],
         &["history", "--platform", "linux/s390x", &demo],
         &["images", "--filter", "colour=red"],
@@ -152,6 +173,15 @@ fn both_hosts_say_the_same_and_store_the_same() {
         &["pull", "-q", "Upper/Case"],
         &["tags", &format!("{address}/none")],
         &["explain", "Upper/Case"],
+        &["tag", "nothing", "kept:3"],
+        &["tag", &demo, "Upper/Case"],
+        &["rm", "nothing"],
+        &["rm", "--platform", "linux/s390x", &demo],
+        &["prune", "--filter", "colour=red"],
+        &["lease", "rm", "nothing"],
+        &["ingest", "rm", "nothing"],
+        &["label", "nothing", "team=web"],
+        &["events", "--since", "yesterday"],
     ] {
         both.same_failure(arguments);
     }

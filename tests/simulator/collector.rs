@@ -1,45 +1,118 @@
-//! What another program may take away: blobs that no record leads to and that
-//! nobody holds, and stacks of layers likewise. wharf has no such verb yet; what
-//! a pull holds has to survive one all the same. It looks and takes in one
-//! moment, as one does that holds the exclusive lock.
+//! What another program may take away: blobs that no record leads to, that no lease
+//! holds and that nobody has in hand, and stacks of layers likewise. It is none of
+//! wharf's verbs: it looks and takes in one moment, as one does that holds the
+//! exclusive lock. What it knows is also what a collection may not leave.
 
 use crate::{chronicle::NAMESPACE, hub::Hub, invariants::records, memory::Memory};
 use futures_util::FutureExt;
 use serde_json::Value;
-use std::collections::BTreeSet;
-use wharf_component::nouns::{chain::chain_ids, digest::Digest, record::ImageRecord};
+use std::collections::{BTreeMap, BTreeSet};
+use wharf_component::host::{Host as _, Transaction as _};
+use wharf_component::nouns::{
+    chain::chain_ids,
+    digest::Digest,
+    record::{ImageRecord, LEASE_PREFIX, LeaseRecord},
+};
 
-/// Takes what nobody needs. `trees` are manifests whose stacks stay.
-pub fn collect(machine: &Memory, hub: &Hub, trees: &BTreeSet<Digest>) {
-    let observer = machine.observer();
-    let Some(Ok(records)) = records(&observer, NAMESPACE).now_or_never() else { return };
+/// There are fewer leases than this.
+const PAGE_RECORDS: u32 = 1_000;
+
+/// What records and leases lead to.
+#[derive(Debug, Default)]
+struct Needed {
+    blobs: BTreeSet<String>,
+    layers: BTreeSet<Digest>,
+    stacks: BTreeSet<Digest>,
+}
+
+fn all(machine: &Memory) -> BTreeMap<String, ImageRecord> {
+    let records = records(&machine.observer(), NAMESPACE).now_or_never();
+    let records = records.and_then(Result::ok).unwrap_or_default();
+    let decoded = |(name, value): (String, Vec<u8>)| Some((name, ImageRecord::decode(&value).ok()?));
+    records.into_iter().filter_map(decoded).collect()
+}
+
+/// The names that are recorded.
+pub fn recorded_names(machine: &Memory) -> BTreeSet<String> {
+    all(machine).into_keys().collect()
+}
+
+/// The manifests that are recorded.
+pub fn recorded(machine: &Memory) -> BTreeSet<Digest> {
+    let platforms = all(machine).into_values().flat_map(|record| record.platforms);
+    platforms.map(|present| present.manifest.digest).collect()
+}
+
+/// What leases hold, whether or not they have expired.
+fn leased(machine: &Memory, hub: &Hub) -> BTreeSet<Digest> {
+    let records = async {
+        let transaction = machine.observer().begin().await?;
+        transaction.scan(NAMESPACE, LEASE_PREFIX, None, PAGE_RECORDS).await
+    };
+    let records = records.now_or_never().and_then(Result::ok).unwrap_or_default();
+    let leases = records.iter().filter_map(|(_, value)| LeaseRecord::decode(value).ok());
+    let mut leased = BTreeSet::new();
+    for held in leases.flat_map(|lease| lease.holds) {
+        let version = hub.version_of(&held);
+        leased.extend(version.map_or_else(|| hub.parts(&held), |version| version.blobs));
+        leased.insert(held);
+    }
+    leased
+}
+
+/// None if that is not known, because a document is damaged.
+fn needed(machine: &Memory, hub: &Hub) -> Option<Needed> {
+    let leased = leased(machine, hub);
     let blobs = machine.content().visible().blobs;
     let read = |digest: &Digest| {
         let bytes = blobs.get(digest.as_str()).filter(|bytes| digest.verify(bytes))?;
         serde_json::from_slice::<Value>(bytes).ok()
     };
-    let (mut needed, mut manifests) = (BTreeSet::new(), trees.clone());
-    for value in records.values() {
-        let Ok(record) = ImageRecord::decode(value) else { return };
-        needed.insert(record.target.digest.to_string());
+    let mut needed = Needed { blobs: leased.iter().map(Digest::to_string).collect(), ..Needed::default() };
+    // What a lease holds may be a manifest, and then it holds its tree.
+    let mut manifests: BTreeSet<Digest> = leased.iter().filter(|held| hub.diff_ids(held).is_some()).cloned().collect();
+    for record in all(machine).into_values() {
+        needed.blobs.insert(record.target.digest.to_string());
         for present in &record.platforms {
             let digest = &present.manifest.digest;
             manifests.insert(digest.clone());
-            needed.extend([digest.to_string(), present.config.to_string()]);
+            needed.blobs.extend([digest.to_string(), present.config.to_string()]);
             // What a damaged manifest needs is not known.
-            let Some(manifest) = read(digest) else { return };
+            let manifest = read(digest)?;
             let layers = manifest["layers"].as_array().into_iter().flatten();
-            needed.extend(layers.filter_map(|layer| layer["digest"].as_str().map(str::to_owned)));
+            needed.blobs.extend(layers.filter_map(|layer| layer["digest"].as_str().map(str::to_owned)));
         }
     }
-    let needed_stacks: BTreeSet<Digest> = manifests
-        .iter()
-        .flat_map(|manifest| hub.diff_ids(manifest).map(|ids| chain_ids(&ids)).unwrap_or_default())
-        .collect();
-    for digest in blobs.keys().filter(|digest| !needed.contains(*digest)) {
+    for diff_ids in manifests.iter().filter_map(|manifest| hub.diff_ids(manifest)) {
+        needed.stacks.extend(chain_ids(&diff_ids));
+        needed.layers.extend(diff_ids);
+    }
+    Some(needed)
+}
+
+/// Takes what nobody needs.
+pub fn collect(machine: &Memory, hub: &Hub) {
+    let Some(needed) = needed(machine, hub) else { return };
+    for digest in machine.content().visible().blobs.keys().filter(|digest| !needed.blobs.contains(*digest)) {
         let digest = digest.parse().expect("blobs have digests");
         // Whoever holds it keeps it.
         let _ = machine.content().remove(&digest);
     }
-    machine.layers().sweep(&needed_stacks);
+    machine.layers().sweep(&needed.stacks);
+}
+
+/// What nobody needs of what is here, where everything is whole.
+pub fn unneeded(machine: &Memory, hub: &Hub) -> Vec<String> {
+    let Some(needed) = needed(machine, hub) else {
+        return vec!["something that is damaged".to_owned()];
+    };
+    let (disk, trees) = (machine.content().visible(), machine.layers().visible());
+    let short = |digest: &str| digest.chars().take(19).collect::<String>();
+    let blobs = disk.blobs.keys().filter(|digest| !needed.blobs.contains(*digest));
+    let blobs = blobs.map(|digest| format!("the blob `{}`", short(digest)));
+    let ingests = disk.ingests.keys().map(|name| format!("the ingest of `{}`", short(name)));
+    let layers = trees.layers.difference(&needed.layers).map(|name| format!("the layer `{}`", name.short()));
+    let stacks = trees.snapshots.keys().filter(|name| !needed.stacks.contains(*name));
+    let stacks = stacks.map(|name| format!("the snapshot `{}`", name.short()));
+    blobs.chain(ingests).chain(layers).chain(stacks).collect()
 }

@@ -59,7 +59,7 @@ impl fmt::Display for Strike {
 fn errors(call: Call) -> &'static [fn() -> ErrorCode] {
     const BROKEN: fn() -> ErrorCode = || ErrorCode::Other("input/output error".to_owned());
     match call {
-        Call::Remove => &[BROKEN, || ErrorCode::InUse],
+        Call::Remove | Call::DiscardKey => &[BROKEN, || ErrorCode::InUse],
         Call::Ingest | Call::Append | Call::CommitIngest | Call::Synced | Call::Stack | Call::Unpack => {
             &[BROKEN, || ErrorCode::NoSpace]
         }

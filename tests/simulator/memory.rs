@@ -9,9 +9,11 @@
 //! at once; with one it takes as long as that says, fails, hangs, or is where the
 //! process dies. What a power cut leaves is in [`power`].
 
+pub mod claims;
 pub mod clock;
 pub mod content;
 pub mod layers;
+mod locks;
 pub mod metadata;
 pub mod network;
 pub mod power;
@@ -20,9 +22,11 @@ pub mod registry;
 pub mod stream;
 pub mod tally;
 
+use claims::{Claim, TreeClaim};
 use clock::{Clock, DAWN};
 use content::{Blob, Content, Disk, Ingest};
 use layers::{Extraction, Kind, Layer, Layers, Stacked, Trees};
+use locks::Locks;
 use metadata::{Rows, Table, Transaction};
 use network::{Grant, Network};
 use process::{Fate, Process, Then};
@@ -35,7 +39,7 @@ use std::{
 use stream::Stream;
 use tally::Tally;
 use wharf_component::{
-    host::{Challenge, Host, HttpError, Made, Origin, Request, Response, Result, Visit},
+    host::{Challenge, Host, HttpError, Made, Origin, Request, Response, Result, Unfinished, Visit},
     nouns::{digest::Digest, problem::ErrorCode},
 };
 
@@ -95,7 +99,7 @@ impl Default for Memory {
 impl Memory {
     fn with(Snapshot { disk, trees, rows }: Snapshot, network: Rc<Network>, clock: Clock) -> Self {
         let tally = Tally::default();
-        let (content, layers) = (Rc::new(Content::new(disk)), Layers::new(trees));
+        let (content, layers) = (Rc::new(Content::new(disk, clock.now_ms())), Layers::new(trees));
         let (table, dice) = (RefCell::new(Table::new(rows)), Cell::new(0x5eed));
         let (traps, fate, processes) = (RefCell::default(), RefCell::default(), Cell::new(0));
         let inner = Inner { clock, content, layers, table, network, dice, traps, tally, fate, processes };
@@ -199,6 +203,11 @@ impl Memory {
         self.inner.table.borrow_mut().write(place, Some(value.to_vec()));
     }
 
+    /// How often a record was written or deleted.
+    pub fn records_written(&self) -> u64 {
+        self.inner.table.borrow().written()
+    }
+
     /// Adds blobs, as another process does.
     pub fn import(&self, blobs: BTreeMap<String, Rc<[u8]>>) {
         self.inner.content.disk.borrow_mut().blobs.extend(blobs);
@@ -247,6 +256,14 @@ impl Memory {
         result
     }
 
+    /// Waits until nobody has something for himself. Who looks for a test sees it as
+    /// it is.
+    async fn wait<K: Ord + Clone>(&self, claimed: &Locks<K>, key: &K) {
+        if !self.process.is_observer {
+            claimed.free(key).await;
+        }
+    }
+
     fn fate(&self) -> Option<Rc<dyn Fate>> {
         self.inner.fate.borrow().clone().filter(|_| !self.process.is_observer)
     }
@@ -254,6 +271,8 @@ impl Memory {
 
 impl Host for Memory {
     type Stream = Stream;
+    type Claim = Claim;
+    type TreeClaim = TreeClaim;
     type Ingest = Ingest;
     type Blob = Blob;
     type Layer = Layer;
@@ -264,7 +283,7 @@ impl Host for Memory {
 
     async fn open(&self, digest: &Digest) -> Result<Blob> {
         self.inner.tally.note("content.open");
-        self.call(Call::Open, digest.as_str(), async { self.open_blob(digest) }).await
+        self.call(Call::Open, digest.as_str(), self.open_blob(digest)).await
     }
 
     async fn sync(&self) -> Result<()> {
@@ -279,6 +298,23 @@ impl Host for Memory {
     async fn remove(&self, digest: &Digest) -> Result<()> {
         self.inner.tally.note("content.remove");
         self.call(Call::Remove, digest.as_str(), async { self.inner.content.remove(digest) }).await
+    }
+
+    async fn claim(&self, digests: &[Digest]) -> Result<Claim> {
+        self.inner.tally.note("content.claim");
+        let about = digests.first().map_or("", Digest::as_str);
+        self.call(Call::Claim, about, async { Ok(Claim::new(self, digests)) }).await
+    }
+
+    async fn ingests(&self, after: Option<&str>, limit: u32) -> Result<Vec<Unfinished>> {
+        self.inner.tally.note("content.ingests");
+        let list = async { Ok(self.inner.content.ingests(self.inner.clock.now_ms(), after, limit)) };
+        self.call(Call::Ingests, "", list).await
+    }
+
+    async fn discard(&self, key: &str) -> Result<()> {
+        self.inner.tally.note("content.discard");
+        self.call(Call::DiscardKey, key, async { self.inner.content.discard(key) }).await
     }
 
     async fn blobs(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<(Digest, u64)>> {
@@ -308,7 +344,7 @@ impl Host for Memory {
 
     async fn layer(&self, diff_id: &Digest) -> Result<Layer> {
         self.inner.tally.note("layers.open");
-        self.call(Call::Layer, diff_id.as_str(), async { self.open_layer(diff_id) }).await
+        self.call(Call::Layer, diff_id.as_str(), self.open_layer(diff_id)).await
     }
 
     async fn unpack(&self, blob: &Blob, diff_id: &Digest) -> Made<Layer> {
@@ -323,12 +359,12 @@ impl Host for Memory {
     async fn stack(&self, name: &Digest, parent: Option<&Stacked>, top: &Layer) -> Made<Stacked> {
         self.inner.tally.note("layers.stack");
         self.step(Call::Stack, name.as_str()).await?;
-        Ok(self.put_on(name, parent, top))
+        Ok(self.put_on(name, parent, top).await)
     }
 
     async fn snapshot(&self, name: &Digest) -> Result<Stacked> {
         self.inner.tally.note("layers.find");
-        self.call(Call::Find, name.as_str(), async { self.find_snapshot(name) }).await
+        self.call(Call::Find, name.as_str(), self.find_snapshot(name)).await
     }
 
     async fn sync_layers(&self) -> Result<()> {
@@ -338,12 +374,12 @@ impl Host for Memory {
 
     async fn snapshots(&self, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
         self.inner.tally.note("layers.entries");
-        Ok(self.inner.layers.entries(after, limit))
+        self.call(Call::Snapshots, "", async { Ok(self.inner.layers.entries(after, limit)) }).await
     }
 
     async fn layers(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<Digest>> {
         self.inner.tally.note("layers.layer-entries");
-        Ok(self.inner.layers.layer_entries(after, limit))
+        self.call(Call::Layers, "", async { Ok(self.inner.layers.layer_entries(after, limit)) }).await
     }
 
     async fn remove_snapshot(&self, name: &str) -> Result<()> {
@@ -354,6 +390,17 @@ impl Host for Memory {
     async fn remove_layer(&self, diff_id: &Digest) -> Result<()> {
         self.inner.tally.note("layers.remove-layer");
         self.inner.layers.remove_layer(diff_id)
+    }
+
+    async fn claim_trees(&self, snapshots: &[String], layers: &[Digest]) -> Result<TreeClaim> {
+        self.inner.tally.note("layers.claim");
+        let about = snapshots.first().map(String::as_str).or(layers.first().map(Digest::as_str)).unwrap_or_default();
+        self.call(Call::ClaimTrees, about, async { Ok(TreeClaim::new(self, snapshots, layers)) }).await
+    }
+
+    async fn mounted(&self) -> Result<Vec<String>> {
+        self.inner.tally.note("layers.mounted");
+        self.call(Call::Mounted, "", async { Ok(self.inner.layers.mounted()) }).await
     }
 
     async fn revoke_snapshot(&self, name: &str) -> Result<()> {
@@ -393,8 +440,10 @@ impl Host for Memory {
         self.inner.network.clone().send(&self.inner.clock, request).await
     }
 
-    fn now(&self) -> i64 {
-        DAWN + i64::try_from(self.inner.clock.now_ms() / 1000).expect("virtual time is short")
+    fn clock(&self) -> (i64, u32) {
+        let (now_ms, short) = (self.inner.clock.now_ms(), "virtual time is short");
+        let nanoseconds = u32::try_from(now_ms % 1000 * 1_000_000).expect("a second has fewer");
+        (DAWN + i64::try_from(now_ms / 1000).expect(short), nanoseconds)
     }
 
     fn uptime_ms(&self) -> u64 {

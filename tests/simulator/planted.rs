@@ -7,23 +7,26 @@ use wharf_component::planted::{Bug, plant};
 
 /// Every bug, and the seed from which on it is looked for. That is 0, but for
 /// those that are so rare that a test cannot begin there.
-pub const BUGS: [(Bug, u64); 16] = [
+pub const BUGS: [(Bug, u64); 19] = [
     (Bug::ConflictTaken, 0),
     (Bug::StaleRecordMerged, 0),
     (Bug::NameMovesBack, 0),
-    (Bug::BlobsUnsynced, 0),
+    (Bug::BlobsUnsynced, 2_000),
     (Bug::LayersUnsynced, 0),
     (Bug::OthersLayersUnsynced, 0),
-    (Bug::UpToDateUnsynced, 4_200),
-    (Bug::TreeUnsynced, 0),
+    (Bug::UpToDateUnsynced, 14_000),
+    (Bug::TreeUnsynced, 3_000),
     (Bug::BlobsReleased, 0),
     (Bug::TreeReleased, 0),
     (Bug::BlobsBelieved, 0),
-    (Bug::EvictedUnheld, 12_000),
+    (Bug::EvictedUnheld, 14_000),
     (Bug::EndUnawaited, 0),
     (Bug::StaleGrantKept, 0),
     (Bug::MismatchIsFinal, 0),
     (Bug::TransientIsFinal, 0),
+    (Bug::SweepUnchecked, 0),
+    (Bug::LeaseIgnored, 0),
+    (Bug::CollectedEarly, 0),
 ];
 
 /// The bug of this name, as in `ConflictTaken`.

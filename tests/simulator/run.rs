@@ -4,7 +4,7 @@
 
 use crate::{
     chronicle::Chronicle,
-    collector::collect,
+    collector::{collect, recorded, recorded_names, unneeded},
     dice::Dice,
     fate::Seeded,
     hub::{Hub, Mood},
@@ -16,12 +16,12 @@ use crate::{
 };
 use futures_util::FutureExt;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
 };
-use wharf_component::nouns::digest::Digest;
+use wharf_component::{host::Host as _, nouns::digest::Digest};
 
 /// Virtual time after which a phase is taken to wait for something that never comes.
 const PATIENCE_MS: u64 = 4 * 60 * 60 * 1000;
@@ -54,6 +54,8 @@ pub(crate) struct World {
     pub(crate) fate: Rc<Seeded>,
     pub(crate) verbs: RefCell<BTreeSet<&'static str>>,
     violations: RefCell<Vec<Violation>>,
+    /// How often records had been written when they were last looked at.
+    written: Cell<u64>,
     /// Ingests that a crash may have left beside their blobs.
     orphans: RefCell<BTreeSet<String>>,
 }
@@ -88,12 +90,27 @@ impl World {
         self.chronicle.excused().into_iter().filter(|digest| !self.is_whole(digest)).collect()
     }
 
+    /// Notes which manifests are recorded, if that may have changed.
+    pub(crate) fn note_records(&self) {
+        let written = self.machine.records_written();
+        if self.written.replace(written) != written {
+            self.chronicle.recorded(recorded(&self.machine));
+        }
+    }
+
     /// Looks at everything that was promised.
     fn look(&self) {
+        self.note_records();
         for digest in self.fate.unreadable() {
             self.chronicle.harm(digest.parse().expect("blobs have digests"));
         }
-        let expectation = self.chronicle.expectation(&self.hub, &self.wrong());
+        let wrong = self.wrong();
+        for digest in self.chronicle.leases().blobs(self.machine.observer().now()) {
+            if !self.is_whole(&digest) && !wrong.contains(&digest) {
+                self.broken(Promise::Kept, format!("`{}` is not here, and a lease holds it", digest.short()));
+            }
+        }
+        let expectation = self.chronicle.expectation(&self.hub, &wrong);
         let found = check(&self.machine.observer(), &expectation).now_or_never();
         for Violation { promise, what } in found.expect("an observer waits for nothing") {
             self.broken(promise, what);
@@ -135,6 +152,7 @@ fn carry_out(seed: u64, fate: Rc<Seeded>, verbs: &RefCell<BTreeSet<&'static str>
         fate,
         verbs: RefCell::default(),
         violations: RefCell::default(),
+        written: Cell::new(0),
         orphans: RefCell::default(),
     });
     for (number, phase) in scenario.phases.into_iter().enumerate() {
@@ -207,6 +225,7 @@ fn go_through(world: &Rc<World>, phase: Phase, dice: &mut Dice) {
     };
     loop {
         let turn = schedule.turn(&clock, dice);
+        world.note_records();
         for killed in world.fate.killed() {
             world.note_orphans();
             processes.iter().filter(|process| process.id() == killed).for_each(Memory::kill);
@@ -276,7 +295,7 @@ fn happen(world: &World, outside: Outside) {
         }
         Outside::Collect => {
             world.tell("collector", || "takes what nobody needs".to_owned());
-            collect(&world.machine, &world.hub, &world.chronicle.trees());
+            collect(&world.machine, &world.hub);
         }
     }
 }
@@ -296,6 +315,16 @@ fn heal(world: &Rc<World>) {
             world.broken(Promise::Healed, format!("`{}` is damaged, and fsck does not tell it", digest.short()));
         }
     }
+    // What no registry has cannot be brought again if it is damaged.
+    let pulled = world.chronicle.names();
+    let is_there = recorded_names(&world.machine);
+    let mut made = world.chronicle.made();
+    made.retain(|name| !pulled.contains(name) && is_there.contains(name));
+    if !made.is_empty()
+        && let Err(why) = process.run(steps::remove(world, &process, made))
+    {
+        world.broken(Promise::Healed, why);
+    }
     for again in [false, true] {
         for name in world.chronicle.names() {
             if let Err(why) = process.run(steps::bring(world, &process, &name, again)) {
@@ -312,6 +341,15 @@ fn heal(world: &Rc<World>) {
         if needed.contains(name) && !excused.contains(name) {
             world.broken(Promise::Tidy, format!("an ingest of `{name}` is left, which is here"));
         }
+    }
+    if let Err(why) = process.run(steps::release_all(world, &process)) {
+        world.broken(Promise::Healed, why);
+    }
+    if let Err(why) = process.run(steps::collect(world, &process)) {
+        world.broken(Promise::Tidy, why);
+    }
+    for what in unneeded(&world.machine, &world.hub) {
+        world.broken(Promise::Tidy, format!("{what} is left after a collection, and nothing needs it"));
     }
     let (private, debris) = world.machine.layers().private();
     if private > debris {

@@ -2,6 +2,8 @@
 //! them asks for, the weather, and what goes wrong from outside. Drawing it
 //! does nothing.
 
+mod changes;
+
 use crate::{
     dice::Dice,
     fate::{Strike, Weather, What, When},
@@ -9,7 +11,7 @@ use crate::{
     memory::process::Call,
 };
 use std::fmt;
-use wharf_component::verbs::contract::{Access, PullOptions, Wanted};
+use wharf_component::verbs::contract::{Access, Change, PullOptions, Wanted};
 
 /// What somebody asks for: one of the verbs, with arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,28 @@ pub enum Step {
     Catalog,
     /// `images.fsck`, and whether to repair what is damaged.
     Fsck(Vec<String>, bool),
+    /// `images.perform`, and after how many events the listener leaves.
+    Perform(Change, Option<usize>),
+    /// `images.plan-change`.
+    PlanChange(Change),
+    /// `images.plan-change`, and so many milliseconds later `images.apply`.
+    Apply(Change, u64),
+    /// `images.disk-usage`.
+    DiskUsage,
+    /// `images.leases`.
+    Leases,
+    /// `images.hold`: an ID, a reference, and for how many seconds.
+    Hold(String, String, Option<u64>),
+    /// `images.release`.
+    Release(Vec<String>),
+    /// `images.ingests`.
+    Ingests,
+    /// `images.discard`.
+    Discard(Vec<String>),
+    /// `images.label`.
+    Label(String, Vec<(String, Option<String>)>),
+    /// `images.watch`, and after how many events the listener leaves.
+    Watch(Option<usize>),
 }
 
 impl Step {
@@ -53,6 +77,16 @@ impl Step {
             Self::Tags(_) => "tags",
             Self::Catalog => "catalog",
             Self::Fsck(..) => "fsck",
+            Self::Perform(..) => "perform",
+            Self::PlanChange(_) | Self::Apply(..) => "plan-change",
+            Self::DiskUsage => "disk-usage",
+            Self::Leases => "leases",
+            Self::Hold(..) => "hold",
+            Self::Release(_) => "release",
+            Self::Ingests => "ingests",
+            Self::Discard(_) => "discard",
+            Self::Label(..) => "label",
+            Self::Watch(_) => "watch",
         }
     }
 }
@@ -71,8 +105,19 @@ impl fmt::Display for Step {
                 write!(f, " {reference}")
             }
             Self::Unpack(reference, platform) => write!(f, " {reference} {}", platform.as_deref().unwrap_or_default()),
-            Self::CheckLogin | Self::Catalog => Ok(()),
+            Self::CheckLogin | Self::Catalog | Self::DiskUsage | Self::Leases | Self::Ingests | Self::Watch(_) => {
+                Ok(())
+            }
+            Self::Hold(id, reference, seconds) => write!(f, " {id} {reference} {seconds:?}"),
+            Self::Release(which) | Self::Discard(which) => write!(f, " {}", which.join(" ")),
+            Self::Label(reference, labels) => write!(f, " {reference} {labels:?}"),
             Self::Fsck(references, repair) => write!(f, " {} repair={repair}", references.join(" ")),
+            Self::Perform(change, leave) => {
+                write!(f, " {change:?}")?;
+                leave.map_or(Ok(()), |events| write!(f, ", until {events} events"))
+            }
+            Self::PlanChange(change) => write!(f, " {change:?}"),
+            Self::Apply(change, wait_ms) => write!(f, " {change:?}, carried out {wait_ms} ms later"),
         }
     }
 }
@@ -159,12 +204,14 @@ fn phase(dice: &mut Dice, hub: &Hub, temper: usize, at: usize) -> Phase {
         75..85 => (false, true),
         _ => (true, true),
     };
+    // In half of the phases much is changed, and not only pulled.
+    let eagerness = if dice.chance(1, 2) { 2 } else { 5 };
     let processes = if at == 0 { 2 + dice.below(4) } else { 1 + dice.below(3) };
     let works: Vec<Work> = (0..processes)
         .map(|_| {
             let reach = if dice.chance(1, 2) { 20 } else { 3_000 };
             let (delay_ms, steps) = (dice.below(reach) as u64, 1 + dice.below(3));
-            Work { delay_ms, steps: (0..steps).map(|_| step(dice, hub)).collect() }
+            Work { delay_ms, steps: (0..steps).map(|_| step(dice, hub, eagerness)).collect() }
         })
         .collect();
     let mut strikes = Vec::new();
@@ -227,7 +274,7 @@ fn phase(dice: &mut Dice, hub: &Hub, temper: usize, at: usize) -> Phase {
 /// Early moments are drawn more often than late ones, and those at which a crash
 /// makes a difference more often than others.
 fn moment(dice: &mut Dice) -> When {
-    const DELICATE: [Call; 14] = [
+    const DELICATE: [Call; 19] = [
         Call::CommitIngest,
         Call::Synced,
         Call::Renamed,
@@ -242,6 +289,11 @@ fn moment(dice: &mut Dice) -> When {
         Call::Commit,
         Call::Committed,
         Call::Ingest,
+        Call::Claim,
+        Call::RemoveClaimed,
+        Call::ClaimTrees,
+        Call::RemoveTrees,
+        Call::Removed,
     ];
     match dice.chance(1, 2) {
         true => {
@@ -255,7 +307,11 @@ fn moment(dice: &mut Dice) -> When {
     }
 }
 
-fn step(dice: &mut Dice, hub: &Hub) -> Step {
+/// Of so many steps, `eagerness`, one is about changes.
+fn step(dice: &mut Dice, hub: &Hub, eagerness: usize) -> Step {
+    if dice.chance(1, eagerness) {
+        return changes::step(dice, hub);
+    }
     let tags = hub.tags();
     let tag = dice.pick(&tags).clone();
     let name = format!("{AUTHORITY}/{tag}");

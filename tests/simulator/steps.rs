@@ -1,10 +1,13 @@
 //! The verbs as a run calls them: what is noted before, what is acknowledged
 //! after, and which errors nobody may answer with when nothing has gone wrong.
 
+mod changes;
+mod leases;
+
 use crate::{
     chronicle::{Acknowledged, NAMESPACE},
     hub::{AUTHORITY, PLATFORMS},
-    invariants::{Promise, records},
+    invariants::Promise,
     memory::Memory,
     run::World,
     scenario::Step,
@@ -18,14 +21,19 @@ use wharf_component::{
     nouns::{
         digest::Digest,
         problem::{ErrorCode, Problem},
-        record::ImageRecord,
     },
     verbs::{
-        self,
-        contract::{Access, Caller, Event, FlawKind, PullOptions, Pulled, Wanted},
+        self, change,
+        contract::{Access, Caller, Change, Event, FlawKind, PullOptions, Pulled, Wanted},
+        ingests, label,
+        leases::leases as list_leases,
         listen::Listener,
+        usage::disk_usage,
     },
 };
+
+pub(crate) use changes::{collect, remove};
+pub(crate) use leases::release_all;
 
 /// Who asks.
 fn caller() -> Caller {
@@ -90,11 +98,11 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
         Step::Entries(filters) => verbs::entries(process, &caller, filters).await.map(drop),
         Step::Inspect(reference) => verbs::inspect(process, &caller, reference, None, true, true).await.map(drop),
         Step::Unpack(reference, platform) => {
+            let began = world.chronicle.now();
             let tree = verbs::unpack(process, &caller, reference, platform.as_deref(), &Ear::default()).await?;
             // Who has pulled another target meanwhile may have had the tree collected.
-            if is_recorded(world, &tree.name, &tree.manifest).await {
-                world.chronicle.unpacked(tree.manifest);
-            }
+            world.note_records();
+            world.chronicle.unpacked(&tree.manifest, began);
             Ok(())
         }
         Step::History(reference) => verbs::history(process, &caller, reference, None).await.map(drop),
@@ -106,13 +114,18 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
             let repair = repair.then_some(&access);
             verbs::fsck(process, &caller, references, repair, false, &Ear::default()).await.map(drop)
         }
+        Step::Perform(change, leave) => changes::perform(world, process, change, *leave).await,
+        Step::PlanChange(change) => change::plan_change(process, &caller, change).await.map(drop),
+        Step::Apply(change, wait_ms) => changes::apply(world, process, change, *wait_ms).await,
+        Step::DiskUsage => disk_usage(process, &caller).await.map(drop),
+        Step::Leases => list_leases(process, &caller).await.map(drop),
+        Step::Hold(id, reference, seconds) => leases::hold(world, process, id, reference, *seconds).await,
+        Step::Release(ids) => leases::release(world, process, ids).await,
+        Step::Ingests => ingests::ingests(process).await.map(drop),
+        Step::Discard(which) => ingests::discard(process, which).await.map(drop),
+        Step::Label(reference, labels) => label::label(process, &caller, reference, labels).await.map(drop),
+        Step::Watch(leave) => leases::follow(process, *leave).await,
     }
-}
-
-async fn is_recorded(world: &World, name: &str, manifest: &Digest) -> bool {
-    let records = records(&world.machine.observer(), NAMESPACE).await.unwrap_or_default();
-    let record = records.get(name).and_then(|value| ImageRecord::decode(value).ok());
-    record.is_some_and(|record| record.platforms.iter().any(|present| present.manifest.digest == *manifest))
 }
 
 async fn pull(
@@ -123,11 +136,11 @@ async fn pull(
     leave: Option<usize>,
 ) -> Result<Vec<Pulled>, Problem> {
     let since_ms = process.clock().now_ms();
-    for name in names(world, reference, options) {
-        world.chronicle.attempt(&name, since_ms);
-    }
+    let writes = names(world, reference, options).into_iter();
+    let writes: Vec<_> = writes.map(|name| (world.chronicle.write(&name, since_ms, None), name)).collect();
     let ear = Ear { leave, ..Ear::default() };
     let pulled = verbs::pull(process, &caller(), reference, options, &ear).await?;
+    world.note_records();
     for (Pulled { image, .. }, (name, chosen)) in pulled.iter().zip(ear.chosen.into_inner()) {
         assert_eq!(image.name, name, "names are resolved in the order in which they are returned");
         let is_extracted = |platform: &str| match options.wanted {
@@ -139,13 +152,18 @@ async fn pull(
             world.chronicle.heal(&digest);
         }
         let unpacked = chosen.iter().filter(|(platform, _)| options.unpack && is_extracted(platform));
-        world.chronicle.acknowledge(Acknowledged {
-            name: image.name.clone(),
-            since_ms,
-            target: image.target.digest.clone(),
-            manifests: chosen.iter().map(|(_, manifest)| manifest.clone()).collect(),
-            unpacked: unpacked.map(|(_, manifest)| manifest.clone()).collect(),
-        });
+        let Some((write, _)) = writes.iter().find(|(_, name)| *name == image.name) else {
+            world.broken(Promise::Apart, format!("`{}` was pulled, and nobody asked for it", image.name));
+            continue;
+        };
+        world.chronicle.acknowledge(
+            write,
+            Acknowledged {
+                target: image.target.digest.clone(),
+                manifests: chosen.iter().map(|(_, manifest)| manifest.clone()).collect(),
+                unpacked: unpacked.map(|(_, manifest)| manifest.clone()).collect(),
+            },
+        );
     }
     Ok(pulled)
 }
@@ -164,6 +182,16 @@ fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> b
     let (reference, options, leave) = match step {
         Step::Pull(reference, options, leave) => (reference, options, *leave),
         Step::PlanPull(reference, options) => (reference, options, None),
+        Step::Perform(change, leave) => {
+            return is_expected_of(change, code) || *code == ErrorCode::Cancelled && leave.is_some();
+        }
+        Step::PlanChange(change) => return is_expected_of(change, code),
+        Step::Apply(change, _) => return is_expected_of(change, code) || *code == ErrorCode::Conflict,
+        // The name or the lease may not be here, the ID may be taken, and the ingest in use.
+        Step::Hold(..) | Step::Release(_) | Step::Discard(_) => {
+            return matches!(code, ErrorCode::NotFound | ErrorCode::InUse);
+        }
+        Step::Label(..) => return *code == ErrorCode::NotFound,
         // The image may not be here, or not for this platform.
         Step::Inspect(_) | Step::History(_) | Step::Unpack(..) | Step::Fsck(..) => {
             return *code == ErrorCode::NotFound;
@@ -189,6 +217,19 @@ fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> b
             _ => false,
         },
         _ => false,
+    }
+}
+
+/// Whether a change may fail so although nothing is wrong.
+fn is_expected_of(change: &Change, code: &ErrorCode) -> bool {
+    match change {
+        // The source may not be here, or go meanwhile.
+        Change::Tag(_) => matches!(code, ErrorCode::NotFound | ErrorCode::Conflict),
+        // It may not be here, or have names in several repositories.
+        Change::Remove(_) => matches!(code, ErrorCode::NotFound | ErrorCode::InUse),
+        // Another one prunes.
+        Change::Prune(_) => *code == ErrorCode::InUse,
+        Change::Collect(_) => false,
     }
 }
 

@@ -5,10 +5,12 @@
 use super::rights::Rights;
 use super::stream::Stream;
 use crate::edge::http;
-use crate::host::{self, Challenge, Host, HttpError, Made, Origin, Refusal, Request, Response, Result, Visit};
+use crate::host::{
+    self, Challenge, Host, HttpError, Made, Origin, Refusal, Request, Response, Result, Unfinished, Visit,
+};
 use crate::nouns::digest::Digest;
 use crate::nouns::problem::ErrorCode;
-use crate::portable::{Ambient, Blob, Chunks, Ingest, Store, Transaction};
+use crate::portable::{Ambient, Blob, Chunks, Claim, Ingest, Store, Transaction};
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wasip3::clocks::monotonic_clock;
@@ -47,10 +49,15 @@ pub(super) async fn sleep(ms: u64) {
     monotonic_clock::wait_for(ms.saturating_mul(1_000_000)).await;
 }
 
+/// Returns the wall clock in seconds since 1970, and nanoseconds.
+fn clock() -> (i64, u32) {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos())
+}
+
 /// Returns the wall clock in seconds since 1970.
 pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    clock().0
 }
 
 /// A layer, a snapshot or an extraction: there are none.
@@ -62,6 +69,10 @@ fn lacking() -> Refusal {
 }
 
 impl host::Layer for Absent {
+    fn size(&self) -> u64 {
+        0
+    }
+
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
@@ -72,6 +83,10 @@ impl host::Layer for Absent {
 }
 
 impl host::Snapshot for Absent {
+    fn usage(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
     async fn verify(&self) -> Made<()> {
         Err(lacking())
     }
@@ -86,7 +101,19 @@ impl host::Extraction for Absent {
     }
 }
 
+impl host::TreeClaim for Absent {
+    fn names(&self) -> (Vec<String>, Vec<Digest>) {
+        (Vec::new(), Vec::new())
+    }
+
+    async fn remove(self, _: &[String], _: &[Digest]) -> Result<()> {
+        Ok(())
+    }
+}
+
 impl Host for Plain {
+    type Claim = Claim;
+    type TreeClaim = Absent;
     type Stream = Stream;
     type Ingest = Ingest<Stream>;
     type Blob = Blob;
@@ -106,6 +133,18 @@ impl Host for Plain {
 
     async fn remove(&self, digest: &Digest) -> Result<()> {
         self.store.remove(digest).await
+    }
+
+    async fn claim(&self, digests: &[Digest]) -> Result<Claim> {
+        self.store.claim(digests).await
+    }
+
+    async fn ingests(&self, after: Option<&str>, limit: u32) -> Result<Vec<Unfinished>> {
+        self.store.ingests(after, limit).await
+    }
+
+    async fn discard(&self, key: &str) -> Result<()> {
+        self.store.discard(key).await
     }
 
     async fn blobs(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<(Digest, u64)>> {
@@ -172,6 +211,14 @@ impl Host for Plain {
         Err(ErrorCode::Unsupported)
     }
 
+    async fn claim_trees(&self, _: &[String], _: &[Digest]) -> Result<Absent> {
+        Ok(Absent)
+    }
+
+    async fn mounted(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     async fn revoke_snapshot(&self, _: &str) -> Result<()> {
         Err(ErrorCode::Unsupported)
     }
@@ -206,8 +253,8 @@ impl Host for Plain {
         Ok(Response { status, headers, body: Stream::Body(body), end })
     }
 
-    fn now(&self) -> i64 {
-        now()
+    fn clock(&self) -> (i64, u32) {
+        clock()
     }
 
     fn uptime_ms(&self) -> u64 {

@@ -1,25 +1,25 @@
 //! One verb, from its arguments to its text.
 
+use super::changes::Changes;
 use super::given;
-use super::plain::{self, Plain, now};
+use super::plain::{Plain, now};
 use super::rights::Rights;
+use super::screen::Screen;
 use crate::edge::convert::each;
 use crate::verbs;
 use crate::verbs::contract::{self, Caller};
-use crate::verbs::listen::Listener;
-use futures_util::future::{Either, select};
-use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
-use std::time::{Duration, Instant};
 use wharf_terminal::cli::{self, Cli, Verb, exit, portable};
 use wharf_terminal::render::palette::Palette;
-use wharf_terminal::render::progress::{Checking, End, Lines, Plain as PlainLines, Reporter, Silent, TICK};
+use wharf_terminal::render::progress::{Checking, Silent};
 use wharf_terminal::{answer, named, render};
 use wharf_vocabulary::types::ErrorCode;
 use wharf_vocabulary::vocabulary::{Access, Explanation, Findings, Problem};
+
+/// Who prunes, for whoever tries the same meanwhile: WASI numbers no processes.
+const WHO: &str = "another run of this component";
 
 /// Runs the verb that the arguments name, and returns the exit code.
 pub(super) async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -50,6 +50,7 @@ async fn verb(cli: &Cli, palette: Palette) -> Result<u8, Problem> {
     }
     let caller = Caller { namespace: cli.global.namespace.clone(), machine: given::machine() };
     let root = cli.global.root.clone().unwrap_or_else(|| PathBuf::from(portable::ROOT));
+    let changes = async || Changes::open(&root, &caller, palette).await;
     match &cli.verb {
         Verb::Pull(asked) => pull(asked, &caller, &root, palette).await?,
         Verb::Images(asked) => {
@@ -60,6 +61,16 @@ async fn verb(cli: &Cli, palette: Palette) -> Result<u8, Problem> {
             }
             print(&answer::images(asked, &each(found.images), now()))?;
         }
+        Verb::Tag(asked) => return changes().await?.change(asked.change(), &asked.plan).await,
+        Verb::Rm(asked) => return changes().await?.change(asked.change(), &asked.plan).await,
+        Verb::Prune(asked) => return changes().await?.change(asked.change(WHO.to_owned()), &asked.plan).await,
+        Verb::Gc(asked) => return changes().await?.change(asked.change(), &asked.plan).await,
+        Verb::Apply(asked) => return changes().await?.apply(asked).await,
+        Verb::Df(asked) => changes().await?.usage(asked).await?,
+        Verb::Lease(asked) => changes().await?.lease(asked).await?,
+        Verb::Ingest(asked) => changes().await?.ingest(asked).await?,
+        Verb::Label(asked) => changes().await?.label(asked).await?,
+        Verb::Events(asked) => changes().await?.follow(asked).await?,
         Verb::Fsck(asked) => return fsck(asked, &caller, &root, palette).await,
         Verb::Inspect(asked) => {
             let host = offline(&root).await?;
@@ -163,68 +174,8 @@ async fn fsck(asked: &cli::Fsck, caller: &Caller, root: &Path, palette: Palette)
     Ok(if render::findings::is_well(&found) { exit::DONE } else { exit::FAILED })
 }
 
-/// Shows progress on standard error.
-struct Screen {
-    reporter: RefCell<Box<dyn Reporter>>,
-    begun: Instant,
-}
-
-/// What never comes.
-enum Never {}
-
-impl Screen {
-    /// As a pull asks for.
-    fn of(asked: &cli::Pull, palette: Palette) -> Self {
-        Self::over(match asked.progress {
-            _ if asked.quiet => Box::new(Silent::new(stderr(), palette)),
-            cli::Progress::None => Box::new(Silent::new(stderr(), palette)),
-            cli::Progress::Json => Box::new(Lines::new(stderr())),
-            // A sandbox cannot ask how wide a terminal is, so that lines stay.
-            cli::Progress::Auto | cli::Progress::Tty | cli::Progress::Plain => {
-                Box::new(PlainLines::new(stderr(), palette))
-            }
-        })
-    }
-
-    fn over(reporter: Box<dyn Reporter>) -> Self {
-        Self { reporter: RefCell::new(reporter), begun: Instant::now() }
-    }
-
-    /// Does the work of a verb, and tells of the time that passes and of the end.
-    async fn watch<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let outcome = match select(pin!(work), pin!(self.tick())).await {
-            Either::Left((outcome, _)) => outcome,
-            Either::Right((never, _)) => match never {},
-        };
-        let end = if outcome.is_ok() { End::Done } else { End::Failed };
-        self.report(|reporter, now| reporter.finish(end, now));
-        outcome
-    }
-
-    async fn tick(&self) -> Never {
-        loop {
-            plain::sleep(u64::try_from(TICK.as_millis()).unwrap_or(u64::MAX)).await;
-            self.report(|reporter, now| reporter.tick(now));
-        }
-    }
-
-    fn report(&self, what: impl FnOnce(&mut dyn Reporter, Duration) -> std::io::Result<()>) {
-        // Progress that cannot be shown is no reason to end a call.
-        let _ = what(self.reporter.borrow_mut().as_mut(), self.begun.elapsed());
-    }
-}
-
-impl Listener for Screen {
-    async fn hear(&self, events: Vec<contract::Event>) -> bool {
-        for event in events {
-            self.report(|reporter, now| reporter.event(&event.into(), now));
-        }
-        true
-    }
-}
-
 /// A host for verbs that ask nobody.
-async fn offline(root: &Path) -> Result<Plain, Problem> {
+pub(super) async fn offline(root: &Path) -> Result<Plain, Problem> {
     let rights = Rights::new(Vec::new(), Vec::new(), &[]).map_err(|error| unusable(&error))?;
     Ok(Plain::new(given::store(root).await?, rights))
 }
@@ -276,18 +227,24 @@ fn manual(directory: Option<&Path>) -> Result<(), Problem> {
 }
 
 /// Prints data. A reader that went away has read enough.
-fn print(text: &str) -> Result<(), Problem> {
+pub(super) fn print(text: &str) -> Result<(), Problem> {
+    is_read(text).map(drop)
+}
+
+/// Prints data, and returns whether somebody may read more.
+pub(super) fn is_read(text: &str) -> Result<bool, Problem> {
     let mut out = stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => {
             let what = "cannot write to standard output".to_owned();
             Err(Problem { code: ErrorCode::Other(String::new()), what, why: vec![error.to_string()], fix: None })
         }
-        _ => Ok(()),
     }
 }
 
 /// Writes talk. Where nobody can read it, nobody can be told so either.
-fn talk(text: &str) {
+pub(super) fn talk(text: &str) {
     let _ = stderr().write_all(text.as_bytes());
 }

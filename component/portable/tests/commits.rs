@@ -148,7 +148,6 @@ fn what_has_no_place_in_a_layout_is_refused_whole() {
     let before = index(directory.path());
     let rows = [
         ("other", key(A), written(&manifest, 1), ErrorCode::Unsupported),
-        (NS, "other".to_owned(), b"1".to_vec(), ErrorCode::Unsupported),
         (NS, "schema".to_owned(), b"2".to_vec(), ErrorCode::Unsupported),
         (NS, key(A), b"no record".to_vec(), ErrorCode::Invalid),
         (NS, key("a"), written(&manifest, 1), ErrorCode::Invalid),

@@ -2,7 +2,7 @@
 
 use super::{ScriptStream, clock::Clock};
 use crate::{
-    host::{Blob, Extraction, Ingest, Layer, Made, Result, Snapshot, Transaction},
+    host::{Blob, Claim, Extraction, Ingest, Layer, Made, Result, Snapshot, Transaction, TreeClaim},
     nouns::{digest::Digest, problem::ErrorCode},
 };
 use std::{
@@ -131,6 +131,10 @@ impl Blob for ScriptBlob {
 pub(crate) enum NoLayer {}
 
 impl Layer for NoLayer {
+    fn size(&self) -> u64 {
+        match *self {}
+    }
+
     fn warnings(&self) -> Vec<String> {
         match *self {}
     }
@@ -141,6 +145,10 @@ impl Layer for NoLayer {
 }
 
 impl Snapshot for NoLayer {
+    fn usage(&self) -> (u64, u64) {
+        match *self {}
+    }
+
     async fn verify(&self) -> Made<()> {
         match *self {}
     }
@@ -155,6 +163,30 @@ impl Extraction for NoLayer {
     }
 }
 
+/// Nothing is collected, so there is never one of these.
+#[derive(Debug)]
+pub(crate) enum NoClaim {}
+
+impl Claim for NoClaim {
+    fn digests(&self) -> Vec<Digest> {
+        match *self {}
+    }
+
+    async fn remove(self, _: &[Digest]) -> Result<u64> {
+        match self {}
+    }
+}
+
+impl TreeClaim for NoClaim {
+    fn names(&self) -> (Vec<String>, Vec<Digest>) {
+        match *self {}
+    }
+
+    async fn remove(self, _: &[String], _: &[Digest]) -> Result<()> {
+        match self {}
+    }
+}
+
 /// The registry keeps no records, so there is never one of these.
 #[derive(Debug)]
 pub(crate) enum NoTransaction {}
@@ -165,6 +197,10 @@ impl Transaction for NoTransaction {
     }
 
     async fn scan(&self, _: &str, _: &str, _: Option<&str>, _: u32) -> Result<Vec<(String, Vec<u8>)>> {
+        match *self {}
+    }
+
+    async fn namespaces(&self, _: Option<&str>, _: u32) -> Result<Vec<String>> {
         match *self {}
     }
 

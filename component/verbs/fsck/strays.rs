@@ -16,12 +16,11 @@ use crate::{
         digest::Digest,
         json::DOCUMENT_BYTES_MAX,
         manifest::{Document, Manifest},
-        problem::ErrorCode,
-        record::{ImageRecord, Present, weight},
+        record::{Action, ImageRecord, Present, weight},
         reference::Reference,
     },
     registry::Failure,
-    verbs::{choose, contract::Findings, documents, library::Library, store::Records},
+    verbs::{choose, contract::Findings, documents, library::Library, store},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,8 +32,6 @@ const PAGE_BLOBS: u32 = 1_000;
 const STRAYS_MAX: usize = 10_000;
 /// Where tools write the name of an image, the one that is surely whole first.
 const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
-/// How often a record is written again because another one was faster.
-const CONFLICTS_MAX: usize = 16;
 /// What every JSON object begins with.
 const OBJECT: u8 = b'{';
 
@@ -184,20 +181,16 @@ impl<H: Host> Look<'_, H> {
             labels: BTreeMap::new(),
             platforms,
         };
-        for _ in 0..CONFLICTS_MAX {
-            let records = Records::begin(self.host, self.caller).await?;
+        store::change(self.host, self.caller, async |records| {
             let name = match &stray.name {
                 Some(name) if records.get(name).await?.is_none() => name,
                 _ => &recovered,
             };
             records.put(name, &record)?;
-            match records.commit().await {
-                Ok(()) => return Ok(name.clone()),
-                Err(ErrorCode::Conflict) => {}
-                Err(other) => return Err(other.into()),
-            }
-        }
-        Err(ErrorCode::Conflict.into())
+            records.tell(self.host, Action::Tag, name.to_string(), Some(digest));
+            Ok(name.clone())
+        })
+        .await
     }
 }
 

@@ -2,6 +2,12 @@
 //!
 //! No option is described here; that is done beside its declaration.
 
+mod changes;
+mod holding;
+
+pub(super) use changes::*;
+pub(super) use holding::*;
+
 /// `wharf --help`.
 pub(super) const WHARF: &str = "\
 Examples:
@@ -10,6 +16,8 @@ Examples:
   wharf images                               what is here
   wharf history alpine:3.20                  how it was made
   wharf explain alpine:3.20                  where a pull would ask, and why
+  wharf prune --dry-run --all                what could go, and what that would free
+  wharf df                                   how much space images take
   wharf login ghcr.io                        for what is not public
   wharf inspect alpine:3.20 | jq '.[0].Config'
 
@@ -29,6 +37,7 @@ Examples:
   wharf pull alpine:3.20                     download an image
   wharf images                               what is here
   wharf fsck                                 look at everything again
+  wharf prune --dry-run --all                what could go
   wharf --root other images                  with `--dir ./elsewhere::other`
 
 What the runtime has to give:

@@ -24,12 +24,21 @@ pub fn completion(shell: Shell) -> String {
     String::from_utf8(script).expect("scripts are made from the declaration, which is UTF-8")
 }
 
-/// Returns the manual: the page of the program first, then one for each verb.
+/// Returns the manual: the page of the program first, then one for each verb, each followed by those of its parts.
 pub fn manual() -> Vec<Page> {
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
-    let verbs: Vec<Command> = program.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned().collect();
-    std::iter::once(program).chain(verbs).map(page).collect()
+    let mut pages = Vec::new();
+    add(program, &mut pages);
+    pages
+}
+
+fn add(command: Command, pages: &mut Vec<Page>) {
+    // clap's own `help` below a verb repeats what is there.
+    let below: Vec<Command> =
+        command.get_subcommands().filter(|part| !part.is_hide_set() && part.get_name() != "help").cloned().collect();
+    pages.push(page(command));
+    below.into_iter().for_each(|part| add(part, pages));
 }
 
 fn page(command: Command) -> Page {

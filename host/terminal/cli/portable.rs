@@ -83,6 +83,8 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
         Verb::Images(_) | Verb::Inspect(_) | Verb::History(_) | Verb::Completion { .. } | Verb::Man { .. } => {
             return None;
         }
+        Verb::Tag(_) | Verb::Rm(_) | Verb::Prune(_) | Verb::Gc(_) | Verb::Apply(_) | Verb::Df(_) => return None,
+        Verb::Lease(_) | Verb::Ingest(_) | Verb::Label(_) | Verb::Events(_) => return None,
     };
     let (_, why, native) = LACKING.into_iter().find(|(lacking, _, _)| *lacking == name)?;
     let fix = match name {

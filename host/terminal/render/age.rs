@@ -61,3 +61,10 @@ pub fn duration(duration: Duration) -> String {
 pub fn timestamp(seconds: i64) -> Option<String> {
     Timestamp::from_second(seconds).ok().map(|time| time.to_string())
 }
+
+/// Returns a time as in `2026-01-31T12:00:00.000000000Z`, unless it is outside the years -9999 to 9999. `nanoseconds`
+/// come after `seconds`.
+pub fn nanoseconds(seconds: i64, nanoseconds: u32) -> Option<String> {
+    let nanoseconds = i32::try_from(nanoseconds).ok()?;
+    Timestamp::new(seconds, nanoseconds).ok().map(|time| format!("{time:.9}"))
+}

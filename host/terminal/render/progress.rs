@@ -70,7 +70,7 @@ impl<W: Write> Reporter for Silent<W> {
         match event {
             Event::Warning(sentence) => self.out.write_all(problem::warning(sentence, self.palette).as_bytes()),
             Event::Resolved(_) | Event::Selected(_) | Event::Progress(_) => Ok(()),
-            Event::Note(_) | Event::Transferred(_) => Ok(()),
+            Event::Note(_) | Event::Transferred(_) | Event::Happened(_) => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@ use super::subject::{Subject, pattern, put, sha256};
 use super::suite;
 use futures::FutureExt as _;
 use std::pin::Pin;
-use wharf_component::host::{Blob as _, Host, Ingest as _};
+use wharf_component::host::{Blob as _, Claim as _, Host, Ingest as _};
 use wharf_component::nouns::digest::{Algorithm, Digest};
 use wharf_component::nouns::problem::ErrorCode;
 
@@ -31,6 +31,9 @@ suite! {
     a_blob_is_hashed_again_and_is_right,
     blobs_are_listed_in_order_and_in_pages,
     a_name_is_any_text_up_to_its_limit,
+    a_claim_removes_what_nobody_here_holds,
+    ingests_are_listed_in_order_and_in_pages,
+    what_is_no_key_is_refused_and_what_is_absent_is_discarded_already,
 }
 
 /// Whether a future is not ready when it is asked once.
@@ -380,5 +383,64 @@ fn a_name_is_any_text_up_to_its_limit<S: Subject>() {
             ingest.commit(&sha256(name.as_bytes()), name.len() as u64).await.unwrap();
         }
         assert_eq!(host.ingest(&long).await.err(), Some(ErrorCode::Invalid));
+    });
+}
+
+fn a_claim_removes_what_nobody_here_holds<S: Subject>() {
+    let subject = S::new();
+    let (host, rival) = (subject.host(), subject.rival());
+    subject.run(async {
+        for bytes in [&b"goes"[..], b"stays"] {
+            drop(put(host, bytes).await);
+        }
+        let held = put(host, b"held").await;
+        let digests = [&b"stays"[..], b"held", b"absent", b"goes"].map(sha256);
+        let claim = rival.claim(&digests).await.unwrap();
+        assert_eq!(claim.digests(), [&b"stays"[..], b"goes"].map(sha256));
+        assert_eq!(claim.remove(&digests[1..]).await, Ok(4));
+        assert!(is_here(host, &digests[0]).await && !is_here(host, &digests[3]).await);
+        assert_eq!(held.read(0, 9).await.unwrap(), b"held");
+    });
+}
+
+fn ingests_are_listed_in_order_and_in_pages<S: Subject>() {
+    let subject = S::new();
+    let host = subject.host();
+    subject.run(async {
+        assert_eq!(host.ingests(None, 9).await, Ok(Vec::new()));
+        for length in 1..8 {
+            let ingest = host.ingest(&format!("ingest {length}")).await.unwrap();
+            append(host, &ingest, &pattern(length)).await;
+        }
+        let all = host.ingests(None, u32::MAX).await.unwrap();
+        let mut sizes: Vec<_> = all.iter().map(|one| one.size).collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, [1, 2, 3, 4, 5, 6, 7]);
+        assert!(all.is_sorted_by(|one, other| one.key < other.key) && all.iter().all(|one| one.age_s < 600));
+        for one in all.iter().filter(|one| one.name.is_some()) {
+            assert_eq!(one.name, Some(format!("ingest {}", one.size)), "a name is not always known");
+        }
+        let mut seen: Vec<String> = Vec::new();
+        loop {
+            let page = host.ingests(seen.last().map(String::as_str), 3).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.len() <= 3);
+            seen.extend(page.into_iter().map(|one| one.key));
+        }
+        assert_eq!(seen, all.into_iter().map(|one| one.key).collect::<Vec<_>>());
+        assert_eq!(host.ingests(None, 0).await, Ok(Vec::new()));
+    });
+}
+
+fn what_is_no_key_is_refused_and_what_is_absent_is_discarded_already<S: Subject>() {
+    let subject = S::new();
+    let host = subject.host();
+    subject.run(async {
+        for key in ["", "..", "ingest 1", sha256(b"x").as_str(), &"g".repeat(64), &"A".repeat(64)] {
+            assert_eq!(host.discard(key).await, Err(ErrorCode::Invalid), "{key}");
+        }
+        assert_eq!(host.discard(&"a".repeat(64)).await, Ok(()));
     });
 }

@@ -30,7 +30,7 @@ suite! {
 }
 
 /// How archives look on a host.
-trait Archives: Subject {
+pub(super) trait Archives: Subject {
     /// The blob of a layer that has one file of this name, and its DiffID.
     fn archive(name: &str) -> (Vec<u8>, Digest);
     /// A blob that is no archive, and the digest of what it unpacks to.
@@ -74,7 +74,8 @@ async fn is_here<H: Host>(host: &H, diff_id: &Digest) -> bool {
     }
 }
 
-async fn layer<S: Archives>(host: &S::Host, name: &str) -> <S::Host as Host>::Layer {
+/// Brings a layer that has one file of this name.
+pub(super) async fn layer<S: Archives>(host: &S::Host, name: &str) -> <S::Host as Host>::Layer {
     let (archive, diff_id) = S::archive(name);
     let blob = put(host, &archive).await;
     host.unpack(&blob, &diff_id).await.expect("a layer")
@@ -89,6 +90,7 @@ fn a_layer_is_there_after_it_was_unpacked_and_not_before<S: Archives>() {
         assert!(!is_here(host, &diff_id).await);
         let layer = host.unpack(&blob, &diff_id).await.expect("a layer");
         assert_eq!(wharf_component::host::Layer::warnings(&layer), [""; 0]);
+        assert_eq!(wharf_component::host::Layer::size(&layer), 4, "of its file");
         assert!(is_here(host, &diff_id).await && is_here(&other, &diff_id).await);
     });
 }

@@ -23,6 +23,8 @@ suite! {
     an_answer_of_a_scan_is_bounded_and_a_walk_sees_everything,
     what_is_too_large_is_refused_whole,
     a_record_that_is_absent_is_deleted_already,
+    a_commit_without_writes_compares_nothing,
+    a_namespace_is_listed_that_has_records,
 }
 
 const NS: &str = "default";
@@ -283,5 +285,33 @@ fn a_record_that_is_absent_is_deleted_already<S: Subject>() {
         write(host, &target, &[("a:1", Some(1)), ("b:1", Some(1))]).await;
         write(host, &target, &[("a:1", None)]).await;
         assert_eq!((now(host, "a:1").await, now(host, "b:1").await), (None, Some(1)));
+    });
+}
+
+fn a_commit_without_writes_compares_nothing<S: Subject>() {
+    let subject = S::new();
+    let (host, other) = (subject.host(), subject.other());
+    subject.run(async {
+        let target = image(host).await;
+        write(host, &target, &[("a:1", Some(1))]).await;
+        let transaction = host.begin().await.unwrap();
+        assert_eq!((get(&transaction, "a:1").await, scan(&transaction, "", None, 9).await.len()), (Some(1), 1));
+        write(&other, &target, &[("a:1", Some(2)), ("b:1", Some(1))]).await;
+        assert_eq!(transaction.commit().await, Ok(()));
+        assert_eq!(now(host, "a:1").await, Some(2));
+    });
+}
+
+fn a_namespace_is_listed_that_has_records<S: Subject>() {
+    let subject = S::new();
+    let host = subject.host();
+    subject.run(async {
+        let target = image(host).await;
+        write(host, &target, &[("a:1", Some(1))]).await;
+        let transaction = host.begin().await.unwrap();
+        assert_eq!(transaction.namespaces(None, 9).await.unwrap(), [NS]);
+        assert_eq!(transaction.namespaces(Some("def"), 1).await.unwrap(), [NS]);
+        assert_eq!(transaction.namespaces(Some(NS), 9).await.unwrap(), [""; 0]);
+        assert_eq!(transaction.namespaces(None, 0).await.unwrap(), [""; 0]);
     });
 }

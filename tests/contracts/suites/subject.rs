@@ -10,12 +10,12 @@ use std::path::Path;
 use tempfile::TempDir;
 use wharf::credentials::{self, Credentials};
 use wharf::engine::Services;
-use wharf::layers::{self, Rights};
+use wharf::layers::{self, Layers, Rights};
 use wharf::network::{self, Network};
 use wharf::store::Store;
 use wharf_component::host::{
     self, Challenge, Extraction, Grant, Host, HttpError, Layer, Made, Origin, Request, Response, Result, Snapshot,
-    Visit,
+    TreeClaim, Unfinished, Visit,
 };
 use wharf_component::nouns::digest::{Algorithm, Digest};
 use wharf_component::nouns::problem::ErrorCode;
@@ -97,6 +97,18 @@ impl Real {
         Self::open_with(directory, boots, network, credentials::Settings::default(), &[])
     }
 
+    fn store(directory: &Path, boots: usize) -> Store {
+        let open = |path: &Path| Dir::open_ambient_dir(path, ambient_authority()).expect("the directory is there");
+        let rights = if rustix::process::geteuid().is_root() { Rights::Root } else { Rights::User };
+        let settings = layers::Settings { rights, boot: format!("boot {boots}"), proc: open(Path::new("/proc")) };
+        Store::open(&open(directory), directory, settings).expect("a store")
+    }
+
+    /// The layers, as another process has them.
+    pub(super) fn layers(&self) -> Layers {
+        Self::store(self.directory.path(), self.boots).layers
+    }
+
     fn open_with(
         directory: &Path,
         boots: usize,
@@ -104,11 +116,7 @@ impl Real {
         logins: credentials::Settings,
         registries: &[String],
     ) -> Native {
-        let open = |path: &Path| Dir::open_ambient_dir(path, ambient_authority()).expect("the directory is there");
-        let rights = if rustix::process::geteuid().is_root() { Rights::Root } else { Rights::User };
-        let settings = layers::Settings { rights, boot: format!("boot {boots}"), proc: open(Path::new("/proc")) };
-        let store = Store::open(&open(directory), directory, settings).expect("a store");
-        let Store { content, layers, metadata } = store;
+        let Store { content, layers, metadata } = Self::store(directory, boots);
         let credentials = Credentials::new(logins, network.clone()).expect("the logins can be read");
         Native::new(&Services { content, layers, metadata, credentials, network }, registries)
     }
@@ -229,6 +237,10 @@ impl Chunks for Pieces {
 pub(super) enum Never {}
 
 impl Layer for Never {
+    fn size(&self) -> u64 {
+        match *self {}
+    }
+
     fn warnings(&self) -> Vec<String> {
         match *self {}
     }
@@ -239,8 +251,22 @@ impl Layer for Never {
 }
 
 impl Snapshot for Never {
+    fn usage(&self) -> (u64, u64) {
+        match *self {}
+    }
+
     async fn verify(&self) -> Made<()> {
         match *self {}
+    }
+}
+
+impl TreeClaim for Never {
+    fn names(&self) -> (Vec<String>, Vec<Digest>) {
+        match *self {}
+    }
+
+    async fn remove(self, _: &[String], _: &[Digest]) -> Result<()> {
+        match self {}
     }
 }
 
@@ -265,6 +291,8 @@ impl Grant for Never {
 
 impl Host for Layout {
     type Stream = Pieces;
+    type Claim = portable::Claim;
+    type TreeClaim = Never;
     type Ingest = portable::Ingest<Pieces>;
     type Blob = portable::Blob;
     type Layer = Never;
@@ -283,6 +311,18 @@ impl Host for Layout {
 
     async fn remove(&self, digest: &Digest) -> Result<()> {
         self.0.remove(digest).await
+    }
+
+    async fn claim(&self, digests: &[Digest]) -> Result<portable::Claim> {
+        self.0.claim(digests).await
+    }
+
+    async fn ingests(&self, after: Option<&str>, limit: u32) -> Result<Vec<Unfinished>> {
+        self.0.ingests(after, limit).await
+    }
+
+    async fn discard(&self, key: &str) -> Result<()> {
+        self.0.discard(key).await
     }
 
     async fn blobs(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<(Digest, u64)>> {
@@ -341,6 +381,14 @@ impl Host for Layout {
         Err(ErrorCode::Unsupported)
     }
 
+    async fn claim_trees(&self, _: &[String], _: &[Digest]) -> Result<Never> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn mounted(&self) -> Result<Vec<String>> {
+        Err(ErrorCode::Unsupported)
+    }
+
     async fn revoke_snapshot(&self, _: &str) -> Result<()> {
         Err(ErrorCode::Unsupported)
     }
@@ -361,8 +409,8 @@ impl Host for Layout {
         Err(HttpError::Denied("there is no network".to_owned()))
     }
 
-    fn now(&self) -> i64 {
-        0
+    fn clock(&self) -> (i64, u32) {
+        (0, 0)
     }
 
     fn uptime_ms(&self) -> u64 {

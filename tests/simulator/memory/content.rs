@@ -4,15 +4,14 @@
 //! holder, keeps its bytes when it is dropped, and becomes a blob only if size
 //! and digest are right. It does not remove anything by itself.
 
-use super::{Call, Memory, clock::Clock, stream::Stream};
+use super::{Call, Memory, clock::Clock, locks::Locks, stream::Stream};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     rc::Rc,
-    task::Waker,
 };
 use wharf_component::{
-    host::{self, Result},
+    host::{self, Result, Unfinished},
     nouns::{
         digest::{Algorithm, Digest},
         problem::ErrorCode,
@@ -23,6 +22,8 @@ use wharf_component::{
 const READ_SIZE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The longest name of an ingest.
 const NAME_SIZE_BYTES_MAX: usize = 4_096;
+/// So many ingests are listed at once.
+const INGESTS_MAX: usize = 1_000;
 
 /// What is on the disk, so to speak: it survives [`Memory::restart`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,14 +40,21 @@ pub struct Content {
     pub(super) disk: RefCell<Disk>,
     /// The blobs whose names are durable: a power cut leaves these.
     pub(super) durable: RefCell<BTreeMap<String, Rc<[u8]>>>,
-    held: RefCell<BTreeMap<String, Vec<Waker>>>,
+    /// The ingests that somebody holds.
+    held: Locks<String>,
+    /// The blobs that somebody has for himself. Nobody holds these.
+    pub(super) claimed: Locks<String>,
     pins: RefCell<BTreeMap<String, usize>>,
+    /// When something last arrived for an ingest, in milliseconds.
+    arrived: RefCell<BTreeMap<String, u64>>,
 }
 
 impl Content {
-    pub(super) fn new(disk: Disk) -> Self {
+    /// What is on the disk is taken to have just arrived.
+    pub(super) fn new(disk: Disk, now_ms: u64) -> Self {
         let durable = RefCell::new(disk.blobs.clone());
-        Self { disk: RefCell::new(disk), durable, ..Self::default() }
+        let arrived = RefCell::new(disk.ingests.keys().map(|name| (name.clone(), now_ms)).collect());
+        Self { disk: RefCell::new(disk), durable, arrived, ..Self::default() }
     }
 
     /// Makes the names of all blobs that are visible durable.
@@ -54,14 +62,14 @@ impl Content {
         self.durable.replace(self.disk.borrow().blobs.clone());
     }
 
-    /// Whether nobody holds this blob.
+    /// Whether nobody holds this blob, or has it for himself.
     pub fn is_free(&self, digest: &str) -> bool {
-        !self.pins.borrow().contains_key(digest)
+        !self.pins.borrow().contains_key(digest) && !self.claimed.has(&digest.to_owned())
     }
 
     /// The names of the ingests that somebody holds.
     pub fn ingests_held(&self) -> Vec<String> {
-        self.held.borrow().keys().cloned().collect()
+        self.held.taken()
     }
 
     /// What is visible now.
@@ -85,9 +93,9 @@ impl Content {
 
     /// Removes a blob, as collection does.
     ///
-    /// Fails with [`ErrorCode::InUse`] while anybody holds a handle.
+    /// Fails with [`ErrorCode::InUse`] while anybody holds a handle or a claim.
     pub fn remove(&self, digest: &Digest) -> Result<()> {
-        if self.pins.borrow().contains_key(&digest.to_string()) {
+        if !self.is_free(digest.as_str()) {
             return Err(ErrorCode::InUse);
         }
         self.disk.borrow_mut().blobs.remove(&digest.to_string());
@@ -105,21 +113,11 @@ impl Content {
         if name.len() > NAME_SIZE_BYTES_MAX {
             return Err(ErrorCode::Invalid);
         }
-        std::future::poll_fn(|context| {
-            let mut held = self.held.borrow_mut();
-            match held.get_mut(name) {
-                Some(waiting) => {
-                    waiting.push(context.waker().clone());
-                    std::task::Poll::Pending
-                }
-                None => {
-                    held.insert(name.to_owned(), Vec::new());
-                    std::task::Poll::Ready(())
-                }
-            }
-        })
-        .await;
-        self.disk.borrow_mut().ingests.entry(name.to_owned()).or_default();
+        self.held.free(&name.to_owned()).await;
+        self.held.take(name.to_owned());
+        if !self.disk.borrow().ingests.contains_key(name) {
+            self.fill(memory, name, Vec::new());
+        }
         memory.process.push_handle();
         Ok(Ingest {
             memory: memory.clone(),
@@ -128,6 +126,48 @@ impl Content {
             restarts: Rc::default(),
         })
     }
+
+    /// Gives an ingest these bytes.
+    fn fill(&self, memory: &Memory, name: &str, bytes: Vec<u8>) {
+        self.arrived.borrow_mut().insert(name.to_owned(), memory.inner.clock.now_ms());
+        self.disk.borrow_mut().ingests.insert(name.to_owned(), bytes);
+    }
+
+    pub(super) fn ingests(&self, now_ms: u64, after: Option<&str>, limit: u32) -> Vec<Unfinished> {
+        let (disk, arrived) = (self.disk.borrow(), self.arrived.borrow());
+        let described = disk.ingests.iter().map(|(name, bytes)| Unfinished {
+            key: key_of(name),
+            name: Some(name.clone()),
+            size: bytes.len() as u64,
+            age_s: arrived.get(name).map_or(0, |arrived_ms| (now_ms - arrived_ms) / 1_000),
+            held: self.held.has(name),
+        });
+        let mut later: Vec<_> =
+            described.filter(|ingest| after.is_none_or(|after| ingest.key.as_str() > after)).collect();
+        later.sort_by(|one, other| one.key.cmp(&other.key));
+        later.truncate(INGESTS_MAX.min(limit as usize));
+        later
+    }
+
+    pub(super) fn discard(&self, key: &str) -> Result<()> {
+        if format!("sha256:{key}").parse::<Digest>().is_err() {
+            return Err(ErrorCode::Invalid);
+        }
+        let name = self.disk.borrow().ingests.keys().find(|name| key_of(name) == key).cloned();
+        match name {
+            Some(name) if self.held.has(&name) => Err(ErrorCode::InUse),
+            Some(name) => {
+                self.disk.borrow_mut().ingests.remove(&name);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The key of the ingest that has this name.
+fn key_of(name: &str) -> String {
+    digest_of(name.as_bytes()).as_str().trim_start_matches("sha256:").to_owned()
 }
 
 /// See `content.ingest`.
@@ -163,8 +203,7 @@ impl Drop for Ingest {
         if is_empty && !self.memory.process.is_dead.get() {
             self.forget();
         }
-        let waiting = store.held.borrow_mut().remove(&self.name).unwrap_or_default();
-        waiting.into_iter().for_each(Waker::wake);
+        store.held.release(&self.name);
     }
 }
 
@@ -190,7 +229,7 @@ impl host::Ingest for Ingest {
         let _appending = Appending(&self.appending);
         if let Err(code) = self.memory.step(Call::Append, &self.name).await {
             // What a full disk does: the ingest is empty again.
-            self.store().disk.borrow_mut().ingests.insert(self.name.clone(), Vec::new());
+            self.store().fill(&self.memory, &self.name, Vec::new());
             return Err(code);
         }
         let mut taken = 0;
@@ -198,8 +237,9 @@ impl host::Ingest for Ingest {
             let room = usize::try_from(limit - taken).unwrap_or(usize::MAX);
             let Some(chunk) = data.next(room).await else { return Ok((taken, None)) };
             taken += chunk.len() as u64;
-            let mut disk = self.store().disk.borrow_mut();
-            disk.ingests.entry(self.name.clone()).or_default().extend_from_slice(&chunk);
+            let mut bytes = self.store().disk.borrow_mut().ingests.remove(&self.name).unwrap_or_default();
+            bytes.extend_from_slice(&chunk);
+            self.store().fill(&self.memory, &self.name, bytes);
         }
         let finished = data.finished().await;
         Ok((taken, (!finished).then_some(data)))
@@ -208,7 +248,7 @@ impl host::Ingest for Ingest {
     async fn restart(&self) -> Result<()> {
         let restart = async {
             self.restarts.set(self.restarts.get() + 1);
-            self.store().disk.borrow_mut().ingests.insert(self.name.clone(), Vec::new());
+            self.store().fill(&self.memory, &self.name, Vec::new());
             Ok(())
         };
         self.memory.call(Call::Restart, &self.name, restart).await
@@ -242,6 +282,8 @@ impl Ingest {
             return Err(ErrorCode::DigestMismatch(found));
         }
         memory.step(Call::Synced, name).await?;
+        // Who has the blob that is there lets go of it, or removes it.
+        store.claimed.free(&name.to_owned()).await;
         let there = store.disk.borrow().blobs.get(name).map(|there| there.len() as u64);
         if there.is_some_and(|there| there != size) {
             // The bytes are verified, so what is there is damaged.
@@ -250,7 +292,7 @@ impl Ingest {
         self.forget();
         store.disk.borrow_mut().blobs.entry(name.to_owned()).or_insert_with(|| bytes.into());
         // Nobody can take it before this handle is there.
-        let blob = memory.open_blob(expected)?;
+        let blob = memory.pin_blob(expected)?;
         memory.step(Call::Renamed, name).await?;
         let named = store.disk.borrow().blobs.get(name).cloned();
         store.durable.borrow_mut().extend(named.map(|bytes| (name.to_owned(), bytes)));
@@ -260,7 +302,13 @@ impl Ingest {
 }
 
 impl Memory {
-    pub(super) fn open_blob(&self, digest: &Digest) -> Result<Blob> {
+    pub(super) async fn open_blob(&self, digest: &Digest) -> Result<Blob> {
+        self.wait(&self.inner.content.claimed, &digest.to_string()).await;
+        self.pin_blob(digest)
+    }
+
+    /// Opens a blob that nobody has for himself.
+    fn pin_blob(&self, digest: &Digest) -> Result<Blob> {
         let (key, content) = (digest.to_string(), &self.inner.content);
         let bytes = content.disk.borrow().blobs.get(&key).cloned().ok_or(ErrorCode::NotFound)?;
         *content.pins.borrow_mut().entry(key.clone()).or_default() += 1;

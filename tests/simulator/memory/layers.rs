@@ -9,19 +9,26 @@
 //! what has no `|` unpacks to itself. Text that begins with `broken` is no
 //! archive, and text that begins with `odd` is worth a warning.
 
+mod removal;
+mod trees;
+
 use super::{
     Call, Memory,
     content::{Blob, Ingest, digest_of},
+    locks::Locks,
 };
+use crate::dice::Dice;
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     rc::Rc,
 };
 use wharf_component::{
     host::{self, Made, Refusal, Result},
     nouns::{digest::Digest, problem::ErrorCode},
 };
+
+pub use trees::{Kind, Trees};
 
 /// How long it takes to extract a layer that is here.
 const UNPACK_MS: u64 = 400;
@@ -32,72 +39,17 @@ const EXTRACTIONS_MAX: usize = 128;
 /// So many directories of dead processes one process removes.
 const DEBRIS_MAX: usize = 16;
 
-/// What has a tree. The first snapshot of a stack has the name of its layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// A layer, by its DiffID.
-    Layer,
-    /// A snapshot, by its ChainID.
-    Snapshot,
-}
-
-/// What is on the disk, so to speak.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Trees {
-    /// DiffIDs.
-    pub layers: BTreeSet<Digest>,
-    /// By name: what is below, and the layer on top.
-    pub snapshots: BTreeMap<Digest, (Option<Digest>, Digest)>,
-    /// Layers and snapshots whose tree is not what it was.
-    pub damaged: BTreeSet<(Kind, Digest)>,
-}
-
-impl Trees {
-    /// Whether a snapshot, its layer and everything below it is there.
-    fn is_whole(&self, name: &Digest) -> bool {
-        let mut next = Some(name);
-        while let Some(name) = next {
-            let Some((below, top)) = self.snapshots.get(name) else { return false };
-            if !self.layers.contains(top) {
-                return false;
-            }
-            next = below.as_ref();
-        }
-        true
-    }
-
-    /// Removes something, if it is there.
-    fn take(&mut self, kind: Kind, name: &Digest) {
-        match kind {
-            Kind::Layer => drop(self.layers.remove(name)),
-            Kind::Snapshot => drop(self.snapshots.remove(name)),
-        }
-        self.damaged.remove(&(kind, name.clone()));
-    }
-
-    /// The snapshots that are one of `meant`, or stand on one.
-    fn above(&self, mut meant: BTreeSet<Digest>) -> BTreeSet<Digest> {
-        loop {
-            let before = meant.len();
-            for (name, (below, _)) in &self.snapshots {
-                if below.as_ref().is_some_and(|below| meant.contains(below)) {
-                    meant.insert(name.clone());
-                }
-            }
-            if meant.len() == before {
-                return meant;
-            }
-        }
-    }
-}
-
 /// The service of one machine that runs.
 #[derive(Debug, Default)]
 pub struct Layers {
     visible: RefCell<Trees>,
     durable: RefCell<Trees>,
-    /// How many handles there are on what, layers and snapshots.
-    pins: RefCell<BTreeMap<Digest, usize>>,
+    /// How many handles there are on what.
+    pins: RefCell<BTreeMap<(Kind, Digest), usize>>,
+    /// What somebody has for himself. Nobody holds it.
+    pub(super) claimed: Locks<(Kind, Digest)>,
+    /// The snapshots that are mounted, each as often as it is.
+    mounted: RefCell<Vec<Digest>>,
     running: Cell<usize>,
     /// Private directories by number, and whether who made each is dead.
     private: RefCell<BTreeMap<u64, bool>>,
@@ -107,22 +59,6 @@ pub struct Layers {
 impl Layers {
     pub(super) fn new(trees: Trees) -> Self {
         Self { visible: RefCell::new(trees.clone()), durable: RefCell::new(trees), ..Self::default() }
-    }
-
-    /// Removes stacks that are not `needed`, and layers that no stack has, as far
-    /// as nobody holds them.
-    pub fn sweep(&self, needed: &BTreeSet<Digest>) {
-        let (mut trees, pins) = (self.visible.borrow_mut(), self.pins.borrow());
-        loop {
-            let is_free = |name: &&Digest| {
-                let has_child = trees.snapshots.values().any(|(below, _)| below.as_ref() == Some(*name));
-                !has_child && !needed.contains(*name) && !pins.contains_key(*name)
-            };
-            let Some(name) = trees.snapshots.keys().find(is_free).cloned() else { break };
-            trees.snapshots.remove(&name);
-        }
-        let used: BTreeSet<Digest> = trees.snapshots.values().map(|(_, top)| top.clone()).collect();
-        trees.layers.retain(|layer| used.contains(layer) || pins.contains_key(layer));
     }
 
     /// How many private directories there are, and how many of them are of dead
@@ -142,14 +78,26 @@ impl Layers {
     fn settle(&self, seen: Trees) {
         let (visible, mut durable) = (self.visible.borrow(), self.durable.borrow_mut());
         durable.layers.extend(seen.layers);
+        durable.sizes.extend(seen.sizes);
         durable.layers.retain(|layer| visible.layers.contains(layer));
         durable.snapshots.extend(seen.snapshots);
         durable.snapshots.retain(|name, _| visible.snapshots.contains_key(name));
     }
 
-    /// Loses what is not durable, as a power cut does.
-    pub(super) fn cut(&self) {
-        self.visible.replace(self.durable());
+    /// Loses what is not durable, as a power cut does. What was removed and not
+    /// durably so may be there again.
+    pub(super) fn cut(&self, dice: &mut Dice) {
+        let mut trees = self.durable();
+        let snapshots = trees.snapshots.keys().map(|name| (Kind::Snapshot, name.clone()));
+        let layers = trees.layers.iter().map(|name| (Kind::Layer, name.clone()));
+        for (kind, name) in snapshots.chain(layers).collect::<Vec<_>>() {
+            if !self.visible.borrow().has(kind, &name) && dice.chance(1, 2) {
+                trees.take(kind, &name);
+            }
+        }
+        self.durable.replace(trees.clone());
+        self.visible.replace(trees);
+        self.mounted.take();
         self.private.borrow_mut().values_mut().for_each(|is_debris| *is_debris = true);
     }
 
@@ -161,24 +109,6 @@ impl Layers {
     /// How many extractions run.
     pub fn running(&self) -> usize {
         self.running.get()
-    }
-
-    /// Removes a layer, or the snapshot of one, as another process does.
-    ///
-    /// Fails with [`ErrorCode::InUse`] while it has a handle, or something
-    /// stands on it.
-    pub fn remove(&self, name: &Digest) -> Result<()> {
-        let mut trees = self.visible.borrow_mut();
-        let stands = |(below, top): &(Option<Digest>, Digest)| below.as_ref() == Some(name) || top == name;
-        if self.pins.borrow().contains_key(name)
-            || trees.snapshots.iter().any(|(other, it)| other != name && stands(it))
-        {
-            return Err(ErrorCode::InUse);
-        }
-        trees.snapshots.remove(name);
-        trees.layers.remove(name);
-        trees.damaged.retain(|(_, damaged)| damaged != name);
-        Ok(())
     }
 
     /// Makes the tree of a layer or of a snapshot another one than it was, as a
@@ -206,51 +136,11 @@ impl Layers {
         let names = trees.snapshots.keys().map(Digest::to_string);
         names.filter(|name| after.is_none_or(|after| name.as_str() > after)).take(limit as usize).collect()
     }
-
-    pub(super) fn remove_snapshot(&self, name: &str) -> Result<()> {
-        let Ok(name) = name.parse::<Digest>() else { return Ok(()) };
-        let Some((_, top)) = self.visible.borrow().snapshots.get(&name).cloned() else { return Ok(()) };
-        // A snapshot of one layer may have the name of the layer.
-        if self.pins.borrow().contains_key(&name)
-            || self.visible.borrow().snapshots.values().any(|(below, _)| below.as_ref() == Some(&name))
-        {
-            return Err(ErrorCode::InUse);
-        }
-        self.visible.borrow_mut().take(Kind::Snapshot, &name);
-        match self.remove_layer(&top) {
-            Err(ErrorCode::InUse) => Ok(()),
-            other => other,
-        }
-    }
-
-    pub(super) fn remove_layer(&self, diff_id: &Digest) -> Result<()> {
-        let mut trees = self.visible.borrow_mut();
-        if self.pins.borrow().contains_key(diff_id) || trees.snapshots.values().any(|(_, top)| top == diff_id) {
-            return Err(ErrorCode::InUse);
-        }
-        trees.take(Kind::Layer, diff_id);
-        Ok(())
-    }
-
-    /// Removes a layer or a snapshot from under what stands on it.
-    pub(super) fn revoke(&self, kind: Kind, name: &Digest) -> Result<()> {
-        let mut trees = self.visible.borrow_mut();
-        let first = |(other, (_, top)): (&Digest, &(_, Digest))| {
-            (if kind == Kind::Layer { top == name } else { other == name }).then(|| other.clone())
-        };
-        let mut meant = trees.above(trees.snapshots.iter().filter_map(first).collect());
-        meant.insert(name.clone());
-        if meant.iter().any(|name| self.pins.borrow().contains_key(name)) {
-            return Err(ErrorCode::InUse);
-        }
-        trees.take(kind, name);
-        Ok(())
-    }
 }
 
 /// Says whether a tree is what it was.
-fn verified(kind: Kind, pin: &Pin) -> Made<()> {
-    match pin.memory.inner.layers.visible.borrow().damaged.contains(&(kind, pin.name.clone())) {
+fn verified(pin: &Pin) -> Made<()> {
+    match pin.memory.inner.layers.visible.borrow().damaged.contains(&pin.one) {
         true => Err(Refusal { code: ErrorCode::Invalid, why: "`a` is not what was extracted".to_owned() }),
         false => Ok(()),
     }
@@ -260,14 +150,26 @@ fn verified(kind: Kind, pin: &Pin) -> Made<()> {
 #[derive(Debug)]
 struct Pin {
     memory: Memory,
-    name: Digest,
+    one: (Kind, Digest),
 }
 
 impl Pin {
-    fn new(memory: &Memory, name: &Digest) -> Self {
+    fn new(memory: &Memory, kind: Kind, name: &Digest) -> Self {
         memory.process.push_handle();
-        *memory.inner.layers.pins.borrow_mut().entry(name.clone()).or_default() += 1;
-        Self { memory: memory.clone(), name: name.clone() }
+        let one = (kind, name.clone());
+        *memory.inner.layers.pins.borrow_mut().entry(one.clone()).or_default() += 1;
+        Self { memory: memory.clone(), one }
+    }
+
+    /// The size of this layer, or of the layer on top of this snapshot.
+    fn size(&self) -> u64 {
+        let trees = self.memory.inner.layers.visible.borrow();
+        let (kind, name) = &self.one;
+        let layer = match kind {
+            Kind::Layer => Some(name),
+            Kind::Snapshot => trees.snapshots.get(name).map(|(_, top)| top),
+        };
+        layer.and_then(|layer| trees.sizes.get(layer).copied()).unwrap_or_default()
     }
 }
 
@@ -275,10 +177,10 @@ impl Drop for Pin {
     fn drop(&mut self) {
         self.memory.process.drop_handle();
         let mut pins = self.memory.inner.layers.pins.borrow_mut();
-        let count = pins.get_mut(&self.name).expect("what is held is counted");
+        let count = pins.get_mut(&self.one).expect("what is held is counted");
         *count -= 1;
         if *count == 0 {
-            pins.remove(&self.name);
+            pins.remove(&self.one);
         }
     }
 }
@@ -291,13 +193,17 @@ pub struct Layer {
 }
 
 impl host::Layer for Layer {
+    fn size(&self) -> u64 {
+        self.pin.size()
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
     }
 
     async fn verify(&self) -> Made<()> {
         self.pin.memory.inner.tally.note("layers.layer.verify");
-        verified(Kind::Layer, &self.pin)
+        verified(&self.pin)
     }
 }
 
@@ -306,9 +212,14 @@ impl host::Layer for Layer {
 pub struct Stacked(Pin);
 
 impl host::Snapshot for Stacked {
+    fn usage(&self) -> (u64, u64) {
+        // It shows its layer's tree.
+        (0, 0)
+    }
+
     async fn verify(&self) -> Made<()> {
         self.0.memory.inner.tally.note("layers.snapshot.verify");
-        verified(Kind::Snapshot, &self.0)
+        verified(&self.0)
     }
 }
 
@@ -363,25 +274,28 @@ impl Memory {
         extract(self, blob, diff_id, UNPACK_MS).await
     }
 
-    pub(super) fn open_layer(&self, diff_id: &Digest) -> Result<Layer> {
+    pub(super) async fn open_layer(&self, diff_id: &Digest) -> Result<Layer> {
+        self.wait(&self.inner.layers.claimed, &(Kind::Layer, diff_id.clone())).await;
         match self.inner.layers.visible.borrow().layers.contains(diff_id) {
-            true => Ok(Layer { pin: Pin::new(self, diff_id), warnings: Vec::new() }),
+            true => Ok(Layer { pin: Pin::new(self, Kind::Layer, diff_id), warnings: Vec::new() }),
             false => Err(ErrorCode::NotFound),
         }
     }
 
-    pub(super) fn find_snapshot(&self, name: &Digest) -> Result<Stacked> {
+    pub(super) async fn find_snapshot(&self, name: &Digest) -> Result<Stacked> {
+        self.wait(&self.inner.layers.claimed, &(Kind::Snapshot, name.clone())).await;
         match self.inner.layers.visible.borrow().is_whole(name) {
-            true => Ok(Stacked(Pin::new(self, name))),
+            true => Ok(Stacked(Pin::new(self, Kind::Snapshot, name))),
             false => Err(ErrorCode::NotFound),
         }
     }
 
-    pub(super) fn put_on(&self, name: &Digest, parent: Option<&Stacked>, top: &Layer) -> Stacked {
-        let below = parent.map(|parent| parent.0.name.clone());
-        let placed = (below, top.pin.name.clone());
+    pub(super) async fn put_on(&self, name: &Digest, parent: Option<&Stacked>, top: &Layer) -> Stacked {
+        self.inner.layers.claimed.free(&(Kind::Snapshot, name.clone())).await;
+        let below = parent.map(|parent| parent.0.one.1.clone());
+        let placed = (below, top.pin.one.1.clone());
         self.inner.layers.visible.borrow_mut().snapshots.entry(name.clone()).or_insert(placed);
-        Stacked(Pin::new(self, name))
+        Stacked(Pin::new(self, Kind::Snapshot, name))
     }
 
     pub(super) async fn make_durable(&self) -> Result<()> {
@@ -427,7 +341,7 @@ impl Drop for Private {
 }
 
 async fn extract(memory: &Memory, blob: &Blob, diff_id: &Digest, ms: u64) -> Made<Layer> {
-    if let Ok(layer) = memory.open_layer(diff_id) {
+    if let Ok(layer) = memory.open_layer(diff_id).await {
         return Ok(layer);
     }
     memory.inner.clock.sleep(ms).await;
@@ -440,9 +354,15 @@ async fn extract(memory: &Memory, blob: &Blob, diff_id: &Digest, ms: u64) -> Mad
     if found != *diff_id {
         return Err(ErrorCode::DigestMismatch(found).into());
     }
-    memory.inner.layers.visible.borrow_mut().layers.insert(found);
+    // Somebody may have made it meanwhile, and somebody else may have that for himself.
+    memory.inner.layers.claimed.free(&(Kind::Layer, found.clone())).await;
+    {
+        let mut trees = memory.inner.layers.visible.borrow_mut();
+        trees.sizes.insert(found.clone(), text.len() as u64);
+        trees.layers.insert(found);
+    }
     let warnings = if text.starts_with(b"odd") { vec!["it is odd".to_owned()] } else { Vec::new() };
-    Ok(Layer { pin: Pin::new(memory, diff_id), warnings })
+    Ok(Layer { pin: Pin::new(memory, Kind::Layer, diff_id), warnings })
 }
 
 /// What a layer's bytes unpack to.

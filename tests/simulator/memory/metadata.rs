@@ -22,6 +22,8 @@ const VALUE_SIZE_BYTES_MAX: usize = 4 << 20;
 /// How many records an answer has at most, and how large it is.
 const SCAN_RECORDS_MAX: usize = 1_000;
 const SCAN_SIZE_BYTES_MAX: usize = 8 << 20;
+/// How many namespaces an answer has at most.
+const NAMESPACES_MAX: usize = 1_000;
 /// So many transactions of one caller are open at once.
 const TRANSACTIONS_MAX: usize = 16;
 
@@ -43,6 +45,10 @@ pub struct Table {
 impl Table {
     pub(super) fn new(rows: Rows) -> Self {
         Self { rows: Rc::new(rows), ..Self::default() }
+    }
+
+    pub(super) fn written(&self) -> u64 {
+        self.serial
     }
 
     pub(super) fn rows(&self) -> &Rows {
@@ -135,6 +141,9 @@ impl Transaction {
 
     /// Writes everything, unless something that was read has changed.
     fn write(&self) -> Result<()> {
+        if self.writes.borrow().is_empty() {
+            return Ok(());
+        }
         let mut table = self.memory.inner.table.borrow_mut();
         let seen = self.view.borrow().as_ref().map_or(u64::MAX, |view| view.serial);
         if table.writes.iter().any(|(place, &serial)| serial > seen && self.has_read(place)) {
@@ -144,6 +153,18 @@ impl Transaction {
             table.write(place, value);
         }
         Ok(())
+    }
+
+    /// The rows as this transaction sees them.
+    fn merged(&self) -> Rows {
+        let mut merged = Rows::clone(&self.view().rows);
+        for (place, value) in self.writes.borrow().iter() {
+            match value {
+                Some(value) => merged.insert(place.clone(), value.clone()),
+                None => merged.remove(place),
+            };
+        }
+        merged
     }
 
     fn has_read(&self, place: &Place) -> bool {
@@ -196,13 +217,7 @@ impl host::Transaction for Transaction {
         self.memory.step(Call::Scan, prefix).await?;
         check(namespace, prefix)?;
         let limit = SCAN_RECORDS_MAX.min(limit as usize);
-        let mut merged = Rows::clone(&self.view().rows);
-        for (place, value) in self.writes.borrow().iter() {
-            match value {
-                Some(value) => merged.insert(place.clone(), value.clone()),
-                None => merged.remove(place),
-            };
-        }
+        let merged = self.merged();
         let (mut found, mut size, mut is_cut) = (Vec::new(), 0, false);
         for (key, value) in in_range(&merged, namespace, prefix, after).take(limit) {
             size += key.len() + value.len();
@@ -219,6 +234,15 @@ impl host::Transaction for Transaction {
             last: found.last().filter(|_| is_cut || found.len() == limit).map(|(key, _)| key.clone()),
         });
         Ok(found)
+    }
+
+    async fn namespaces(&self, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        self.memory.inner.tally.note("metadata.transaction.namespaces");
+        self.memory.step(Call::Namespaces, after.unwrap_or_default()).await?;
+        let merged = self.merged();
+        let all: BTreeSet<&String> = merged.keys().map(|(namespace, _)| namespace).collect();
+        let later = all.into_iter().filter(|name| after.is_none_or(|after| name.as_str() > after));
+        Ok(later.take(NAMESPACES_MAX.min(limit as usize)).cloned().collect())
     }
 
     fn put(&self, namespace: &str, key: &str, value: Vec<u8>) {

@@ -41,7 +41,7 @@ impl Memory {
         }
         content.durable.replace(after.blobs.clone());
         content.disk.replace(after);
-        self.inner.layers.cut();
+        self.inner.layers.cut(dice);
         returned
     }
 }

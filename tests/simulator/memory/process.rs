@@ -55,6 +55,17 @@ pub enum Call {
     Remove,
     /// `content.sync`.
     Sync,
+    /// `content.claim`.
+    Claim,
+    /// `content.claimed.remove`.
+    RemoveClaimed,
+    /// Inside it and inside `layers.claimed.remove`: one more is gone, and its name
+    /// may be there again after a power cut.
+    Removed,
+    /// `content.ingests`.
+    Ingests,
+    /// `content.discard`.
+    DiscardKey,
     /// `content.entries`.
     Blobs,
     /// `content.begin`.
@@ -89,12 +100,24 @@ pub enum Call {
     SyncLayers,
     /// Inside it: the layers are durable, and nobody has been told.
     LayersSynced,
+    /// `layers.entries`.
+    Snapshots,
+    /// `layers.layer-entries`.
+    Layers,
+    /// `layers.claim`.
+    ClaimTrees,
+    /// `layers.claimed.remove`.
+    RemoveTrees,
+    /// `layers.mounted`.
+    Mounted,
     /// `metadata.begin`.
     Begin,
     /// `metadata.transaction.get`.
     Get,
     /// `metadata.transaction.scan`.
     Scan,
+    /// `metadata.transaction.namespaces`.
+    Namespaces,
     /// `metadata.transaction.commit`.
     Commit,
     /// Inside it: the records are durable, and nobody has been told.

@@ -7,8 +7,8 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use wharf_component::host::{
-    Blob, Challenge, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Request, Response, Result,
-    Snapshot, Transaction, Visit,
+    Blob, Challenge, Claim, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Request, Response, Result,
+    Snapshot, Transaction, TreeClaim, Unfinished, Visit,
 };
 use wharf_component::nouns::access::Access;
 use wharf_component::nouns::digest::Digest;
@@ -126,6 +126,8 @@ pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
 
 impl Host for Script {
     type Stream = Vec<u8>;
+    type Claim = NoClaim;
+    type TreeClaim = NoClaim;
     type Ingest = Arriving;
     type Blob = Kept;
     type Layer = NoLayer;
@@ -144,6 +146,18 @@ impl Host for Script {
 
     async fn remove(&self, _: &Digest) -> Result<()> {
         Ok(())
+    }
+
+    async fn claim(&self, _: &[Digest]) -> Result<NoClaim> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn ingests(&self, _: Option<&str>, _: u32) -> Result<Vec<Unfinished>> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn discard(&self, _: &str) -> Result<()> {
+        Err(ErrorCode::Unsupported)
     }
 
     async fn blobs(&self, _: Option<&Digest>, _: u32) -> Result<Vec<(Digest, u64)>> {
@@ -202,6 +216,14 @@ impl Host for Script {
         Err(ErrorCode::Unsupported)
     }
 
+    async fn claim_trees(&self, _: &[String], _: &[Digest]) -> Result<NoClaim> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn mounted(&self) -> Result<Vec<String>> {
+        Err(ErrorCode::Unsupported)
+    }
+
     async fn revoke_snapshot(&self, _: &str) -> Result<()> {
         Err(ErrorCode::Unsupported)
     }
@@ -232,8 +254,8 @@ impl Host for Script {
         }
     }
 
-    fn now(&self) -> i64 {
-        0
+    fn clock(&self) -> (i64, u32) {
+        (0, 0)
     }
 
     fn uptime_ms(&self) -> u64 {
@@ -323,6 +345,10 @@ impl Blob for Kept {
 pub(super) enum NoLayer {}
 
 impl Layer for NoLayer {
+    fn size(&self) -> u64 {
+        match *self {}
+    }
+
     fn warnings(&self) -> Vec<String> {
         match *self {}
     }
@@ -333,6 +359,10 @@ impl Layer for NoLayer {
 }
 
 impl Snapshot for NoLayer {
+    fn usage(&self) -> (u64, u64) {
+        match *self {}
+    }
+
     async fn verify(&self) -> Made<()> {
         match *self {}
     }
@@ -347,6 +377,30 @@ impl Extraction for NoLayer {
     }
 }
 
+/// Nothing is collected, so there is never one of these.
+#[derive(Debug)]
+pub(super) enum NoClaim {}
+
+impl Claim for NoClaim {
+    fn digests(&self) -> Vec<Digest> {
+        match *self {}
+    }
+
+    async fn remove(self, _: &[Digest]) -> Result<u64> {
+        match self {}
+    }
+}
+
+impl TreeClaim for NoClaim {
+    fn names(&self) -> (Vec<String>, Vec<Digest>) {
+        match *self {}
+    }
+
+    async fn remove(self, _: &[String], _: &[Digest]) -> Result<()> {
+        match self {}
+    }
+}
+
 /// There are no records, so there is never one of these.
 #[derive(Debug)]
 pub(super) enum NoTransaction {}
@@ -357,6 +411,10 @@ impl Transaction for NoTransaction {
     }
 
     async fn scan(&self, _: &str, _: &str, _: Option<&str>, _: u32) -> Result<Vec<(String, Vec<u8>)>> {
+        match *self {}
+    }
+
+    async fn namespaces(&self, _: Option<&str>, _: u32) -> Result<Vec<String>> {
         match *self {}
     }
 

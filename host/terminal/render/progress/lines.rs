@@ -92,6 +92,8 @@ impl<W: Write> Reporter for Lines<W> {
             Event::Transferred(transfer) => {
                 self.write(Line::Transferred { blob: (&transfer.blob).into(), transfer: transfer.into() }, now)
             }
+            // `watch` tells of it, and has no progress.
+            Event::Happened(_) => Ok(()),
             Event::Note(message) => self.write(Line::Note { message }, now),
             Event::Warning(message) => self.write(Line::Warning { message }, now),
             Event::Progress(report) => {

@@ -39,6 +39,7 @@ impl<W: Write> Reporter for Plain<W> {
             }
             Event::Warning(sentence) => write!(self.out, "{}", problem::warning(sentence, self.palette))?,
             Event::Transferred(transfer) => self.tally.sent(transfer),
+            Event::Happened(_) => {}
             Event::Progress(progress) => {
                 let (blob, before) = self.tally.record(progress, now);
                 if before != Some(progress.phase)

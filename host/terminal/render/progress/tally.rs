@@ -151,7 +151,7 @@ impl Tally {
                 Some(format!("{}: manifest {}", escape::text(platform), escape::text(&manifest.digest)))
             }
             Event::Note(sentence) => Some(escape::text(sentence).into_owned()),
-            Event::Progress(_) | Event::Warning(_) | Event::Transferred(_) => None,
+            Event::Progress(_) | Event::Warning(_) | Event::Transferred(_) | Event::Happened(_) => None,
         }
     }
 

@@ -104,6 +104,7 @@ impl Reporter for Terminal {
                 self.tally.sent(transfer);
                 Ok(())
             }
+            Event::Happened(_) => Ok(()),
         }
     }
 

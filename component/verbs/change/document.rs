@@ -1,0 +1,149 @@
+//! A plan as it is carried out and saved. As JSON:
+//!
+//! ```json
+//! {"wharf-plan": 1, "namespace": "default", "verb": "remove",
+//!  "no-prune": false, "is-prune": false,
+//!  "names": [{"name": "docker.io/library/alpine:3.20", "mark": "sha256:…", "do": "untag",
+//!             "before": "sha256:…", "after": null, "platforms": [], "why": "it was asked for"}],
+//!  "leases": ["build-4711"],
+//!  "garbage": {"blobs": [["sha256:…", 3626897]], "layers": [], "snapshots": [], "ingests": []},
+//!  "gone": ["sha256:…"], "risks": [], "blocked": null}
+//! ```
+//!
+//! `mark` is what the bytes of the record hash to; null if there is none. `do` is
+//! `untag`; `shrink`, with the `manifests` that go; or `point`, with the name it
+//! comes `from` and the `from-mark` of its record. `leases` go because their time is
+//! over. Sizes are in bytes.
+
+use crate::{
+    nouns::{digest::Digest, json, problem::ErrorCode},
+    registry::Failure,
+    verbs::{
+        contract::{Garbage, NameChange, Plan},
+        failing::{because, fail, invalid},
+    },
+};
+use serde::{Deserialize, Serialize};
+
+/// The version of the document.
+const VERSION: u32 = 1;
+/// No plan is larger, in bytes.
+const DOCUMENT_BYTES_MAX: usize = 32 << 20;
+
+/// A plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Draft {
+    #[serde(rename = "wharf-plan")]
+    version: u32,
+    pub(super) namespace: String,
+    pub(super) verb: String,
+    pub(super) no_prune: bool,
+    pub(super) is_prune: bool,
+    pub(super) names: Vec<Step>,
+    pub(super) leases: Vec<String>,
+    pub(super) garbage: Things,
+    pub(super) gone: Vec<Digest>,
+    pub(super) risks: Vec<String>,
+    /// Why nothing is removed from the disk, if that is so.
+    pub(super) blocked: Option<String>,
+}
+
+/// How one name changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Step {
+    pub(super) name: String,
+    pub(super) mark: Option<Digest>,
+    #[serde(flatten)]
+    pub(super) verb: Verb,
+    pub(super) before: Option<Digest>,
+    pub(super) after: Option<Digest>,
+    pub(super) platforms: Vec<String>,
+    pub(super) why: String,
+}
+
+/// What is done to a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub(super) enum Verb {
+    /// It goes.
+    Untag,
+    /// These manifests of it go.
+    Shrink {
+        /// Their digests.
+        manifests: Vec<Digest>,
+    },
+    /// It points to what another name points to.
+    Point {
+        /// That name.
+        from: String,
+        /// What its record hashes to.
+        from_mark: Digest,
+    },
+}
+
+/// What nothing needs afterwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Things {
+    pub(super) blobs: Vec<(Digest, u64)>,
+    pub(super) layers: Vec<(Digest, u64)>,
+    pub(super) snapshots: Vec<(String, u64)>,
+    pub(super) ingests: Vec<(String, u64)>,
+}
+
+impl Step {
+    pub(super) fn change(&self) -> NameChange {
+        NameChange {
+            name: self.name.clone(),
+            before: self.before.clone(),
+            after: self.after.clone(),
+            platforms: self.platforms.clone(),
+            why: self.why.clone(),
+        }
+    }
+}
+
+impl Draft {
+    /// A plan of nothing yet.
+    pub(super) fn new(namespace: &str, verb: &str) -> Self {
+        Self { version: VERSION, namespace: namespace.to_owned(), verb: verb.to_owned(), ..Self::default() }
+    }
+
+    /// Reads a document. It may be anything.
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+        let refuse = || because("this is no plan of wharf");
+        if text.len() > DOCUMENT_BYTES_MAX {
+            let why = format!("it has {} bytes; a plan has at most {DOCUMENT_BYTES_MAX}", text.len());
+            return Err(refuse()(fail(ErrorCode::TooLarge(DOCUMENT_BYTES_MAX as u64), why)));
+        }
+        let draft: Self = serde_json::from_str(text)
+            .map_err(|error| refuse()(invalid(json::shown(&error.to_string(), ERROR_CHARS_MAX))))?;
+        if draft.version != VERSION {
+            let why = format!("it has version {}, and this wharf knows version {VERSION}", draft.version);
+            return Err(refuse()(fail(ErrorCode::Unsupported, why)));
+        }
+        Ok(draft)
+    }
+
+    pub(super) fn garbage(&self) -> Garbage {
+        let Things { blobs, layers, snapshots, ingests } = self.garbage.clone();
+        Garbage { blobs, layers, snapshots, ingests }
+    }
+
+    /// As people see it.
+    pub(super) fn plan(&self) -> Plan {
+        Plan {
+            names: self.names.iter().map(Step::change).collect(),
+            leases: self.leases.clone(),
+            garbage: if self.no_prune { Garbage::default() } else { self.garbage() },
+            gone: self.gone.clone(),
+            risks: self.risks.iter().chain(&self.blocked).cloned().collect(),
+            document: serde_json::to_string_pretty(self).expect("texts and numbers can always be written"),
+        }
+    }
+}
+
+/// How much of a parser's words is shown.
+const ERROR_CHARS_MAX: usize = 300;

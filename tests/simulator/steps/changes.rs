@@ -1,0 +1,98 @@
+//! The verbs that change what is here without a registry, and those that say what
+//! is: what is noted before, and what is acknowledged after.
+
+use super::{Ear, caller};
+use crate::{
+    chronicle::{Acknowledged, Scope},
+    hub::AUTHORITY,
+    memory::Memory,
+    run::World,
+};
+use std::{collections::BTreeMap, rc::Rc};
+use wharf_component::{
+    nouns::problem::Problem,
+    verbs::{
+        change,
+        contract::{Change, Changed, Collecting, Removal},
+    },
+};
+
+/// What a change may mean, as it is noted.
+fn scope(change: &Change) -> Option<Scope> {
+    match change {
+        Change::Tag(_) => None,
+        Change::Remove(Removal { references, .. }) if references.iter().all(|text| text.starts_with(AUTHORITY)) => {
+            Some(Scope::Names(references.clone()))
+        }
+        Change::Remove(_) | Change::Prune(_) | Change::Collect(_) => Some(Scope::All),
+    }
+}
+
+/// Carries a change out.
+pub(super) async fn perform(
+    world: &Rc<World>,
+    process: &Memory,
+    change: &Change,
+    leave: Option<usize>,
+) -> Result<(), Problem> {
+    let ear = Ear { leave, ..Ear::default() };
+    noted(world, process, change, change::perform(process, &caller(), change, &ear)).await
+}
+
+/// Makes a plan, and carries it out after a while.
+pub(super) async fn apply(world: &Rc<World>, process: &Memory, change: &Change, wait_ms: u64) -> Result<(), Problem> {
+    let plan = change::plan_change(process, &caller(), change).await?;
+    process.clock().sleep(wait_ms).await;
+    world.verbs.borrow_mut().insert("apply");
+    noted(world, process, change, change::apply(process, &caller(), &plan.document, &Ear::default())).await
+}
+
+/// Does what changes names, and notes what came of it.
+async fn noted(
+    world: &Rc<World>,
+    process: &Memory,
+    change: &Change,
+    work: impl Future<Output = Result<Changed, Problem>>,
+) -> Result<(), Problem> {
+    let now_ms = process.clock().now_ms();
+    let (names, source) = match change {
+        Change::Tag(tagging) => (&tagging.names[..], Some(tagging.source.as_str())),
+        _ => (&[][..], None),
+    };
+    let writes: Vec<_> = names.iter().map(|name| (name, world.chronicle.write(name, now_ms, source))).collect();
+    let removal = scope(change).map(|scope| world.chronicle.remove(scope));
+    let changed = work.await;
+    world.note_records();
+    let changed = changed?;
+    for (name, write) in &writes {
+        let found = changed.names.iter().find(|change| change.name == **name);
+        match found.and_then(|change| change.after.clone()) {
+            Some(target) => {
+                let what = Acknowledged { target, manifests: Vec::new(), unpacked: Vec::new() };
+                world.chronicle.acknowledge(write, what);
+            }
+            None => world.chronicle.left_alone(write),
+        }
+    }
+    if let Some(removal) = removal {
+        let names = changed.names.iter().map(|change| (change.name.clone(), change.after.is_none()));
+        world.chronicle.removed(&removal, names.collect::<BTreeMap<_, _>>());
+    }
+    Ok(())
+}
+
+/// Removes names that somebody has made, all that are there.
+pub(crate) async fn remove(world: &Rc<World>, process: &Memory, references: Vec<String>) -> Result<(), String> {
+    let told = references.join(" ");
+    world.tell("healing", || format!("remove {told}"));
+    let change = Change::Remove(Removal { references, force: true, ..Removal::default() });
+    let removed = perform(world, process, &change, None).await;
+    removed.map_err(|problem| format!("`{told}` cannot be removed: {}", problem.why.join(": ")))
+}
+
+/// Collects everything that nothing needs.
+pub(crate) async fn collect(world: &Rc<World>, process: &Memory) -> Result<(), String> {
+    world.tell("healing", || "collect".to_owned());
+    let collected = perform(world, process, &Change::Collect(Collecting { ingest_age_s: 0 }), None).await;
+    collected.map_err(|problem| format!("nothing can be collected: {}", problem.why.join(": ")))
+}
