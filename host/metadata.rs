@@ -75,6 +75,10 @@ const SHARED_BYTES: u64 = 32 << 10;
 /// What the log's file keeps of its size once it has been moved, in bytes. It
 /// grows beyond that under transactions that are held for long.
 const LOG_BYTES_KEPT: u32 = 1 << 20;
+/// How much room the log's file has at least, in bytes: as much again as what is
+/// in it when it is moved. On a full disk, where it cannot be moved, that is left
+/// for the removals that make room.
+const LOG_BYTES_RESERVED: u64 = 512 << 10;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +151,7 @@ impl Metadata {
             Err(Error::Sqlite(_)) if !has_room(root)? => return Err(Error::NoSpace),
             Err(error) => return Err(error),
         }
+        reserve(root);
         Ok(metadata)
     }
 
@@ -244,6 +249,19 @@ fn has_room(root: &Dir) -> Result<bool, Error> {
     // Some file systems count no files.
     let has_files = disk.f_files == 0 || disk.f_ffree > 1;
     Ok(has_files && disk.f_bavail.saturating_mul(disk.f_frsize) >= 2 * SHARED_BYTES)
+}
+
+/// Takes room for the log, beyond what is in it, as long as there is some. A name goes by a record that is written, so that
+/// nothing could be removed from a disk that is full to the last byte.
+fn reserve(root: &Dir) {
+    let path = format!("{FILE}-wal");
+    if root.symlink_metadata(&path).is_ok_and(|log| log.blocks() * 512 >= LOG_BYTES_RESERVED) {
+        return;
+    }
+    let Ok(log) = root.open_with(&path, OpenOptions::new().write(true)) else { return };
+    // Without it everything works but that, and some file systems cannot. SQLite locks the other two files, so that
+    // closing this one lets go of nothing.
+    let _ = rustix::fs::fallocate(&log, rustix::fs::FallocateFlags::KEEP_SIZE, 0, LOG_BYTES_RESERVED);
 }
 
 fn unusable(error: std::io::Error) -> Error {

@@ -30,11 +30,15 @@ pub enum Bug {
     LayerUnfinished,
     /// A commit of metadata does not wait for the disk.
     CommitUnsynced,
+    /// The tree of a layer or snapshot that is removed is emptied where it is.
+    TreeRemovedInPlace,
+    /// That blobs, layers and snapshots are gone is not synced.
+    RemovalUnsynced,
 }
 
 impl Bug {
     /// Every fault.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::BlobUnsynced,
         Self::BlobNameUnsynced,
         Self::SyncErrorIgnored,
@@ -47,6 +51,8 @@ impl Bug {
         Self::EarlierBootBelieved,
         Self::LayerUnfinished,
         Self::CommitUnsynced,
+        Self::TreeRemovedInPlace,
+        Self::RemovalUnsynced,
     ];
 }
 

@@ -141,7 +141,7 @@ async fn carry_out<H: Host>(
     let mut changed = change_names(host, caller, draft, is_strict).await?;
     if let Some(why) = &draft.blocked {
         changed.left.push(why.clone());
-    } else if !draft.no_prune {
+    } else if draft.frees() {
         let swept = sweep(host, caller, reader, &draft.garbage()).await?;
         changed.removed = swept.removed;
         changed.left = swept.left;

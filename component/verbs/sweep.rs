@@ -61,6 +61,9 @@ pub(super) async fn sweep<H: Host>(
         }
         // Trees have many files. Whoever syncs something after they are gone waits until a disk has freed them all.
         busy += broom.trees(garbage, &mut swept.removed).await?;
+    } else {
+        // Whoever died over trees has left what no list shows. A claim removes it, also one of nothing.
+        drop(host.claim_trees(&[], &[]).await?);
     }
     for (key, size) in &garbage.ingests {
         match host.discard(key).await {

@@ -17,6 +17,7 @@ use super::{Error, Layers, held, record, removal};
 use crate::content::directory::Directory;
 use crate::content::pin;
 use crate::hash::Digest;
+use crate::planted::{self, Bug};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::cmp::Reverse;
@@ -165,15 +166,17 @@ impl Layers {
     fn remove_claimed(&self, stacked: Vec<Stacked>, floor: Vec<Floor>) -> Result<(), Error> {
         let store = &self.store;
         let (has_stacked, has_floor) = (!stacked.is_empty(), !floor.is_empty());
-        let stacked = stacked.into_iter().map(|Stacked { name, directory, .. }| {
-            let grave = held::bury(&store.extract, &store.snapshots, &key(&name), &directory)?;
-            Ok(Some((grave, directory)))
-        });
-        let floor = floor.into_iter().map(|Floor { diff_id, directory }| match directory {
-            Some(directory) => {
-                let grave = held::bury(&store.extract, &store.layers, &diff_id.encoded(), &directory)?;
-                Ok(Some((grave, directory)))
+        let bury = |parent: &Directory, name: &str, directory: Directory| {
+            if planted::has(Bug::TreeRemovedInPlace) {
+                return removal::remove(parent, name).map(|()| None);
             }
+            let grave = held::bury(&store.extract, parent, name, &directory)?;
+            Ok(Some((grave, directory)))
+        };
+        let stacked =
+            stacked.into_iter().map(|Stacked { name, directory, .. }| bury(&store.snapshots, &key(&name), directory));
+        let floor = floor.into_iter().map(|Floor { diff_id, directory }| match directory {
+            Some(directory) => bury(&store.layers, &diff_id.encoded(), directory),
             None => self.clear_away(&diff_id.encoded()).map(|()| None),
         });
         let (mut doomed, mut outcome) = (Vec::new(), Ok(()));
@@ -187,7 +190,7 @@ impl Layers {
             }
         }
         for (parent, is_changed) in [(&store.snapshots, has_stacked), (&store.layers, has_floor)] {
-            if is_changed {
+            if is_changed && !planted::has(Bug::RemovalUnsynced) {
                 parent.sync().map_err(Error::io("cannot sync a directory of the layer store"))?;
             }
         }

@@ -2,7 +2,7 @@
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -327,6 +327,17 @@ fn the_log_stays_short() {
     write(&metadata, &[("a", Some("2"))]);
     let cut = std::fs::metadata(directory.path().join("metadata.sqlite-wal")).unwrap().len();
     assert!(cut <= 1 << 20, "the log has {cut} bytes");
+}
+
+/// A name goes by a record that is written: on a disk that was full to the last byte nothing could be removed.
+#[test]
+fn the_log_has_its_room_before_it_needs_it() {
+    let (directory, metadata) = store();
+    let room = || std::fs::metadata(directory.path().join("metadata.sqlite-wal")).unwrap().blocks() * 512;
+    let reserved = room();
+    assert!(reserved >= 512 << 10, "{reserved} bytes");
+    (0..100).for_each(|_| write(&metadata, &[("a", Some("1")), ("b", None)]));
+    assert_eq!(room(), reserved);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use crate::Arguments;
 use crate::check::{Expected, said};
 use crate::corrupt::Sound;
-use crate::images::{self, NAME, Version};
+use crate::images::{self, BYSTANDER, NAME, Version};
 use crate::machine::{self, Machine};
-use crate::points::{self, Base, Case, Kind, Outcome, Scenario};
+use crate::points::{self, Base, Case, Kind, Outcome};
+use crate::scenario::Scenario;
 use crate::tracer::{Blow, Strike};
 use crate::{full, order};
 use std::collections::BTreeMap;
@@ -57,16 +58,20 @@ impl<'a> Bench<'a> {
         };
         machine::describe(&bench.directory.join("registries"), registries.each_ref().map(Registry::address));
         let machine = bench.machine("first");
-        for version in [Version::Old, Version::New] {
+        for (name, version, target) in [
+            (NAME, Version::Old, images::target(Version::Old)),
+            (NAME, Version::New, images::target(Version::New)),
+            (BYSTANDER, Version::New, images::bystander()),
+        ] {
             let store = machine.place("reference");
-            let output = machine.run(machine.pull(&store, NAME, version));
+            let output = machine.run(machine.pull(&store, name, version));
             assert!(output.status.success(), "{}", said(&output));
-            bench.expected.learn(&machine, &store, version);
+            bench.expected.learn(&machine, &store, target);
         }
         for scenario in Scenario::ALL {
             bench.bases.push(Base::make(&machine, scenario, &bench.directory));
         }
-        for base in bench.bases.iter().filter(|base| base.scenario != Scenario::Fresh) {
+        for base in bench.bases.iter().filter(|base| [Scenario::Moved, Scenario::Resumed].contains(&base.scenario)) {
             bench.sounds.push(Sound::make(&machine, base.scenario, &base.directory, &bench.directory));
         }
         let done = work(&bench);
@@ -118,12 +123,7 @@ impl<'a> Bench<'a> {
             Kind::Kill | Kind::Errno | Kind::Power => points::run(machine, &self.expected, base, case),
             Kind::Full => full::run(machine, &self.expected, base, case),
             Kind::Corrupt => sound().expect("it has cases").run(machine, &self.expected, case),
-            Kind::Order => {
-                // Trees are made durable by a call that is good for everything else too.
-                let options: &[&str] = if case.strike.point == 1 { &[] } else { &["--no-unpack"] };
-                let calls = base.trace(machine, options);
-                Outcome { struck: true, wrong: order::violations(&calls), ..Outcome::default() }
-            }
+            Kind::Order => Outcome { struck: true, wrong: order::run(machine, base, case), ..Outcome::default() },
         };
         // What a check cannot even look at is wrong as well.
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
@@ -142,9 +142,13 @@ impl<'a> Bench<'a> {
             Kind::Kill | Kind::Errno | Kind::Power => {
                 self.bases.iter().flat_map(|base| points::cases(base, kind)).collect()
             }
-            Kind::Full => self.bases.iter().flat_map(|base| numbered(base.scenario, full::CASES)).collect(),
+            Kind::Full => {
+                self.bases.iter().flat_map(|base| numbered(base.scenario, full::cases(base.scenario))).collect()
+            }
             Kind::Corrupt => self.sounds.iter().flat_map(|sound| numbered(sound.scenario, sound.cases())).collect(),
-            Kind::Order => self.bases.iter().flat_map(|base| numbered(base.scenario, 2)).collect(),
+            Kind::Order => {
+                self.bases.iter().flat_map(|base| numbered(base.scenario, order::cases(base.scenario))).collect()
+            }
         }
     }
 

@@ -1,8 +1,9 @@
 //! What has to be true of a store after anything that may happen to it, and what a pull has to make of it.
 
-use crate::images::{self, BYSTANDER, LAYERS, NAME, Version, target};
+use crate::images::BYSTANDER;
 use crate::machine::Machine;
 use crate::native::Native;
+use crate::scenario::Names;
 use crate::tracer::Run;
 use crate::tree::{self, Tree};
 use cap_std::ambient_authority;
@@ -37,29 +38,26 @@ const NAMES: &[&str] = &[
     "metadata.sqlite-shm",
 ];
 
-/// What the trees of a store look like if nothing goes wrong, by their paths in it, and whole images by the names of
-/// their snapshots.
+/// What the trees of a store look like if nothing goes wrong, by their paths in it, and whole images by their targets.
 #[derive(Debug, Default)]
 pub(crate) struct Expected {
     trees: BTreeMap<PathBuf, Tree>,
-    images: BTreeMap<String, Tree>,
-    /// The snapshots of the old and of the new version.
-    tops: BTreeMap<String, String>,
+    images: BTreeMap<String, Image>,
 }
 
-/// What may be said of the name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Name {
-    /// It was never there, or what had it is gone.
-    Absent,
-    Is(Version),
+/// An image that is mounted.
+#[derive(Debug)]
+struct Image {
+    /// The name of its snapshot.
+    snapshot: String,
+    tree: Tree,
 }
 
 impl Expected {
-    /// Learns from a store into which nothing but this version was pulled.
-    pub(crate) fn learn(&mut self, machine: &Machine, store: &Path, version: Version) {
+    /// Learns from a store that has nothing but the image that `target` names.
+    pub(crate) fn learn(&mut self, machine: &Machine, store: &Path, target: String) {
         for parent in ["layers", "snapshots"] {
-            for name in names(&store.join(parent)) {
+            for name in entries(&store.join(parent)) {
                 let path = Path::new(parent).join(name).join("tree");
                 if store.join(&path).is_dir() {
                     self.trees.insert(path.clone(), read(&store.join(&path)));
@@ -67,46 +65,35 @@ impl Expected {
             }
         }
         let layers = open(machine, store).expect("a store that nothing happened to").layers;
-        for name in layers.entries(None, 100).expect("a list") {
-            let snapshot = layers.snapshot(&name).expect("it is listed");
-            if snapshot.height() as usize == LAYERS {
-                self.images.insert(name.clone(), mounted(machine, store, &name).expect("it can be mounted"));
-                self.tops.insert(format!("{version:?}"), name);
-            }
-        }
+        let height = |name: &String| layers.snapshot(name).expect("it is listed").height();
+        let snapshot = layers.entries(None, 100).expect("a list").into_iter().max_by_key(height).expect("an image");
+        let tree = mounted(machine, store, &snapshot).expect("it can be mounted");
+        self.images.insert(target, Image { snapshot, tree });
     }
 
-    /// Returns what is wrong with a store to which something happened. `allowed` is what the name may be.
-    pub(crate) fn examine(&self, machine: &Machine, store: &Path, allowed: &[Name], bystander: bool) -> Vec<String> {
+    /// Returns what is wrong with a store to which something happened. `allowed` is what the names may be.
+    pub(crate) fn examine(&self, machine: &Machine, store: &Path, allowed: &[Names]) -> Vec<String> {
         let mut wrong = Vec::new();
-        let name = match named(machine, store) {
-            Ok(names) => {
-                let name = names.get(NAME).cloned();
-                let found = [Version::Old, Version::New].into_iter().find(|version| name == Some(target(*version)));
-                let found = found.map_or(Name::Absent, Name::Is);
-                if name.is_some() && found == Name::Absent || !allowed.contains(&found) {
-                    wrong.push(format!("the name is {name:?}, and may be {allowed:?}"));
-                }
-                if bystander && !names.contains_key(BYSTANDER) {
-                    wrong.push("the other image is gone".to_owned());
-                }
-                found
-            }
+        let found = match named(machine, store) {
+            Ok(found) => found,
             Err(why) => {
                 wrong.push(why);
-                Name::Absent
+                BTreeMap::new()
             }
         };
-        wrong.extend(silent(machine.run(machine.look(store)), "a look at everything").err());
-        let mut verbs = vec![vec!["mounts"]];
-        if bystander {
-            verbs.extend([vec!["inspect", BYSTANDER], vec!["cat", BYSTANDER, "/readme"]]);
+        if wrong.is_empty() && !allowed.iter().any(|names| are(names, &found)) {
+            wrong.push(format!("the names are {found:?}, and may be {allowed:?}"));
         }
-        if name != Name::Absent {
-            verbs.push(vec!["inspect", NAME]);
+        wrong.extend(silent(machine.run(machine.look(store)), "a look at everything").err());
+        let mut verbs = vec![vec!["mounts"], vec!["df"]];
+        for name in found.keys() {
+            verbs.push(vec!["inspect", name]);
+            if name == BYSTANDER {
+                verbs.push(vec!["cat", BYSTANDER, "/readme"]);
+            }
         }
         wrong.extend(verbs.iter().filter_map(|verb| succeeds(machine, store, verb).err()));
-        match promises(machine, store, allowed, bystander) {
+        match promises(machine, store, allowed) {
             Ok(found) => wrong.extend(found),
             Err(why) => wrong.push(why),
         }
@@ -114,25 +101,15 @@ impl Expected {
             Ok(found) => wrong.extend(found),
             Err(why) => wrong.push(why),
         }
-        if let Name::Is(version) = name {
-            wrong.extend(self.image(machine, store, version));
-        }
+        let targets: BTreeSet<_> = found.values().filter(|target| self.images.contains_key(*target)).collect();
+        wrong.extend(targets.into_iter().flat_map(|target| self.image(machine, store, target)));
         wrong
     }
 
-    /// Pulls, and returns what is wrong then.
-    pub(crate) fn heal(&self, machine: &Machine, store: &Path) -> Vec<String> {
-        let output = machine.run(machine.pull(store, NAME, Version::New));
-        if !output.status.success() {
-            return vec![format!("a pull does not heal: {}", said(&output))];
-        }
-        self.healed(machine, store)
-    }
-
-    /// Returns what is wrong with a store after a pull that succeeded.
-    pub(crate) fn healed(&self, machine: &Machine, store: &Path) -> Vec<String> {
-        let mut wrong = self.examine(machine, store, &[Name::Is(Version::New)], false);
-        let left = names(&store.join("extract"));
+    /// Returns what is wrong with a store after something that succeeded and has brought it to these names.
+    pub(crate) fn healed(&self, machine: &Machine, store: &Path, names: Names) -> Vec<String> {
+        let mut wrong = self.examine(machine, store, &[names]);
+        let left = entries(&store.join("extract"));
         if !left.is_empty() {
             wrong.push(format!("`extract` has {left:?} left"));
         }
@@ -141,13 +118,13 @@ impl Expected {
             let data = fs::metadata(store.join("ingest").join(name).join("data"));
             data.map_or(0, |data| data.len())
         };
-        let left: Vec<_> = names(&store.join("ingest")).into_iter().filter(|name| bytes(name) > 0).collect();
+        let left: Vec<_> = entries(&store.join("ingest")).into_iter().filter(|name| bytes(name) > 0).collect();
         if !left.is_empty() {
             wrong.push(format!("`ingest` has bytes left in {left:?}"));
         }
         // A repair keeps records that were damaged: what names the images had is in there.
         let is_known = |name: &str| NAMES.contains(&name) || name.starts_with("metadata.sqlite.damaged-");
-        let strange: Vec<_> = names(store).into_iter().filter(|name| !is_known(name)).collect();
+        let strange: Vec<_> = entries(store).into_iter().filter(|name| !is_known(name)).collect();
         if !strange.is_empty() {
             wrong.push(format!("the store has {strange:?} left"));
         }
@@ -158,7 +135,7 @@ impl Expected {
     fn trees(&self, machine: &Machine, store: &Path) -> Result<Vec<String>, String> {
         let layers = open(machine, store)?.layers;
         let mut believed = Vec::new();
-        for name in names(&store.join("layers")) {
+        for name in entries(&store.join("layers")) {
             match layers.layer(&format!("sha256:{name}").parse().map_err(|_| format!("`layers/{name}` is no name"))?) {
                 Ok(_) => believed.push(Path::new("layers").join(name).join("tree")),
                 Err(wharf::layers::Error::NotFound) => {}
@@ -178,48 +155,45 @@ impl Expected {
                 (Some(tree), true) => wrong.extend(differences(&path, tree, &read(&store.join(&path)))),
                 (None, false) => {}
                 (Some(_), false) => wrong.push(format!("`{}` is believed and absent", path.display())),
-                // The other image.
-                (None, true) => {}
+                (None, true) => wrong.push(format!("`{}` is believed and of no image", path.display())),
             }
         }
         Ok(wrong)
     }
 
     /// Compares a mounted image with what it should be.
-    fn image(&self, machine: &Machine, store: &Path, version: Version) -> Vec<String> {
-        let name = &self.tops[&format!("{version:?}")];
-        match mounted(machine, store, name) {
-            Ok(tree) => differences(Path::new("image"), &self.images[name], &tree),
+    fn image(&self, machine: &Machine, store: &Path, target: &str) -> Vec<String> {
+        let Image { snapshot, tree } = &self.images[target];
+        match mounted(machine, store, snapshot) {
+            Ok(found) => differences(Path::new("image"), tree, &found),
             Err(why) => vec![format!("the name is there, and its tree is not: {why}")],
         }
     }
 }
 
+/// Whether these names are those.
+fn are(names: &Names, found: &BTreeMap<String, String>) -> bool {
+    names.len() == found.len() && names.iter().all(|(name, target)| found.get(*name) == Some(target))
+}
+
 /// Returns which promises a store breaks, as machines in memory are judged too.
-fn promises(machine: &Machine, store: &Path, allowed: &[Name], bystander: bool) -> Result<Vec<String>, String> {
+fn promises(machine: &Machine, store: &Path, allowed: &[Names]) -> Result<Vec<String>, String> {
     let Store { content, layers, metadata } = open(machine, store)?;
     let network = Network::new(network::Settings::default()).map_err(|error| error.to_string())?;
     let credentials = Credentials::new(credentials::Settings::default(), network.clone());
     let credentials = credentials.map_err(|error| error.to_string())?;
     let native = Native::new(&Services { content, layers, metadata, credentials, network }, &[]);
-    let digest = |text: String| text.parse::<Digest>().expect("targets are digests");
-    let targets: BTreeSet<_> = allowed
-        .iter()
-        .filter_map(|name| match name {
-            Name::Absent => None,
-            Name::Is(version) => Some(digest(target(*version))),
-        })
-        .collect();
-    let absent = allowed.contains(&Name::Absent);
-    let name = invariants::Expected { unpacked: targets.clone(), targets, absent, ..invariants::Expected::default() };
-    let other = digest(images::bystander());
-    let other = invariants::Expected {
-        targets: [other.clone()].into(),
-        recorded: [other.clone()].into(),
-        unpacked: [other].into(),
-        absent: !bystander,
-    };
-    let names = [(NAME.to_owned(), name), (BYSTANDER.to_owned(), other)].into();
+    let mut names = BTreeMap::<String, invariants::Expected>::new();
+    for (name, target) in allowed.iter().flatten() {
+        let digest: Digest = target.parse().expect("targets are digests");
+        let expected = names.entry((*name).to_owned()).or_default();
+        expected.absent = !allowed.iter().all(|names| names.contains_key(name));
+        expected.unpacked.insert(digest.clone());
+        expected.targets.insert(digest);
+    }
+    for expected in names.values_mut().filter(|expected| expected.targets.len() == 1) {
+        expected.recorded = expected.targets.clone();
+    }
     let expectation = invariants::Expectation { namespace: "default".to_owned(), names, ..Default::default() };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
@@ -247,7 +221,7 @@ pub(crate) fn ended(run: &Run) -> Vec<String> {
 }
 
 /// Returns the targets of all names.
-fn named(machine: &Machine, store: &Path) -> Result<BTreeMap<String, String>, String> {
+pub(crate) fn named(machine: &Machine, store: &Path) -> Result<BTreeMap<String, String>, String> {
     let text = succeeds(machine, store, &["images", "--format", "json"])?;
     let images: Value = serde_json::from_str(&text).map_err(|error| format!("`images` says no JSON: {error}"))?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -320,7 +294,7 @@ fn differences(path: &Path, expected: &Tree, found: &Tree) -> Vec<String> {
 }
 
 /// What a directory has, in order; nothing if it is none.
-pub(crate) fn names(directory: &Path) -> BTreeSet<String> {
+pub(crate) fn entries(directory: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| name != "empty").collect()

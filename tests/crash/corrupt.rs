@@ -4,7 +4,8 @@
 use crate::check::{Expected, said, succeeds};
 use crate::images::{BYSTANDER, NAME, Version};
 use crate::machine::{Machine, clear, copy};
-use crate::points::{Case, Outcome, Scenario};
+use crate::points::{Case, Outcome};
+use crate::scenario::Scenario;
 use crate::tracer;
 use std::collections::BTreeSet;
 use std::fs;
@@ -119,7 +120,7 @@ impl Sound {
                 wrong.push(format!("a pull of `{name}` does not heal: {}", run.stderr));
             }
         }
-        wrong.extend(expected.healed(machine, store));
+        wrong.extend(expected.healed(machine, store, Scenario::Moved.after()));
         wrong
     }
 }

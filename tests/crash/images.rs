@@ -11,8 +11,10 @@ use wharf::demo::registry::Images;
 pub(crate) const NAME: &str = "registry.test/app:latest";
 /// The name of the image that is always there before.
 pub(crate) const BYSTANDER: &str = "registry.test/bystander:latest";
-/// How many layers the image has.
-pub(crate) const LAYERS: usize = 3;
+/// A name that the old version has besides.
+pub(crate) const KEPT: &str = "registry.test/app:kept";
+/// A name that nothing has at first.
+pub(crate) const NEW_NAME: &str = "registry.test/copy:latest";
 
 /// When all of it was made, in seconds since 1970.
 const MTIME: u64 = 1_700_000_000;

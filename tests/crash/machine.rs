@@ -119,6 +119,11 @@ impl Machine {
         self.command(store, &["fsck", "--repair", "--quiet", "--certs-d", &self.certificates(version)])
     }
 
+    /// What removes everything that no image needs.
+    pub(crate) fn collect(&self, store: &Path) -> Command {
+        self.command(store, &["gc", "--ingest-age", "0s"])
+    }
+
     /// Runs a command to its end.
     pub(crate) fn run(&self, mut command: Command) -> Output {
         command.stdin(std::process::Stdio::null());

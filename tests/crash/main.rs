@@ -1,5 +1,5 @@
-//! Breaks pulls on real files, and looks at what is left: `SIGKILL`, an errno and a power cut at every system call that
-//! changes the store, full disks, and damage to every file of a store.
+//! Breaks pulls, and verbs that change what is here, on real files, and looks at what is left: `SIGKILL`, an errno and a
+//! power cut at every system call that changes the store, full disks, and damage to every file of a store.
 //!
 //! ```text
 //! cargo test --release --test crash                          # a share of everything, for every run of the tests
@@ -8,7 +8,7 @@
 //! cargo test --release --test crash -- --planted             # shows that it finds faults of the host
 //! ```
 //!
-//! After each it looks whether all that wharf promises is true, and whether a pull heals the store (`check`). It takes
+//! After each it looks whether all that wharf promises is true (`check`), and whether the same verb heals the store (`heal`). It takes
 //! root: it mounts disks and overlays, where nobody else sees them.
 
 #![allow(clippy::disallowed_methods, reason = "a test takes the authority that it needs")]
@@ -18,6 +18,7 @@ mod calls;
 mod check;
 mod corrupt;
 mod full;
+mod heal;
 mod images;
 mod machine;
 #[path = "../native.rs"]
@@ -25,6 +26,7 @@ mod native;
 mod order;
 mod planted;
 mod points;
+mod scenario;
 mod tracer;
 #[path = "../support/tree.rs"]
 mod tree;
@@ -32,7 +34,8 @@ mod tree;
 use bench::Bench;
 use clap::Parser;
 use nix::errno::Errno;
-use points::{Kind, Scenario};
+use points::Kind;
+use scenario::Scenario;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracer::{Blow, Strike};
@@ -40,7 +43,7 @@ use tracer::{Blow, Strike};
 /// What `cargo test` expects of a test that failed.
 const FAILED: u8 = 101;
 
-/// Breaks pulls on real files, and looks at what is left.
+/// Breaks pulls and other verbs on real files, and looks at what is left.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "crash")]
 struct Arguments {
@@ -50,7 +53,7 @@ struct Arguments {
     /// What happens; without it, everything.
     #[arg(long)]
     kind: Option<Kind>,
-    /// What was there before the pull.
+    /// What is broken off, and what was there before.
     #[arg(long)]
     scenario: Option<Scenario>,
     /// At which call, which room or which damage, from 1 on.

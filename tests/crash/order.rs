@@ -1,16 +1,32 @@
 //! The order of calls that a disk needs: what a power cut may lose is not what one file system loses. ext4 writes all
 //! names with the first sync that comes; others write what they are told to, and a pull has to tell them.
 //!
-//! It looks at the calls of a pull that succeeded, and at no disk.
+//! It looks at the calls of a verb that succeeded, and at no disk.
 
 use crate::calls::{Call, Deed};
+use crate::machine::Machine;
+use crate::points::{Base, Case};
+use crate::scenario::Scenario;
 use std::path::Path;
 
 const LOG: &str = "metadata.sqlite-wal";
 const JOURNAL: &str = "durable.new";
 
+/// How many cases a scenario has: a pull is looked at also without trees, which are made durable by a call that is good
+/// for everything else too.
+pub(crate) fn cases(scenario: Scenario) -> usize {
+    if scenario.is_pull() { 2 } else { 1 }
+}
+
 /// Returns what is not synced when it has to be.
-pub(crate) fn violations(calls: &[Call]) -> Vec<String> {
+pub(crate) fn run(machine: &Machine, base: &Base, case: Case) -> Vec<String> {
+    let options: &[&str] = if case.strike.point == 1 { &[] } else { &["--no-unpack"] };
+    let calls = base.trace(machine, options);
+    if base.scenario.is_pull() { additions(&calls) } else { removals(&calls) }
+}
+
+/// What a pull has to sync.
+fn additions(calls: &[Call]) -> Vec<String> {
     let mut wrong = Vec::new();
     let last = |is: &dyn Fn(&Call) -> bool, before: usize| calls[..before].iter().rposition(is);
     let first = |is: &dyn Fn(&Call) -> bool, from: usize| calls[from..].iter().position(is).map(|at| at + from);
@@ -43,6 +59,46 @@ pub(crate) fn violations(calls: &[Call]) -> Vec<String> {
                 wrong.push(format!("`{call}`: no `syncfs` and no journal after it come before the record"));
             }
         }
+    }
+    wrong
+}
+
+/// What has to be synced by who removes: what was recorded before anything goes, and that it is gone. A tree goes as a
+/// whole, out of sight, and what is in it after that is durable.
+fn removals(calls: &[Call]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let synced = |path: &Path, calls: &[Call]| calls.iter().any(|call| call.deed == Deed::Sync && call.path == path);
+    for (at, call) in calls.iter().enumerate() {
+        let is_unlink = ["unlink", "unlinkat", "rmdir"].contains(&call.name);
+        let is_tree = |path: &Path| path.starts_with("layers") || path.starts_with("snapshots");
+        let is_burial = call.deed == Deed::Rename && is_tree(&call.path);
+        if is_unlink && is_tree(&call.path) {
+            wrong.push(format!("`{call}`: what goes is in its place"));
+        }
+        if is_burial || is_unlink && call.path.starts_with("blobs") {
+            let written = calls[..at].iter().rposition(|one| one.deed == Deed::Write && one.path == Path::new(LOG));
+            if written.is_some_and(|written| !synced(Path::new(LOG), &calls[written..at])) {
+                wrong.push(format!("`{call}`: what was recorded is not synced before"));
+            }
+            if !synced(call.path.parent().unwrap_or(Path::new("")), &calls[at..]) {
+                wrong.push(format!("`{call}`: that it is gone is not synced"));
+            }
+        }
+        // Nobody empties what a power cut may bring back.
+        if is_burial && let Some(grave) = &call.target {
+            let emptied = calls[at..].iter().position(|one| one.path.starts_with(grave)).map(|emptied| at + emptied);
+            let parent = call.path.parent().unwrap_or(Path::new(""));
+            if emptied.is_some_and(|emptied| !synced(parent, &calls[at..emptied])) {
+                wrong.push(format!("`{call}`: it is emptied before its name is gone"));
+            }
+        }
+    }
+    if calls
+        .iter()
+        .rposition(|call| call.deed == Deed::Write && call.path == Path::new(LOG))
+        .is_some_and(|written| !synced(Path::new(LOG), &calls[written..]))
+    {
+        wrong.push("what was recorded is not synced".to_owned());
     }
     wrong
 }

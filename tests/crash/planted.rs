@@ -27,12 +27,12 @@ enum Finder {
 
 fn finder(bug: Bug) -> Finder {
     match bug {
-        Bug::LayerUnfinished => Finder::Cases(Kind::Kill),
+        Bug::LayerUnfinished | Bug::TreeRemovedInPlace => Finder::Cases(Kind::Kill),
         Bug::SyncErrorIgnored => Finder::Cases(Kind::Errno),
         Bug::IngestUnhashed => Finder::Cases(Kind::Corrupt),
         // ext4 writes every name with the first sync of anything: that of a blob, and those of the markers that the journal
-        // speaks for. No disk is asked; the calls are looked at.
-        Bug::BlobNameUnsynced | Bug::JournalUnsynced => Finder::Cases(Kind::Order),
+        // speaks for; and takes none away that comes back alone. No disk is asked; the calls are looked at.
+        Bug::BlobNameUnsynced | Bug::JournalUnsynced | Bug::RemovalUnsynced => Finder::Cases(Kind::Order),
         Bug::PinDropped => Finder::Races,
         Bug::BlobUnsynced
         | Bug::VersionUnsynced

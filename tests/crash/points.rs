@@ -1,12 +1,14 @@
-//! A pull that is struck at one point: killed, failed by an errno, or without power. What follows is looked at, and then
-//! healed.
+//! A pull, or a verb that changes what is here, that is struck at one point: killed, failed by an errno, or without
+//! power. What follows is looked at, and then healed.
 
 use crate::calls::{Call, Deed};
-use crate::check::{Expected, Name, ended};
-use crate::images::{BYSTANDER, NAME, Version};
+use crate::check::{Expected, ended, said};
+use crate::heal::{contents, heal};
 use crate::machine::{Disk, Machine, clear, copy};
+use crate::scenario::Scenario;
 use crate::tracer::{self, Blow, Run, Strike};
 use nix::errno::Errno;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -16,33 +18,6 @@ pub(crate) const DISK_BYTES: u64 = 32 << 20;
 pub(crate) const DISK_OPTIONS: &[&str] = &["-J", "size=4", "-N", "1024"];
 /// A second blow falls somewhere among the first so many calls of the pull that heals.
 const SECOND_POINTS: usize = 150;
-
-/// What was there before the pull.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Scenario {
-    /// Nothing, not even the store.
-    Fresh,
-    /// The old version under the name, and another image.
-    Moved,
-    /// What a pull left that was killed, and another image.
-    Resumed,
-}
-
-impl Scenario {
-    pub(crate) const ALL: [Self; 3] = [Self::Fresh, Self::Moved, Self::Resumed];
-
-    /// What the name may be when the pull was struck.
-    pub(crate) fn allowed(self) -> &'static [Name] {
-        match self {
-            Self::Moved => &[Name::Is(Version::Old), Name::Is(Version::New)],
-            Self::Fresh | Self::Resumed => &[Name::Absent, Name::Is(Version::New)],
-        }
-    }
-
-    pub(crate) fn has_bystander(self) -> bool {
-        self != Self::Fresh
-    }
-}
 
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -106,6 +81,8 @@ pub(crate) struct Base {
     pub(crate) directory: PathBuf,
     pub(crate) disk: PathBuf,
     pub(crate) calls: Vec<Call>,
+    /// What the store has in the end, of a verb that changes what is here.
+    pub(crate) left: BTreeSet<PathBuf>,
 }
 
 impl Base {
@@ -113,25 +90,31 @@ impl Base {
     pub(crate) fn make(machine: &Machine, scenario: Scenario, at: &Path) -> Self {
         let (directory, disk) = (at.join(format!("{scenario:?}")), at.join(format!("{scenario:?}.ext4")));
         clear(&directory);
-        prepare(machine, scenario, &directory);
+        scenario.prepare(machine, &directory);
         Disk::make(&disk, DISK_BYTES, DISK_OPTIONS);
         let mounted = Disk::mount(&disk, &machine.directory.join("disk"));
         if scenario != Scenario::Fresh {
             copy(&directory, &mounted.store());
+            // A copy has no room of its own for more than is in it.
+            let output = machine.run(machine.command(&mounted.store(), &["images"]));
+            assert!(output.status.success(), "{}", said(&output));
         }
         rustix::mount::unmount(machine.directory.join("disk"), rustix::mount::UnmountFlags::empty())
             .expect("nobody uses it");
-        let mut base = Self { scenario, directory, disk, calls: Vec::new() };
+        let mut base = Self { scenario, directory, disk, calls: Vec::new(), left: BTreeSet::new() };
         base.calls = base.trace(machine, &[]);
+        let output = machine.run(machine.collect(&machine.directory.join("work")));
+        assert!(output.status.success(), "{}", said(&output));
+        base.left = contents(&machine.directory.join("work"));
         base
     }
 
-    /// Returns the calls of a pull that nothing happens to.
+    /// Returns the calls of a run that nothing happens to.
     pub(crate) fn trace(&self, machine: &Machine, options: &[&str]) -> Vec<Call> {
         let work = self.start(machine);
-        let mut pull = machine.pull(&work, NAME, Version::New);
-        pull.args(options);
-        let run = tracer::run(pull, &work, None);
+        let mut command = self.scenario.command(machine, &work);
+        command.args(options);
+        let run = tracer::run(command, &work, None);
         assert_eq!(run.code, Some(0), "{}", run.stderr);
         run.calls
     }
@@ -142,35 +125,6 @@ impl Base {
             copy(&self.directory, &work);
         }
         work
-    }
-}
-
-/// Makes the store that a scenario begins with.
-fn prepare(machine: &Machine, scenario: Scenario, store: &Path) {
-    let pull = |name, version| {
-        let output = machine.run(machine.pull(store, name, version));
-        assert!(output.status.success(), "{}", crate::check::said(&output));
-    };
-    match scenario {
-        Scenario::Fresh => {}
-        Scenario::Moved => {
-            pull(BYSTANDER, Version::Old);
-            pull(NAME, Version::Old);
-        }
-        Scenario::Resumed => {
-            pull(BYSTANDER, Version::New);
-            // The second write of bytes that arrive is one of the largest layer.
-            let command = || machine.pull(store, NAME, Version::New);
-            let template = machine.place("template");
-            copy(store, &template);
-            let whole = tracer::run(command(), store, None);
-            let data = |call: &Call| call.deed == Deed::Write && call.path.ends_with("data");
-            let points: Vec<_> = (1..).zip(&whole.calls).filter(|(_, call)| data(call)).map(|(at, _)| at).collect();
-            let point = points[points.len() - 1];
-            copy(&template, store);
-            let run = tracer::run(command(), store, Some(Strike { point, blow: Blow::Kill }));
-            assert!(run.struck.is_some(), "the pull that is to be resumed was not killed");
-        }
     }
 }
 
@@ -220,17 +174,17 @@ pub(crate) fn run(machine: &Machine, expected: &Expected, base: &Base, case: Cas
 /// Strikes a pull in a directory, while the machine stays up.
 fn blow(machine: &Machine, expected: &Expected, base: &Base, case: Case) -> Outcome {
     let store = base.start(machine);
-    let run = tracer::run(machine.pull(&store, NAME, Version::New), &store, Some(case.strike));
+    let run = tracer::run(base.scenario.command(machine, &store), &store, Some(case.strike));
     let mut outcome = Outcome { struck: run.struck.is_some(), victim: run.victim(), ..Outcome::default() };
     if let Blow::Fail(errno) = case.strike.blow {
         outcome.wrong.extend(ended(&run));
-        outcome.wrong.extend(swallowed(&run, errno));
+        outcome.wrong.extend(swallowed(&run, errno, case.scenario));
     }
     if run.is_hung {
         outcome.wrong.push("it did not end".to_owned());
     }
-    judge(machine, expected, base, &store, &run, &mut outcome);
-    outcome.wrong.extend(expected.heal(machine, &store));
+    judge(machine, expected, base, &store, run.code == Some(0), &mut outcome);
+    outcome.wrong.extend(heal(machine, expected, base, &store));
     outcome
 }
 
@@ -241,25 +195,29 @@ fn power(machine: &Machine, expected: &Expected, base: &Base, case: Case) -> Out
     let disk = Disk::mount_copy(&base.disk, &file, &at);
     machine.restart();
     let store = disk.store();
-    let run = tracer::run(machine.pull(&store, NAME, Version::New), &store, Some(case.strike));
+    let run = tracer::run(base.scenario.command(machine, &store), &store, Some(case.strike));
     let point = case.strike.point;
     let disk = lose_power(disk, point);
     machine.restart();
     // Past the end is a point too: all was well.
     let mut outcome = Outcome { struck: true, victim: run.victim(), ..Outcome::default() };
-    judge(machine, expected, base, &store, &run, &mut outcome);
+    let is_done = run.code == Some(0);
+    judge(machine, expected, base, &store, is_done, &mut outcome);
     if point.is_multiple_of(2) {
-        // Some other call of the healing pull each time.
-        let strike = Strike { point: 1 + point * 31 % SECOND_POINTS, blow: Blow::Kill };
-        let run = tracer::run(machine.pull(&store, NAME, Version::New), &store, Some(strike));
+        // Some other call each time.
+        let points = base.calls.len().min(SECOND_POINTS);
+        let strike = Strike { point: 1 + point * 31 % points, blow: Blow::Kill };
+        let run = tracer::run(base.scenario.next(machine, &store), &store, Some(strike));
         outcome.twice = run.struck.is_some();
         let disk = lose_power(disk, point + 1);
         machine.restart();
-        judge(machine, expected, base, &store, &run, &mut outcome);
-        outcome.wrong.extend(expected.heal(machine, &store));
+        // A collection that succeeds says nothing of the names.
+        let is_done = is_done || base.scenario.is_pull() && run.code == Some(0);
+        judge(machine, expected, base, &store, is_done, &mut outcome);
+        outcome.wrong.extend(heal(machine, expected, base, &store));
         drop(disk);
     } else {
-        outcome.wrong.extend(expected.heal(machine, &store));
+        outcome.wrong.extend(heal(machine, expected, base, &store));
     }
     outcome
 }
@@ -272,22 +230,23 @@ fn lose_power(disk: Disk, seed: usize) -> Disk {
     disk.cut()
 }
 
-fn judge(machine: &Machine, expected: &Expected, base: &Base, store: &Path, run: &Run, outcome: &mut Outcome) {
-    let allowed: &[Name] = match run.code {
-        Some(0) => &[Name::Is(Version::New)],
-        _ => base.scenario.allowed(),
-    };
+fn judge(machine: &Machine, expected: &Expected, base: &Base, store: &Path, is_done: bool, outcome: &mut Outcome) {
     if !store.exists() {
         // Nothing of it had come into being.
         return;
     }
-    outcome.wrong.extend(expected.examine(machine, store, allowed, base.scenario.has_bystander()));
+    let (before, after) = (base.scenario.before(), base.scenario.after());
+    let allowed = if is_done { vec![after] } else { vec![before, after] };
+    outcome.wrong.extend(expected.examine(machine, store, &allowed));
 }
 
 /// A sync that failed says that bytes may be lost. Nobody may go on as if they were there.
-fn swallowed(run: &Run, errno: Errno) -> Option<String> {
-    let call = run.calls.get(run.struck?)?;
+fn swallowed(run: &Run, errno: Errno, scenario: Scenario) -> Option<String> {
+    let at = run.struck?;
+    let call = run.calls.get(at)?;
+    // The last that a prune records is that it has ended. What stays of that says nothing after a while.
+    let is_end = scenario == Scenario::Pruned && at + 1 == run.calls.len();
     // SQLite does not look at what the sync of its directory says, which is that of the store.
-    let is_minded = call.deed == Deed::Sync && call.path != Path::new("");
+    let is_minded = call.deed == Deed::Sync && call.path != Path::new("") && !is_end;
     (is_minded && run.code == Some(0)).then(|| format!("{errno:?} of a sync was not minded"))
 }

@@ -355,6 +355,9 @@ fn heal(world: &Rc<World>) {
     if private > debris {
         world.broken(Promise::Tidy, "a private directory of a living process is left");
     }
+    if debris > 0 {
+        world.broken(Promise::Tidy, "a private directory of a dead process is left after a collection");
+    }
     if process.process().handles() > 0 {
         world.broken(Promise::Tidy, "a process holds handles after its calls");
     }

@@ -284,6 +284,23 @@ fn what_is_no_plan_is_refused() {
     assert_eq!(world.counts(), (7, 3, 3));
 }
 
+/// The first collection found nothing that a list shows, and so looked no further.
+#[test]
+fn a_collection_removes_what_is_left_of_an_extraction_that_died() {
+    let world = World::new();
+    world.image("library/app", Some("1"), Recipe::default());
+    world.pull("app:1", &options()).unwrap();
+    let dying = World { memory: world.memory.spawn(), registry: world.registry.clone() };
+    dying.memory.interfere(Call::Unpack, |memory| {
+        memory.kill();
+        Err(ErrorCode::NoSpace)
+    });
+    dying.unpack("app:1", None).unwrap_err();
+    assert_ne!(world.memory.layers().private(), (0, 0));
+    assert_eq!(world.collect().unwrap(), Changed::default());
+    assert_eq!(world.memory.layers().private(), (0, 0));
+}
+
 #[test]
 fn no_prune_leaves_everything_for_a_collection() {
     let world = world();

@@ -127,6 +127,11 @@ impl Draft {
         Ok(draft)
     }
 
+    /// Whether it is about space.
+    pub(super) fn frees(&self) -> bool {
+        !self.no_prune && self.verb != "tag"
+    }
+
     pub(super) fn garbage(&self) -> Garbage {
         let Things { blobs, layers, snapshots, ingests } = self.garbage.clone();
         Garbage { blobs, layers, snapshots, ingests }

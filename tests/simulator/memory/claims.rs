@@ -88,6 +88,7 @@ impl TreeClaim {
     pub(super) fn new(memory: &Memory, snapshots: &[String], layers: &[Digest]) -> Self {
         memory.process.push_handle();
         let store = &memory.inner.layers;
+        store.clear_debris(usize::MAX);
         let trees = store.visible();
         let once = |kind, names: Vec<Digest>| {
             let mut seen = BTreeSet::new();

@@ -68,6 +68,16 @@ impl Layers {
         (private.len(), private.values().filter(|&&is_debris| is_debris).count())
     }
 
+    /// Removes what dead processes left, up to `count`.
+    pub(super) fn clear_debris(&self, count: usize) {
+        let mut left = count;
+        self.private.borrow_mut().retain(|_, is_debris| {
+            let goes = *is_debris && left > 0;
+            left -= usize::from(goes);
+            !goes
+        });
+    }
+
     /// What is there after a power cut.
     pub(super) fn durable(&self) -> Trees {
         self.durable.borrow().clone()
@@ -319,10 +329,7 @@ impl Private {
     fn new(memory: &Memory) -> Self {
         let layers = &memory.inner.layers;
         if !memory.process.has_swept.replace(true) {
-            let mut private = layers.private.borrow_mut();
-            let debris: Vec<_> =
-                private.iter().filter(|(_, is_debris)| **is_debris).map(|(&number, _)| number).collect();
-            private.retain(|number, _| !debris.iter().take(DEBRIS_MAX).any(|debris| debris == number));
+            layers.clear_debris(DEBRIS_MAX);
         }
         layers.serial.set(layers.serial.get() + 1);
         layers.private.borrow_mut().insert(layers.serial.get(), false);
