@@ -60,16 +60,15 @@ pub async fn perform<H: Host>(
     let board = Board::default();
     let work = async {
         let reader = Reader::new(host);
-        let work = async {
-            let draft = make(host, caller, change, &reader).await?;
-            carry_out(host, caller, &draft, &reader, false).await
-        };
-        match change {
-            Change::Prune(pruning) => turn::alone(host, caller, &pruning.who, work).await,
-            _ => work.await,
-        }
+        let draft = make(host, caller, change, &reader).await?;
+        carry_out(host, caller, &draft, &reader, false).await
     };
-    let outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
+    let work = async { accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped())) };
+    let outcome = match change {
+        // Its turn ends also if it is stopped.
+        Change::Prune(pruning) => turn::alone(host, caller, &pruning.who, work).await,
+        _ => work.await,
+    };
     outcome.map_err(problem(title(change)))
 }
 

@@ -3,6 +3,9 @@
 use wharf::images::{ErrorCode, Failure};
 use wharf::{content, layers};
 
+/// How the verbs say that nothing is known by a name.
+const IS_ABSENT: [&str; 2] = ["no image here ", "no ingest here "];
+
 /// Why an operation has no result.
 #[derive(Debug)]
 pub(crate) struct Failed {
@@ -14,6 +17,8 @@ impl Failed {
     /// The name that `render` would say of a code.
     fn new(code: &ErrorCode, why: String) -> Self {
         let code = match code {
+            // Others name what is missing of something that was found.
+            ErrorCode::NotFound if IS_ABSENT.iter().all(|text| !why.contains(text)) => "lost",
             ErrorCode::NotFound => "not-found",
             ErrorCode::Denied => "denied",
             ErrorCode::Invalid => "invalid",
@@ -46,7 +51,10 @@ impl From<Failure> for Failed {
 impl From<content::Error> for Failed {
     fn from(error: content::Error) -> Self {
         let why = error.to_string();
-        Self::new(&error.into(), why)
+        match error.into() {
+            ErrorCode::NotFound => Self { code: "not-found".to_owned(), why },
+            other => Self::new(&other, why),
+        }
     }
 }
 

@@ -6,6 +6,37 @@ use serde::{Deserialize, Serialize};
 /// Nanoseconds of the monotonic clock that all processes of a machine share.
 pub(crate) type Moment = u64;
 
+/// How a name changed, or is to change: the digests that it points to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Shift {
+    pub(crate) name: String,
+    pub(crate) before: Option<String>,
+    pub(crate) after: Option<String>,
+}
+
+/// What changes names, or frees what no name needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Change {
+    /// `wharf tag`.
+    Tag { source: String, names: Vec<String> },
+    /// `wharf rm` of a name, or of a digest with all its names.
+    Untag {
+        what: String,
+        force: bool,
+        /// As in `linux/arm64`, if that alone is to go.
+        platform: Option<String>,
+    },
+    /// `wharf prune`.
+    Prune {
+        all: bool,
+        /// Of this repository alone, by a filter.
+        below: Option<String>,
+        keep_bytes: Option<u64>,
+    },
+    /// `wharf gc`.
+    Collect { ingest_age_s: u64 },
+}
+
 /// What a worker does. Names are those of the registry, as in `race/a:one`; blobs are digests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Operation {
@@ -14,6 +45,8 @@ pub(crate) enum Operation {
         /// Every one of them: more than one if all tags of a repository are pulled.
         names: Vec<String>,
         unpack: bool,
+        /// Whether all platforms are wanted.
+        whole: bool,
         stop_ms: Option<u64>,
     },
     /// `wharf pull --dry-run`.
@@ -44,6 +77,28 @@ pub(crate) enum Operation {
     Remove { blob: String },
     /// The disk changes a blob of the victim's.
     Damage { blob: String },
+    /// `wharf tag`, `rm`, `prune` or `gc`, stopped after so many milliseconds if there is a number.
+    Perform { change: Change, stop_ms: Option<u64> },
+    /// The same with `--plan`.
+    Draft { change: Change },
+    /// `wharf apply` of a plan that was made in an earlier operation, which began then.
+    Apply { change: Change, shifts: Vec<Shift>, made: Moment },
+    /// `wharf df`.
+    Usage,
+    /// `wharf lease create`.
+    Lease { name: String },
+    /// `wharf lease ls`, a look at what is held, and `wharf lease rm`.
+    Release,
+    /// `wharf ingest ls`.
+    Ingests,
+    /// `wharf ingest rm` of one of them.
+    Discard,
+    /// `wharf label` with a new value, or a look at all labels.
+    Label { name: String, value: Option<String> },
+    /// `wharf label`, with which the name is to go with the next collection.
+    Expire { name: String },
+    /// `wharf events` about a name, of the last so many seconds.
+    Events { name: String, seconds: u64 },
 }
 
 impl Operation {
@@ -51,9 +106,10 @@ impl Operation {
     pub(crate) const VICTIM: &str = "race/victim:one";
 
     /// The names of all of them.
-    pub(crate) const KINDS: [&str; 15] = [
+    pub(crate) const KINDS: [&str; 29] = [
         "Pull", "Plan", "Images", "Inspect", "History", "Unpack", "List", "Compare", "Mount", "Fsck", "Tags", "Put",
-        "Hold", "Remove", "Damage",
+        "Hold", "Remove", "Damage", "Tag", "Untag", "Prune", "Collect", "Draft", "Apply", "Usage", "Lease", "Release",
+        "Ingests", "Discard", "Label", "Expire", "Events",
     ];
 
     /// The name of it.
@@ -74,25 +130,56 @@ impl Operation {
             Self::Hold { .. } => 12,
             Self::Remove { .. } => 13,
             Self::Damage { .. } => 14,
+            Self::Perform { change: Change::Tag { .. }, .. } => 15,
+            Self::Perform { change: Change::Untag { .. }, .. } => 16,
+            Self::Perform { change: Change::Prune { .. }, .. } => 17,
+            Self::Perform { change: Change::Collect { .. }, .. } => 18,
+            Self::Draft { .. } => 19,
+            Self::Apply { .. } => 20,
+            Self::Usage => 21,
+            Self::Lease { .. } => 22,
+            Self::Release => 23,
+            Self::Ingests => 24,
+            Self::Discard => 25,
+            Self::Label { .. } => 26,
+            Self::Expire { .. } => 27,
+            Self::Events { .. } => 28,
         };
         Self::KINDS[at]
     }
 
-    /// Whether it is about the image that is damaged on purpose.
-    pub(crate) fn is_about_the_victim(&self) -> bool {
-        let is_victim = |name: &String| name == Self::VICTIM;
+    /// The images that it reads by name, and nothing but that.
+    pub(crate) fn read(&self) -> Vec<&str> {
         match self {
-            Self::Pull { names, .. } => names.iter().any(is_victim),
-            Self::Plan { name }
-            | Self::Inspect { name }
+            Self::Inspect { name }
             | Self::History { name }
             | Self::Unpack { name }
             | Self::List { name }
-            | Self::Mount { name } => is_victim(name),
-            Self::Compare { from, to } => is_victim(from) || is_victim(to),
-            Self::Fsck { name, .. } => name.as_ref().is_none_or(is_victim),
-            Self::Images | Self::Tags { .. } | Self::Put { .. } | Self::Hold { .. } | Self::Remove { .. } => false,
-            Self::Damage { .. } => true,
+            | Self::Mount { name }
+            | Self::Lease { name }
+            | Self::Label { name, .. }
+            | Self::Expire { name }
+            | Self::Fsck { name: Some(name), .. } => vec![name],
+            Self::Compare { from, to } => vec![from, to],
+            Self::Perform { change: Change::Tag { source, .. }, .. }
+            | Self::Draft { change: Change::Tag { source, .. } } => vec![source],
+            Self::Perform { change: Change::Untag { what, .. }, .. }
+            | Self::Draft { change: Change::Untag { what, .. } }
+                if !what.starts_with("sha256:") =>
+            {
+                vec![what]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether it is about the image that is damaged on purpose.
+    pub(crate) fn is_about_the_victim(&self) -> bool {
+        match self {
+            Self::Pull { names, .. } => names.iter().any(|name| name == Self::VICTIM),
+            Self::Plan { name } => name == Self::VICTIM,
+            Self::Fsck { name: None, .. } | Self::Damage { .. } => true,
+            _ => self.read().contains(&Self::VICTIM),
         }
     }
 }
@@ -104,16 +191,34 @@ pub(crate) enum Fact {
     Read { name: String, digest: Option<String> },
     /// The name points to this digest since.
     Wrote { name: String, digest: String },
+    /// The name changed in this way, in one moment.
+    Changed(Shift),
+    /// The name was to change, and did not.
+    Stayed { name: String, why: String },
     /// The registry said that the tag points to this digest.
     Resolved { name: String, digest: String },
     /// The name pointed to the image whose history has this text.
     Told { name: String, text: String },
     /// The name pointed to the image that has this manifest, and its tree has this text in it.
     Tree { name: String, manifest: String, text: String },
+    /// The name was listed from one moment to the other, and a part of the image was not here.
+    Lost { name: String, why: String, from: Moment, until: Moment },
     /// A blob that no image has was here, or was not.
     Blob { blob: String, is_here: bool },
     /// It was in hand from one moment to the other.
     Held { blob: String, from: Moment, until: Moment },
+    /// These blobs were removed because nothing needs them.
+    Removed(Vec<String>),
+    /// A lease held the image that has this digest, and these blobs with it, from one moment to the other.
+    Leased { target: String, blobs: Vec<String>, from: Moment, until: Moment },
+    /// The tree with this text was mounted from one moment to the other.
+    Mounted { text: String, from: Moment, until: Moment },
+    /// The name has this label since.
+    Labelled { name: String, value: String },
+    /// The name, which was here, had this label, or none.
+    Label { name: String, value: Option<String> },
+    /// It was told that this happened to the name: the action, and what the name pointed to then or points to since.
+    Happened { name: String, action: String, target: Option<String> },
     /// Something that must never be seen.
     Wrong(String),
 }

@@ -142,12 +142,13 @@ fn main() -> ExitCode {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let violations = round(&mut tally, directory.path(), &mut dice, operations, read.workers);
         if !violations.is_empty() {
+            fs::write(directory.path().join("violations"), violations.join("\n")).expect("a file for what is wrong");
             let shown: String = violations.iter().take(10).fold(String::new(), |mut text, why| {
                 let _ = writeln!(text, "violation: {why}");
                 text
             });
             eprintln!(
-                "{shown}{} violations; the store and the logs stay in `{}`",
+                "{shown}{} violations; they, the store and the logs stay in `{}`",
                 violations.len(),
                 directory.keep().display()
             );
@@ -238,13 +239,15 @@ fn round(tally: &mut Tally, directory: &Path, dice: &mut Dice, operations: usize
     let started = runtime.block_on(Registry::start(dice.below(u64::MAX), clock));
     let registry = started.expect("the machine gives a port");
     fs::create_dir(directory.join("store")).expect("a directory");
-    let (events, mut violations) = run(tally, directory, dice, &registry, operations, workers);
+    let (mut events, mut violations) = run(tally, directory, dice, &registry, operations, workers);
     events.iter().for_each(|event| tally.add(event));
     tally.rounds += 1;
     let log = registry.log();
     tally.moves += log.moves.len();
+    let store = directory.join("store");
+    events.push(referee::last(&runtime, &store, &registry));
     violations.extend(checker::violations(&events, &log));
-    violations.extend(referee::look(&runtime, &directory.join("store"), &registry, &events));
+    violations.extend(referee::look(&runtime, &store, &registry, &events));
     violations
 }
 

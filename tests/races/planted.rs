@@ -1,5 +1,7 @@
 //! Histories made by hand: those that a store must never have, one for each kind of wrong, and those that look wrong and
-//! are not.
+//! are not. Those about changes of what is here are in `changes`.
+
+mod changes;
 
 use super::checker::{Registry, violations};
 use super::history::{Event, Fact, Moment, Move, Operation, Outcome};
@@ -26,7 +28,7 @@ fn event(began: Moment, ended: Moment, operation: Operation, outcome: Outcome) -
 }
 
 fn pull(name: &str) -> Operation {
-    Operation::Pull { names: vec![name.to_owned()], unpack: false, stop_ms: None }
+    Operation::Pull { names: vec![name.to_owned()], unpack: false, whole: false, stop_ms: None }
 }
 
 /// A pull that wrote.
@@ -279,7 +281,7 @@ fn good() -> Vec<(&'static str, Vec<Event>)> {
 
 #[test]
 fn a_history_that_no_store_may_have_is_rejected() {
-    for (what, events, expected) in bad() {
+    for (what, events, expected) in bad().into_iter().chain(changes::bad()) {
         let found = violations(&events, &registry());
         assert!(found.iter().any(|why| why.contains(expected)), "{what}: {found:#?}");
     }
@@ -287,7 +289,7 @@ fn a_history_that_no_store_may_have_is_rejected() {
 
 #[test]
 fn a_history_that_only_looks_wrong_is_accepted() {
-    for (what, events) in good() {
+    for (what, events) in good().into_iter().chain(changes::good()) {
         assert_eq!(violations(&events, &registry()), [""; 0], "{what}");
     }
 }
@@ -296,10 +298,10 @@ fn a_history_that_only_looks_wrong_is_accepted() {
 #[test]
 fn the_order_of_the_logs_does_not_matter() {
     let turned = |events: &[Event]| events.iter().rev().cloned().collect::<Vec<_>>();
-    for (what, events, _) in bad() {
+    for (what, events, _) in bad().into_iter().chain(changes::bad()) {
         assert_ne!(violations(&turned(&events), &registry()), [""; 0], "{what}");
     }
-    for (what, events) in good() {
+    for (what, events) in good().into_iter().chain(changes::good()) {
         assert_eq!(violations(&turned(&events), &registry()), [""; 0], "{what}");
     }
 }

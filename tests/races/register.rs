@@ -21,6 +21,8 @@ pub(crate) enum Act {
     Read(Value),
     /// It wrote one of these.
     Write {
+        /// What was there before, if it would not have written otherwise.
+        from: Option<Value>,
         values: Vec<Value>,
         /// Whether it took effect for sure.
         is_certain: bool,
@@ -95,8 +97,8 @@ fn lead_to(from: Case, slot: usize, steps: &[Step], slots: &[Option<usize>; SLOT
             into.insert((now, done));
         }
         for (other, at) in slots.iter().enumerate().filter_map(|(other, at)| Some((other, (*at)?))) {
-            let Act::Write { values, .. } = &steps[at].act else { continue };
-            if done & 1 << other != 0 {
+            let Act::Write { from, values, .. } = &steps[at].act else { continue };
+            if done & 1 << other != 0 || from.is_some_and(|from| from != now) {
                 continue;
             }
             for &value in values {

@@ -8,6 +8,8 @@ pub(crate) const REPOSITORIES: [&str; 4] = ["race/a", "race/b", "race/c", "race/
 pub(crate) const TAGS: [&str; 2] = ["one", "two"];
 /// The repository of the image that is damaged on purpose. It has the first tag alone, which never moves.
 pub(crate) const VICTIM: &str = "race/victim";
+/// Names that no registry has: what is tagged is called so.
+pub(crate) const KEPT: [&str; 4] = ["kept/a:one", "kept/a:two", "kept/b:one", "kept/b:two"];
 /// Where the text of an image lies in its tree.
 pub(crate) const TEXT: &str = "etc/text";
 /// How many blobs no image has.
@@ -16,6 +18,11 @@ const LOOSE: u64 = 6;
 /// The names that move, as in `race/a:one`.
 pub(crate) fn names() -> Vec<String> {
     REPOSITORIES.iter().flat_map(|repository| TAGS.map(|tag| format!("{repository}:{tag}"))).collect()
+}
+
+/// Those, and the names that are given here.
+pub(crate) fn all_names() -> Vec<String> {
+    names().into_iter().chain(KEPT.map(str::to_owned)).collect()
 }
 
 /// The bytes of the blobs that no image has.

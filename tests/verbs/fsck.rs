@@ -83,6 +83,20 @@ fn a_whole_store_is_looked_at_once_and_nobody_is_asked() {
     assert_eq!(world.memory.snapshot(), before);
 }
 
+/// Found by the races: whoever ran `fsck` beside `gc` was told of blobs that nobody needs and that were not here.
+#[test]
+fn what_nobody_needs_may_be_collected_meanwhile() {
+    let (world, _, _) = world();
+    world.put(&digest_of(b"stray"), b"stray");
+    world.memory.interfere(Call::Blobs, |memory| {
+        memory.interfere(Call::Open, |memory| memory.content().remove(&digest_of(b"stray")));
+        Ok(())
+    });
+    let found = world.fsck(&[]).unwrap();
+    assert_eq!((found.blobs, told(&found)), (6, Vec::new()));
+    assert!(!world.has(&digest_of(b"stray")), "it was removed in time");
+}
+
 #[test]
 fn what_is_damaged_or_missing_is_told_and_repaired() {
     let (world, base, app) = world();

@@ -2,14 +2,16 @@
 
 use super::{DAY_S, OTHER, World, caller, world};
 use crate::verbs::Ear;
+use std::rc::Rc;
 use wharf_component::{
     nouns::problem::{ErrorCode, Problem},
     nouns::record::LeaseRecord,
     verbs::{
         self,
-        contract::{Change, Changed, Pruning},
+        contract::{Change, Changed, Event, Pruning},
     },
 };
+use wharf_sim::memory::process::{Call, Fate, Then, Verdict};
 
 fn pruning(all: bool, filters: &[&str], keep_bytes: Option<u64>) -> Change {
     let filters = filters.iter().map(|&filter| filter.to_owned()).collect();
@@ -102,4 +104,32 @@ fn a_second_prune_is_refused_and_told_who_runs() {
     }
     assert!(world.names().is_empty());
     assert_eq!(prune(&world, true, &[], None).map(|changed| changed.names.len()), Ok(0), "and then it is free again");
+}
+
+/// Whoever stopped a prune and began it again was told for half a minute that another one runs.
+#[test]
+fn a_prune_that_was_stopped_is_in_nobodys_way() {
+    struct Gone;
+    impl verbs::listen::Listener for Gone {
+        async fn hear(&self, _: Vec<Event>) -> bool {
+            false
+        }
+    }
+    /// What is mounted takes its time, so that the work is under way when nobody listens any more.
+    struct Slow;
+    impl Fate for Slow {
+        fn at(&self, _: u32, _: u64, call: Call, _: &str) -> Verdict {
+            Verdict { wait_ms: if call == Call::Mounted { 1_000 } else { 0 }, then: Then::Go }
+        }
+
+        fn ended(&self, _: u32, _: u64, _: Call, _: &str, _: Option<&ErrorCode>) {}
+    }
+    let world = world();
+    let change = pruning(true, &[], None);
+    world.memory.entrust(Some(Rc::new(Slow)));
+    let stopped = world.memory.run(verbs::change::perform(&world.memory, &caller(), &change, &Gone));
+    assert_eq!(stopped.unwrap_err().code, ErrorCode::Cancelled);
+    world.memory.entrust(None);
+    let before = world.names().len();
+    assert_eq!(prune(&world, true, &[], None).map(|changed| changed.names.len()), Ok(before));
 }

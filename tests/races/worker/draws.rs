@@ -1,0 +1,140 @@
+//! What a process does next, by its dice.
+
+use super::super::history::{Change, Operation};
+use super::super::world::{self, Dice, KEPT, REPOSITORIES, TAGS};
+use super::{STOP_MS_MAX, Saved, Worker};
+
+/// When a change is stopped at the latest, in milliseconds.
+const CHANGE_STOP_MS_MAX: u64 = 80;
+/// How far back events are asked for, in seconds.
+const EVENTS_S: u64 = 4;
+/// What may stay of everything when a prune has a limit, in bytes.
+const KEPT_BYTES: u64 = 3_000_000;
+
+impl Worker<'_> {
+    /// Throws the dice.
+    pub(super) fn draw(&self, dice: &mut Dice) -> Operation {
+        match dice.below(3) {
+            0 => self.draw_change(dice),
+            _ => self.draw_look(dice),
+        }
+    }
+
+    fn draw_look(&self, dice: &mut Dice) -> Operation {
+        let names = world::names();
+        let all = world::all_names();
+        let name = |dice: &mut Dice| match dice.below(20) {
+            0 => Operation::VICTIM.to_owned(),
+            _ => dice.choose(&all).clone(),
+        };
+        let blob = |dice: &mut Dice| dice.choose(&self.digests).clone();
+        match dice.below(100) {
+            at @ 0..30 => {
+                let stop_ms = (at >= 22).then(|| dice.below(STOP_MS_MAX));
+                let name = if at == 0 { Operation::VICTIM.to_owned() } else { dice.choose(&names).clone() };
+                let (unpack, whole) = (dice.below(2) == 0, dice.below(4) == 0);
+                Operation::Pull { names: vec![name], unpack, whole, stop_ms }
+            }
+            30..32 => {
+                let repository = dice.choose(&REPOSITORIES);
+                let names = TAGS.iter().map(|tag| format!("{repository}:{tag}")).collect();
+                Operation::Pull { names, unpack: false, whole: false, stop_ms: None }
+            }
+            32..35 => Operation::Plan { name: dice.choose(&names).clone() },
+            35..44 => Operation::Images,
+            44..53 => Operation::Inspect { name: name(dice) },
+            53..60 => Operation::History { name: name(dice) },
+            60..65 => Operation::Unpack { name: name(dice) },
+            65..68 => Operation::List { name: name(dice) },
+            68..70 => Operation::Compare { from: name(dice), to: name(dice) },
+            70..73 => Operation::Mount { name: name(dice) },
+            73..76 => Operation::Fsck { name: Some(name(dice)), repair: dice.below(2) == 0 },
+            76..77 => Operation::Fsck { name: None, repair: dice.below(2) == 0 },
+            77..79 => Operation::Tags { repository: (*dice.choose(&REPOSITORIES)).to_owned() },
+            79..87 => Operation::Put { blob: blob(dice) },
+            87..92 => Operation::Hold { blob: blob(dice) },
+            92..99 => Operation::Remove { blob: blob(dice) },
+            _ => {
+                let (image, _) = world::image(Operation::VICTIM, 1);
+                let blobs: Vec<String> =
+                    image.blobs.into_keys().chain(image.documents.into_iter().map(|it| it.digest)).collect();
+                Operation::Damage { blob: dice.choose(&blobs).clone() }
+            }
+        }
+    }
+
+    fn draw_change(&self, dice: &mut Dice) -> Operation {
+        let all = world::all_names();
+        let name = |dice: &mut Dice| dice.choose(&all).clone();
+        match dice.below(50) {
+            0..27 => {
+                let change = self.change(dice);
+                let is_stopped = !matches!(change, Change::Tag { .. }) && dice.below(4) == 0;
+                Operation::Perform { change, stop_ms: is_stopped.then(|| dice.below(CHANGE_STOP_MS_MAX)) }
+            }
+            27..33 => match &self.saved {
+                Some(Saved { change, shifts, made, .. }) => {
+                    Operation::Apply { change: change.clone(), shifts: shifts.clone(), made: *made }
+                }
+                None => Operation::Draft { change: self.change(dice) },
+            },
+            33..36 => Operation::Usage,
+            36..41 => match &self.lease {
+                Some(_) => Operation::Release,
+                None => Operation::Lease { name: name(dice) },
+            },
+            41 => Operation::Ingests,
+            42 => Operation::Discard,
+            43..46 => {
+                let value = (dice.below(3) > 0).then(|| dice.below(u64::MAX).to_string());
+                Operation::Label { name: name(dice), value }
+            }
+            46 => Operation::Expire { name: name(dice) },
+            _ => Operation::Events { name: name(dice), seconds: EVENTS_S },
+        }
+    }
+
+    fn change(&self, dice: &mut Dice) -> Change {
+        let all = world::all_names();
+        match dice.below(27) {
+            0..10 => {
+                // Mostly a name that no registry has: where one has it, pulls move it too.
+                let one = |dice: &mut Dice| match dice.below(5) {
+                    0 => dice.choose(&all).clone(),
+                    _ => (*dice.choose(&KEPT)).to_owned(),
+                };
+                let mut names = vec![one(dice)];
+                if dice.below(3) == 0 {
+                    names.push(one(dice));
+                }
+                let source = dice.choose(&all).clone();
+                names.retain(|name| *name != source);
+                if names.is_empty() {
+                    return Change::Collect { ingest_age_s: 3_600 };
+                }
+                names.dedup();
+                Change::Tag { source, names }
+            }
+            10..19 => {
+                let seen: Vec<&String> = self.seen.values().collect();
+                let what = match dice.below(4) {
+                    0 if !seen.is_empty() => (*dice.choose(&seen)).clone(),
+                    _ => dice.choose(&all).clone(),
+                };
+                let platform = (dice.below(6) == 0).then(|| format!("linux/{}", dice.choose(&["amd64", "arm64"])));
+                Change::Untag { what, force: dice.below(3) == 0, platform }
+            }
+            19..23 => {
+                let below = format!("race/{}", dice.choose(&["a", "b", "c", "d"]));
+                match dice.below(10) {
+                    0 => Change::Prune { all: true, below: None, keep_bytes: None },
+                    1..6 => Change::Prune { all: true, below: Some(below), keep_bytes: None },
+                    6 => Change::Prune { all: false, below: None, keep_bytes: Some(KEPT_BYTES) },
+                    7 => Change::Prune { all: false, below: Some(below), keep_bytes: None },
+                    _ => Change::Prune { all: false, below: None, keep_bytes: None },
+                }
+            }
+            _ => Change::Collect { ingest_age_s: if dice.below(3) == 0 { 0 } else { 3_600 } },
+        }
+    }
+}
