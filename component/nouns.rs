@@ -16,4 +16,5 @@ pub mod platform;
 pub mod problem;
 pub mod record;
 pub mod reference;
+pub mod tar;
 pub mod time;

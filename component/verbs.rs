@@ -7,12 +7,12 @@
 //! images   inspect   history ──► library                       read
 //! fsck ──► library, pull, unpack, and everything else              checks, repairs
 //! tags   catalog   explain   check-login                       ask
-//!               documents   store   listen   failing           what they share
+//!               documents   store   filed   listen   failing   what they share
 //! ```
 //!
 //! - [`contract`]: the nouns of `wit/vocabulary.wit` and `wit/changes.wit`, in Rust.
 //! - [`listen`]: how a verb tells what happens while it runs, and how it is stopped.
-//! - [`pull`](mod@pull): a reference becomes an image on this machine, and the plan of that.
+//! - [`pull`](mod@pull): a reference becomes an image on this machine, and plans of that.
 //! - [`images`]: what is here. [`inspect`](mod@inspect): one image in docker's shape.
 //! - [`history`](mod@history): how an image was made.
 //! - [`unpack`](mod@unpack): the layers of an image that is here become its tree.
@@ -42,6 +42,7 @@ pub mod label;
 pub mod leases;
 pub mod listen;
 pub mod pull;
+pub mod save;
 pub mod tags;
 pub mod unpack;
 pub mod usage;
@@ -49,8 +50,10 @@ pub mod watch;
 
 mod choose;
 mod documents;
+mod expected;
 mod failing;
 mod fetch;
+mod filed;
 mod library;
 mod plan;
 mod reach;
@@ -70,6 +73,7 @@ pub use fsck::fsck;
 pub use history::history;
 pub use images::entries;
 pub use inspect::inspect;
-pub use pull::{plan_pull, pull};
+pub use pull::{plan_pull, pull, pull_planned};
+pub use save::save;
 pub use tags::tags;
 pub use unpack::unpack;

@@ -10,6 +10,7 @@ wasmtime::component::bindgen!({
     imports: { default: store | trappable },
     exports: { default: store },
     with: {
+        "wharf:images/archives": wharf_vocabulary::archives,
         "wharf:images/changes": wharf_vocabulary::changes,
         "wharf:images/types": wharf_vocabulary::types,
         "wharf:images/vocabulary": wharf_vocabulary::vocabulary,

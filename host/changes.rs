@@ -1,15 +1,17 @@
 //! The verbs that change what is here, and those about what takes space, what holds it and what has happened to it. It
 //! is a part of `main`, and takes no authority of its own: the files with plans are read and written by `ambient`.
 
-use crate::ambient::{read_plan, write_plan};
+use crate::ambient::write_plan;
 use crate::watch::watch;
 use crate::{Failed, is_read, now, open, print, talk};
 use std::io::stderr;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use wharf::cli::{self, Cli, IngestCommand, LeaseCommand, PlanFile, exit};
-use wharf::images::{Caller, Change, Changed, ErrorCode, Event, Problem, Wharf};
+use wharf::images::{Caller, Change, Changed, ErrorCode, Event, Failure, Problem, Wharf};
 use wharf::render::palette::Palette;
 use wharf::render::progress::{Reporter, Silent};
+use wharf::scheduler::{self, Settings, Told};
 use wharf::{answer, render};
 
 /// What every verb here begins with.
@@ -37,23 +39,14 @@ impl<'a> Changes<'a> {
 
     async fn plan(&self, change: &Change, asked: &cli::Planning) -> Result<u8, Failed> {
         let plan = self.wharf.plan_change(self.caller, change).await?;
-        match asked.file() {
-            Some(PlanFile::Standard) => {
-                print(&answer::document(&plan));
-                return Ok(exit::DONE);
-            }
-            Some(PlanFile::Named(path)) => write_plan(path, &answer::document(&plan))?,
-            None => {}
-        }
-        print(&answer::plan(asked, &plan));
+        save(asked.file(), &plan.document, || answer::plan(asked, &plan))?;
         Ok(exit::DONE)
     }
 
-    /// `wharf apply`.
-    pub(crate) async fn apply(&self, asked: &cli::Apply) -> Result<u8, Failed> {
-        let document = read_plan(asked.file())?;
+    /// `wharf apply`, of the plan of a change.
+    pub(crate) async fn apply(&self, asked: &cli::Apply, document: &str) -> Result<u8, Failed> {
         let changed = watch(self.reporter(), "the plan", async |stop, tell| {
-            self.wharf.apply(self.caller, &document, stop, tell).await
+            self.wharf.apply(self.caller, document, stop, tell).await
         });
         Ok(self.tell(changed.await.map_err(halfway)?, asked.quiet, asked.format))
     }
@@ -139,9 +132,79 @@ impl<'a> Changes<'a> {
         }
     }
 
+    /// `wharf gc --scheduled`. It ends as `wharf events` does.
+    pub(crate) async fn schedule(&self, asked: &cli::Gc) -> Result<u8, Failed> {
+        let (unread, format) = (CancellationToken::new(), asked.plan.format);
+        let done = watch(self.reporter(), "the collection", async |stop, tell| {
+            let mut left = String::new();
+            let mut hear = |told| match told {
+                Told::Collected(changed) => {
+                    if !is_read(&answer::collected(format, &changed, now())) {
+                        unread.cancel();
+                        stop.cancel();
+                    }
+                    talk(&render::changes::failures(&changed, self.palette));
+                    // What stays, stays each time, and is told once.
+                    let stays = render::changes::left(&changed);
+                    if !asked.plan.quiet && stays != left {
+                        talk(&stays);
+                    }
+                    left = stays;
+                }
+                Told::Event(event) => tell(event),
+                Told::Failed { failure, wait } => talk(&self.later(failure, wait, format)),
+            };
+            let collecting = asked.collecting();
+            scheduler::run(&self.wharf, self.caller, &collecting, settings(&asked.schedule), stop, &mut hear).await;
+            Ok(exit::INTERRUPTED)
+        });
+        match done.await {
+            _ if unread.is_cancelled() => Ok(exit::DONE),
+            Err(failed) if failed.code == exit::INTERRUPTED => Ok(exit::INTERRUPTED),
+            done => done,
+        }
+    }
+
+    /// Says what has failed and is tried again after `wait`.
+    fn later(&self, failure: Failure, wait: Duration, format: cli::TextFormat) -> String {
+        let Failed { problem, .. } = failure.into();
+        let again = format!("it is tried again in {}", render::age::duration(wait));
+        let fix = problem.fix.map_or(again.clone(), |fix| format!("{fix}; {again}"));
+        let problem = Problem { fix: Some(fix), ..problem };
+        match format {
+            cli::TextFormat::Json => render::problem::json(&problem),
+            cli::TextFormat::Text => render::problem::text(&problem, self.palette),
+        }
+    }
+
     /// Warnings are shown while a change is made; the rest is told at its end.
     fn reporter(&self) -> Box<dyn Reporter + Send> {
         Box::new(Silent::new(stderr(), self.palette))
+    }
+}
+
+/// Saves a plan if it is to be saved, and shows it unless it was printed instead.
+pub(crate) fn save(file: Option<PlanFile<'_>>, document: &str, shown: impl FnOnce() -> String) -> Result<(), Problem> {
+    match file {
+        Some(PlanFile::Standard) => {
+            print(&answer::document(document));
+            return Ok(());
+        }
+        Some(PlanFile::Named(path)) => write_plan(path, &answer::document(document))?,
+        None => {}
+    }
+    print(&shown());
+    Ok(())
+}
+
+/// When `wharf gc --scheduled` collects.
+fn settings(asked: &cli::Schedule) -> Settings {
+    Settings {
+        pause_share: asked.pause_threshold,
+        mutations: asked.mutation_threshold,
+        deletions: asked.deletion_threshold,
+        delay: asked.delay,
+        startup_delay: asked.startup_delay,
     }
 }
 

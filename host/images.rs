@@ -1,10 +1,13 @@
 //! The exports of the component as Rust calls, for the CLI and for embedders.
 //! Each call gets a store of its own. Nothing is decided here.
 
+mod archives;
 mod changes;
 mod trace;
 
+pub use archives::Archive;
 pub use wharf_terminal::named::{covers, host, listed, registry, written};
+pub use wharf_vocabulary::archives::{Form, SaveOptions, Saved, SavedImage};
 pub use wharf_vocabulary::changes::{
     Action, Change, Changed, Collecting, Garbage, Happening, ImageUsage, IngestInfo, Lease, NameChange, Plan, Pruning,
     Removal, Share, Sum, Tagging, Usage,
@@ -12,8 +15,8 @@ pub use wharf_vocabulary::changes::{
 pub use wharf_vocabulary::types::{Descriptor, ErrorCode, Origin};
 pub use wharf_vocabulary::vocabulary::{
     Access, Allowance, AskedFor, Caller, Candidate, Capabilities, Endpoint, Event, Explanation, Findings, Flaw,
-    FlawKind, Image, Listing, Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, Pulled, Rule,
-    Step, Transfer, Tree, Wanted,
+    FlawKind, Image, Listing, Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, PullPlans, Pulled,
+    Rule, Step, Transfer, Tree, Wanted,
 };
 
 use crate::bindings::Manager;
@@ -136,7 +139,7 @@ impl Wharf {
         caller: &Caller,
         reference: &str,
         options: &PullOptions,
-    ) -> Result<Vec<PullPlan>, Failure> {
+    ) -> Result<PullPlans, Failure> {
         let services = self.services_for(&[reference], &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
         self.call(&services, "plan-pull", async |accessor, manager| {
@@ -159,6 +162,28 @@ impl Wharf {
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
         self.call(&services, "pull", async |accessor, manager| {
             let told = manager.wharf_images_images().call_pull(accessor, caller, reference, options).await?;
+            listen(accessor, told, stop, tell).await
+        })
+        .await
+    }
+
+    /// See `images.pull-planned`. `document` is that of a [`PullPlans`]; the registry of its reference may be asked, as
+    /// [`Wharf::pull`] asks that of its own. `tell` and `stop` are as there.
+    pub async fn pull_planned(
+        &self,
+        caller: &Caller,
+        document: &str,
+        access: &Access,
+        stop: &CancellationToken,
+        tell: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Vec<Pulled>, Failure> {
+        let services = match wharf_terminal::filed::pull(document) {
+            Some(planned) => self.services_for(&[&planned.reference], access),
+            None => self.services_for(&[], access),
+        };
+        let (caller, document, access) = (caller.clone(), document.to_owned(), access.clone());
+        self.call(&services, "pull-planned", async |accessor, manager| {
+            let told = manager.wharf_images_images().call_pull_planned(accessor, caller, document, access).await?;
             listen(accessor, told, stop, tell).await
         })
         .await
@@ -354,16 +379,16 @@ impl StreamConsumer<State> for Events {
     }
 }
 
-/// Takes the result of a call.
-struct Outcome<R> {
-    sender: Option<oneshot::Sender<Result<R, Problem>>>,
+/// Takes the result of a call, or of a stream.
+struct Outcome<R, E = Problem> {
+    sender: Option<oneshot::Sender<Result<R, E>>>,
 }
 
-impl<R: Send + 'static> FutureConsumer<State> for Outcome<R>
+impl<R: Send + 'static, E: Send + 'static> FutureConsumer<State> for Outcome<R, E>
 where
-    Result<R, Problem>: Lift,
+    Result<R, E>: Lift,
 {
-    type Item = Result<R, Problem>;
+    type Item = Result<R, E>;
 
     fn poll_consume(
         mut self: Pin<&mut Self>,

@@ -10,6 +10,9 @@ pub mod network;
 mod stream;
 pub mod wasi;
 
+pub(crate) use stream::drain;
+
+impl wharf_vocabulary::archives::Host for crate::engine::state::State {}
 impl wharf_vocabulary::changes::Host for crate::engine::state::State {}
 impl wharf_vocabulary::types::Host for crate::engine::state::State {}
 impl wharf_vocabulary::vocabulary::Host for crate::engine::state::State {}

@@ -4,6 +4,7 @@
 //! - [`images`]: the exports of the component as Rust calls. Start here.
 //! - [`engine`]: loads the component, gives each call a store with limits.
 //! - [`imports`]: one file an interface of `wit/`; ties it to a service.
+//! - [`scheduler`]: collects again and again, for hosts that run for long.
 //! - Services, which know neither wasmtime nor WIT: [`content`] and [`hash`],
 //!   [`layers`], [`metadata`], [`network`], [`credentials`].
 //! - [`configuration`]: the files of containerd, docker and podman, as rules for
@@ -40,6 +41,7 @@ pub mod metadata;
 pub mod network;
 pub mod planted;
 pub mod render;
+pub mod scheduler;
 pub mod store;
 
-pub use wharf_terminal::{answer, cli};
+pub use wharf_terminal::{answer, cli, filed};

@@ -8,13 +8,16 @@
 #![allow(clippy::disallowed_methods, reason = "here, and only here, ambient authority is taken")]
 
 mod ambient;
+mod archives;
 mod changes;
 mod log;
 mod logins;
+mod pulls;
 mod trees;
 mod watch;
 
 use ambient::{Configured, check_store, configured, configured_for, root, services, temporary_directory, variable};
+use archives::save;
 use changes::Changes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::env;
@@ -23,7 +26,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trees::Trees;
-use watch::{Interrupts, cancelled, reporter, watch};
+use watch::{Interrupts, cancelled, watch};
 use wharf::cli::{self, Cli, Verb, exit};
 use wharf::credentials::Credentials;
 use wharf::images::{Access, Caller, Candidate, ErrorCode, Failure, Problem, Wharf, listed};
@@ -61,7 +64,7 @@ fn main() -> ExitCode {
     // Threads cost a start more than a verb that only reads records takes.
     let several = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match &cli.verb {
-        Verb::Pull(_) | Verb::Unpack(_) | Verb::Fsck(_) | Verb::Demo => several(),
+        Verb::Pull(_) | Verb::Unpack(_) | Verb::Fsck(_) | Verb::Save(_) | Verb::Demo => several(),
         Verb::Rm(_) | Verb::Prune(_) | Verb::Gc(_) | Verb::Apply(_) => several(),
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     };
@@ -134,7 +137,7 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             let _ = std::fs::remove_dir_all(&directory);
             outcome?;
         }
-        Verb::Pull(pull) => return pull_images(&cli, pull, &caller, palette, screen).await,
+        Verb::Pull(asked) => return pulls::pull(&cli, asked, &caller, palette, screen).await,
         Verb::Images(images) => {
             let listing = open(&cli)?.entries(&caller, &images.filters()).await?;
             for sentence in &listing.damaged {
@@ -152,13 +155,15 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             print(&render::inspect::json(&objects));
         }
         Verb::Tag(tag) => return Changes::open(&cli, &caller, palette)?.change(&tag.change(), &tag.plan).await,
+        Verb::Save(asked) => return save(&cli, asked, &caller, palette).await,
         Verb::Rm(rm) => return Changes::open(&cli, &caller, palette)?.change(&rm.change(), &rm.plan).await,
         Verb::Prune(prune) => {
             let change = prune.change(format!("process {}", std::process::id()));
             return Changes::open(&cli, &caller, palette)?.change(&change, &prune.plan).await;
         }
+        Verb::Gc(gc) if gc.schedule.scheduled => return Changes::open(&cli, &caller, palette)?.schedule(gc).await,
         Verb::Gc(gc) => return Changes::open(&cli, &caller, palette)?.change(&gc.change(), &gc.plan).await,
-        Verb::Apply(apply) => return Changes::open(&cli, &caller, palette)?.apply(apply).await,
+        Verb::Apply(asked) => return pulls::apply(&cli, asked, &caller, palette, screen).await,
         Verb::Df(df) => return Changes::open(&cli, &caller, palette)?.usage(df).await,
         Verb::Lease(lease) => return Changes::open(&cli, &caller, palette)?.lease(lease).await,
         Verb::Ingest(ingest) => return Changes::open(&cli, &caller, palette)?.ingest(ingest).await,
@@ -214,35 +219,6 @@ fn login_source(credentials: &Credentials, endpoint: &Candidate) -> Option<Strin
         Ok(source) => source.map(|source| source.to_string()),
         Err(error) => Some(format!("not to be read: {error}")),
     }
-}
-
-/// `wharf pull`.
-async fn pull_images(
-    cli: &Cli,
-    pull: &cli::Pull,
-    caller: &Caller,
-    palette: Palette,
-    screen: log::Screen,
-) -> Result<u8, Failed> {
-    let mut options = pull.options();
-    let (wharf, access) = connect(cli, &pull.reference, &pull.access, &pull.patience, options.access)?;
-    options.access = access;
-    if pull.dry_run {
-        let plans = wharf.plan_pull(caller, &pull.reference, &options).await?;
-        print(&answer::plans(pull, &plans));
-        return Ok(exit::DONE);
-    }
-
-    let reporter = reporter(pull.progress, pull.quiet, palette, screen);
-    let what = format!("the pull of `{}`", pull.reference);
-    let pulled =
-        watch(reporter, &what, async |stop, tell| wharf.pull(caller, &pull.reference, &options, stop, tell).await);
-    let pulled = pulled.await?;
-    if let Some(text) = answer::pulled_talk(pull, &pulled) {
-        talk(&text);
-    }
-    print(&answer::pulled(pull, &pulled));
-    Ok(exit::DONE)
 }
 
 /// `wharf fsck`.

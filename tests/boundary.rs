@@ -20,7 +20,9 @@ const GRANTED: [&str; 11] = [
 ];
 
 /// wharf's own imports of the world `manager`.
-const OWN: [&str; 6] = [
+const OWN: [&str; 8] = [
+    "wharf:images/archives@0.1.0",
+    "wharf:images/changes@0.1.0",
     "wharf:images/content@0.1.0",
     "wharf:images/credentials@0.1.0",
     "wharf:images/layers@0.1.0",

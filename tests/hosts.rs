@@ -84,6 +84,14 @@ const ROWS: &[Row] = &[
         ],
     ),
     (
+        "save",
+        [
+            Test("stories::archives::other_tools_read_what_was_saved"),
+            Test("portable::archives::both_hosts_write_the_same_archives"),
+            Test("verbs::save::an_archive_has_what_docker_and_others_look_for"),
+        ],
+    ),
+    (
         "rm",
         [
             Test("stories::changes::an_image_gets_names_and_goes_with_the_last_one"),

@@ -1,13 +1,14 @@
 //! The component for stock runtimes in the `wasmtime` of everybody, against real registries, and beside the tools that
 //! read and write image layouts.
 //!
-//! - `session`, `changes`: what a person does with it.
+//! - `session`, `changes`, `archives`: what a person does with it.
 //! - `peers`: skopeo, umoci and podman on the same directory.
 //! - `interrupted`, `rivals`: runs that are killed, and runs at the same time.
 //! - `logins`: where they come from and where they go.
 //! - `refused`: what it says where something is missing.
 //! - `compared`: the native program beside it, verb by verb.
 
+mod archives;
 mod changes;
 mod compared;
 mod interrupted;

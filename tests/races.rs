@@ -31,6 +31,7 @@ const PARTS: &[(&str, Part)] = &[
     ("images", By(&["Images"])),
     ("inspect", By(&["Inspect"])),
     ("history", By(&["History"])),
+    ("save", By(&["Save"])),
     ("unpack", By(&["Unpack"])),
     ("ls", By(&["List"])),
     ("cat", By(&["Unpack"])),

@@ -1,5 +1,6 @@
 //! The program against real registries, as a person uses it.
 
+mod archives;
 mod broken;
 mod changes;
 mod configured;
@@ -10,9 +11,11 @@ mod lists;
 mod logins;
 mod mirrors;
 mod owners;
+mod planned;
 mod pulls;
 mod refused_layers;
 mod restart;
+mod schedule;
 mod text;
 mod token_auth;
 mod trees;

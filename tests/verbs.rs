@@ -16,10 +16,12 @@ mod leases;
 mod limits;
 mod mirrors;
 mod plan;
+mod planned;
 mod power;
 mod provenance;
 mod pull;
 mod rivals;
+mod save;
 mod tags;
 mod trees;
 mod types;
@@ -40,7 +42,7 @@ use wharf_component::{
     registry::Phase,
     verbs::{
         self,
-        contract::{Access, Caller, Event, PullOptions, PullPlan, Pulled, Tree, Wanted},
+        contract::{Access, Caller, Event, PullOptions, PullPlan, PullPlans, Pulled, Tree, Wanted},
         listen::Listener,
     },
 };
@@ -164,6 +166,10 @@ impl World {
     }
 
     fn plan(&self, reference: &str, options: &PullOptions) -> Result<Vec<PullPlan>, Problem> {
+        self.plans(reference, options).map(|plans| plans.names)
+    }
+
+    fn plans(&self, reference: &str, options: &PullOptions) -> Result<PullPlans, Problem> {
         self.memory.run(verbs::plan_pull(&self.memory, &caller(), reference, options))
     }
 

@@ -1,5 +1,6 @@
 //! Between the generated types and those of [`verbs::contract`], field by field.
 
+mod archive;
 mod change;
 mod usage;
 
@@ -131,6 +132,12 @@ impl From<contract::PullPlan> for wit::PullPlan {
             unpack_layers,
             up_to_date,
         }
+    }
+}
+
+impl From<contract::PullPlans> for wit::PullPlans {
+    fn from(contract::PullPlans { names, document }: contract::PullPlans) -> Self {
+        Self { names: each(names), document }
     }
 }
 

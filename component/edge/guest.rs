@@ -10,10 +10,12 @@ use crate::nouns::problem::{ErrorCode, Problem};
 use crate::verbs;
 use crate::verbs::contract;
 use crate::verbs::listen::Listener;
+use crate::verbs::save::Piece;
 use exports::wharf::images::images as exported;
 use std::cell::RefCell;
-use wharf_vocabulary::changes;
+use wharf::images::content;
 use wharf_vocabulary::vocabulary as wit;
+use wharf_vocabulary::{archives, changes, types};
 use wit_bindgen::rt::async_support::StreamResult;
 use wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamWriter};
 
@@ -21,11 +23,15 @@ wit_bindgen::generate!({
     path: "../wit",
     world: "manager",
     with: {
+        "wharf:images/archives@0.1.0": wharf_vocabulary::archives,
         "wharf:images/changes@0.1.0": wharf_vocabulary::changes,
         "wharf:images/types@0.1.0": wharf_vocabulary::types,
         "wharf:images/vocabulary@0.1.0": wharf_vocabulary::vocabulary,
     },
 });
+
+/// What an archive has in it, its bytes, and why they ended.
+type Archive = (archives::Saved, StreamReader<u8>, FutureReader<Result<(), types::ErrorCode>>);
 
 struct Component;
 export!(Component);
@@ -93,9 +99,15 @@ impl exported::Guest for Component {
         caller: wit::Caller,
         reference: String,
         options: wit::PullOptions,
-    ) -> Result<Vec<wit::PullPlan>, wit::Problem> {
+    ) -> Result<wit::PullPlans, wit::Problem> {
         let plans = verbs::pull::plan_pull(&Imports, &caller.into(), &reference, &options.into()).await;
-        plans.map(each).map_err(Into::into)
+        plans.map(Into::into).map_err(Into::into)
+    }
+
+    async fn pull_planned(caller: wit::Caller, document: String, access: wit::Access) -> Told<Vec<wit::Pulled>> {
+        accompany(wit_future::new(dropped), async move |listener| {
+            verbs::pull::pull_planned(&Imports, &caller.into(), &document, &access.into(), listener).await.map(each)
+        })
     }
 
     async fn entries(caller: wit::Caller, filters: Vec<String>) -> Result<wit::Listing, wit::Problem> {
@@ -134,6 +146,20 @@ impl exported::Guest for Component {
             let found = verbs::fsck::fsck(&Imports, &caller, &references, repair.as_ref(), rebuild, listener).await;
             found.map(Into::into)
         })
+    }
+
+    async fn save(
+        caller: wit::Caller,
+        references: Vec<String>,
+        options: archives::SaveOptions,
+    ) -> Result<Archive, wit::Problem> {
+        let (saved, pieces) = verbs::save(&Imports, &caller.into(), &references, &options.into()).await?;
+        let parts = pieces.iter().map(|piece| match piece {
+            Piece::Bytes(bytes) => content::Part::Bytes(bytes.clone()),
+            Piece::Blob(blob, size) => content::Part::Range((blob, 0, *size)),
+        });
+        let (stream, end) = content::concat(&parts.collect::<Vec<_>>());
+        Ok((saved.into(), stream, end))
     }
 
     async fn plan_change(caller: wit::Caller, change: changes::Change) -> Result<changes::Plan, wit::Problem> {

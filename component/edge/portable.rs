@@ -4,14 +4,15 @@
 //!
 //! - `plain`: the host. `stream`, `rights`: its parts.
 //! - `given`: what the runtime gives: the directory, variables, logins.
-//! - `program`: one verb, from its arguments to its text; `changes`: those that change what is here. `screen`: how they
-//!   get on.
+//! - `program`: one verb, from its arguments to its text; `changes`: those that change what is here; `archives`: those
+//!   that write images into one file. `screen`: how they get on.
 
 #![allow(
     clippy::disallowed_methods,
     reason = "here the component is the program: what it may open and read is what the runtime was told to give"
 )]
 
+mod archives;
 mod changes;
 mod given;
 mod plain;

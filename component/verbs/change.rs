@@ -22,6 +22,7 @@ mod turn;
 use super::{
     contract::{Caller, Change, Changed, Plan},
     failing::{fail, problem, try_this},
+    filed::{self, AGAIN, Kind},
     listen::{Board, Listener, accompany},
     reach::Reader,
     store::{Records, forget},
@@ -30,7 +31,6 @@ use super::{
 use crate::{
     host::Host,
     nouns::{
-        digest::{Algorithm, Digest},
         problem::{ErrorCode, Problem},
         record::{Action, ImageRecord},
         reference::Reference,
@@ -82,14 +82,7 @@ pub async fn apply<H: Host>(
 ) -> Result<Changed, Problem> {
     let board = Board::default();
     let work = async {
-        let draft = Draft::parse(document)?;
-        if draft.namespace != caller.namespace {
-            let why = format!("it is about the namespace `{}`, and this is `{}`", draft.namespace, caller.namespace);
-            return Err(try_this(
-                fail(ErrorCode::Invalid, why),
-                format!("wharf --namespace {} apply", draft.namespace),
-            ));
-        }
+        let draft: Draft = filed::read(document, caller, Kind::Change)?;
         carry_out(host, caller, &draft, &Reader::new(host), true).await
     };
     let outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
@@ -160,7 +153,7 @@ async fn change_names<H: Host>(host: &H, caller: &Caller, draft: &Draft, is_stri
                 Ok(found) => found,
                 Err(why) if is_strict => {
                     let failure = fail(ErrorCode::Conflict, format!("`{}` {why}", step.name));
-                    return Err(try_this(failure, "make a new plan: nothing has been changed"));
+                    return Err(try_this(failure, AGAIN));
                 }
                 Err(why) => {
                     changed.failed.push((step.name.clone(), why));
@@ -200,7 +193,7 @@ async fn change_names<H: Host>(host: &H, caller: &Caller, draft: &Draft, is_stri
                 _ if is_strict => {
                     let failure =
                         fail(ErrorCode::Conflict, format!("the lease `{}` is another one", id.escape_debug()));
-                    return Err(try_this(failure, "make a new plan: nothing has been changed"));
+                    return Err(try_this(failure, AGAIN));
                 }
                 _ => {}
             }
@@ -238,19 +231,14 @@ async fn look<T: crate::host::Transaction>(
     name: &Reference,
 ) -> Result<Result<Found, String>, Failure> {
     let value = records.value(name).await?;
-    let mark = value.as_ref().map(|value| Digest::of(Algorithm::Sha256, value));
-    if mark != step.mark {
-        return Ok(Err(match (&step.mark, &mark) {
-            (Some(_), None) => "is gone".to_owned(),
-            (None, Some(_)) => "is there by now".to_owned(),
-            _ => "has changed since the plan was made".to_owned(),
-        }));
+    if let Some(difference) = filed::difference(step.mark.as_ref(), filed::mark(value.as_deref()).as_ref()) {
+        return Ok(Err(difference.to_owned()));
     }
     let record = value.and_then(|value| ImageRecord::decode(&value).ok());
     let Verb::Point { from, from_mark } = &step.verb else { return Ok(Ok((record, None))) };
     let source = Reference::parse_canonical(from).map_err(super::failing::invalid)?;
     let value = records.value(&source).await?;
-    let is_same = value.as_ref().is_some_and(|value| Digest::of(Algorithm::Sha256, value) == *from_mark);
+    let is_same = filed::mark(value.as_deref()).as_ref() == Some(from_mark);
     match value.and_then(|value| ImageRecord::decode(&value).ok()).filter(|_| is_same) {
         Some(source) => Ok(Ok((record, Some(source)))),
         None => Ok(Err(format!("cannot be made: `{from}` is not what it was"))),

@@ -1,6 +1,7 @@
 //! The nouns of `wit/vocabulary.wit` and `wit/changes.wit` in Rust, one for one; the doc comments there
 //! are the specification. Nothing here acts.
 
+mod archive;
 mod change;
 mod usage;
 
@@ -12,6 +13,7 @@ use crate::nouns::{
 
 pub use crate::nouns::access::Access;
 pub use crate::registry::Phase;
+pub use archive::{Form, SaveOptions, Saved, SavedImage};
 pub use change::{Change, Changed, Collecting, Garbage, NameChange, Plan, Pruning, Removal, Tagging};
 pub use usage::{Action, Happening, ImageUsage, Lease, Share, Sum, Usage};
 
@@ -139,6 +141,15 @@ pub struct PullPlan {
     pub unpack_layers: Option<u32>,
     /// Whether there is nothing to do.
     pub up_to_date: bool,
+}
+
+/// See `vocabulary.pull-plans`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullPlans {
+    /// One a name.
+    pub names: Vec<PullPlan>,
+    /// As JSON.
+    pub document: String,
 }
 
 /// See `types.descriptor`. A list has one for each image, so it is no larger

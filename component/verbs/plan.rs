@@ -6,6 +6,7 @@ use super::{
     choose::{self, Selected, Wishes},
     contract::{Event, PlannedBlob, PullPlan, Transfer},
     documents::{self, Documents, Held},
+    expected::Expected,
     failing::{because, fail, invalid},
     listen::Board,
     resolve, transfers,
@@ -58,6 +59,10 @@ pub(super) struct Plan<H: Host> {
     pub(super) target: Descriptor,
     /// The record of the name when the plan was made.
     pub(super) record: Option<ImageRecord>,
+    /// What the bytes of that hash to.
+    pub(super) mark: Option<Digest>,
+    /// What was to be found, and still has to be when the name is recorded.
+    pub(super) expected: Option<Expected>,
     /// The digests that the target's indexes list.
     pub(super) offered: Vec<Digest>,
     pub(super) choices: Vec<Chosen<H::Blob>>,
@@ -68,6 +73,16 @@ pub(super) struct Plan<H: Host> {
     pub(super) trees: Trees<H>,
     /// Bytes of documents that came over the network.
     pub(super) fetched: u64,
+}
+
+/// What there was of a name before a plan of it was made.
+pub(super) struct Before {
+    /// Unless it cannot be read.
+    pub(super) record: Option<ImageRecord>,
+    /// What its bytes hash to.
+    pub(super) mark: Option<Digest>,
+    /// What has to be found, if something has to.
+    pub(super) expected: Option<Expected>,
 }
 
 /// A manifest that was chosen.
@@ -150,25 +165,31 @@ impl<B> Chosen<B> {
 }
 
 /// Finds out what a name needs now, with its layers extracted if `unpack` says
-/// so.
+/// so. Fails with [`ErrorCode::Conflict`] if something else was expected.
 pub(super) async fn make<'h, H: Host>(
     host: &'h H,
     repository: &Repository<'h, H>,
     name: Reference,
-    record: Option<ImageRecord>,
+    before: Before,
     wishes: &Wishes,
     unpack: bool,
     board: &Board,
 ) -> Result<Plan<H>, Failure> {
     let documents = Documents::new(host, repository, board);
+    let Before { record, mark, expected } = before;
     let target = resolve::target(repository, &documents, &name, record.as_ref()).await?;
+    expected.iter().try_for_each(|expected| expected.check_target(&target.descriptor.digest))?;
     board.tell(Event::Resolved(name.to_string(), target.descriptor.clone()));
     let descriptor = target.descriptor.clone();
     let choice = choose::choose(&documents, target, wishes, board).await?;
+    let chosen = || choice.selected.iter().map(|selected| &selected.held.descriptor.digest);
+    expected.iter().try_for_each(|expected| expected.check_manifests(chosen()))?;
     let mut plan = Plan {
         name,
         target: descriptor,
         record,
+        mark,
+        expected,
         offered: choice.indexes.iter().flat_map(|held| held.document.parts()).map(|part| part.digest.clone()).collect(),
         choices: Vec::new(),
         parts: Vec::new(),

@@ -5,17 +5,22 @@
 //!              HEAD/GET   manifests  what is  blobs, at most N   one transaction
 //!                                    here?    trees: extracted   a name
 //!                                      │      while they arrive
-//!                                      └────► or show it, and change nothing
+//!                                      └────► or show it, or save it, and change nothing
 //! ```
+//!
+//! - `planned`: a plan that was saved, carried out later.
+
+mod planned;
 
 use super::{
     choose::{self, Wishes},
-    contract::{Allowance, Caller, Event, PullOptions, PullPlan, Pulled},
+    contract::{Allowance, Caller, Event, PullOptions, PullPlans, Pulled},
+    expected::Expected,
     failing::{because, fail, invalid, problem, try_this},
-    fetch,
+    fetch, filed,
     library::picture,
     listen::{Board, Listener, accompany},
-    plan::{self, Part, Plan},
+    plan::{self, Before, Part, Plan},
     remember, resolve,
     store::Records,
     transfers,
@@ -25,11 +30,15 @@ use crate::{
     nouns::{
         platform::Platform,
         problem::{ErrorCode, Problem},
+        record::ImageRecord,
         reference::Reference,
     },
     planted::{Bug, has},
     registry::{Failure, Limit, Repository},
 };
+
+use planned::Draft;
+pub use planned::pull_planned;
 
 /// More blobs than this are never on their way at once, whatever is asked for.
 const CONCURRENT_DOWNLOADS_MAX: u32 = 64;
@@ -61,36 +70,44 @@ pub async fn pull<H: Host>(
     }
     let work = async {
         let call = Call::new(host, caller, reference, options, &board)?;
-        let pulled = if options.all_tags { call.pull_tags().await? } else { vec![call.pull(call.name.clone()).await?] };
+        let pulled = match options.all_tags {
+            true => call.pull_each(call.tags().await?.into_iter().map(|name| (name, None)).collect()).await?,
+            false => vec![call.pull(call.name.clone(), None).await?],
+        };
         call.allowance().iter().for_each(|allowance| board.note(transfers::sentence(allowance)));
         Ok(pulled)
-    };
-    let stopped = || {
-        let failure = fail(ErrorCode::Cancelled, "the caller stopped the pull; what has arrived is kept");
-        try_this(failure, "the same command continues where it stopped")
     };
     accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped())).map_err(problem(title(reference)))
 }
 
-/// Returns what [`pull`] would do: one entry a name. Reads manifests, and
-/// changes nothing. See `images.plan-pull`.
+fn stopped() -> Failure {
+    let failure = fail(ErrorCode::Cancelled, "the caller stopped the pull; what has arrived is kept");
+    try_this(failure, "the same command continues where it stopped")
+}
+
+/// Returns what [`pull`] would do: one entry a name, and a document for
+/// [`pull_planned`]. Reads manifests, and changes nothing. See `images.plan-pull`.
 pub async fn plan_pull<H: Host>(
     host: &H,
     caller: &Caller,
     reference: &str,
     options: &PullOptions,
-) -> Result<Vec<PullPlan>, Problem> {
+) -> Result<PullPlans, Problem> {
     let board = Board::deaf();
     let (reference, _) = resolve::expand(reference, &options.access.aliases);
     let reference = &*reference;
     let plan = async {
         let call = Call::new(host, caller, reference, options, &board)?;
         let names = if options.all_tags { call.tags().await? } else { vec![call.name.clone()] };
-        let (mut plans, mut blobs) = (Vec::new(), 0);
+        let (mut plans, mut blobs, mut draft) = (Vec::new(), 0, Draft::new(&call, options));
         for name in names {
             let why = format!("`{}` cannot be planned", name.familiar());
-            let plan = async { call.plan(name).await?.show(host).await }.await;
-            let plan = plan.map_err(|failure| if options.all_tags { because(why)(failure) } else { failure })?;
+            let plan = async {
+                let plan = call.plan(name, None, &board).await?;
+                draft.add(&plan);
+                plan.show(host).await
+            };
+            let plan = plan.await.map_err(|failure| if options.all_tags { because(why)(failure) } else { failure })?;
             blobs += plan.blobs.len();
             if blobs > PLANNED_BLOBS_MAX {
                 let why = format!("they have more than {PLANNED_BLOBS_MAX} blobs");
@@ -99,7 +116,7 @@ pub async fn plan_pull<H: Host>(
             }
             plans.push(plan);
         }
-        Ok(plans)
+        Ok(PullPlans { names: plans, document: draft.document() })
     };
     plan.await.map_err(problem(title(reference)))
 }
@@ -155,9 +172,9 @@ impl<'h, H: Host> Call<'h, H> {
         })
     }
 
-    /// Pulls one name.
-    async fn pull(&self, name: Reference) -> Result<Pulled, Failure> {
-        let mut plan = self.plan(name).await?;
+    /// Pulls one name, as it is expected if something is.
+    async fn pull(&self, name: Reference, expected: Option<&Expected>) -> Result<Pulled, Failure> {
+        let mut plan = self.plan(name, expected, self.board).await?;
         if plan.is_up_to_date()
             && let Some(record) = &plan.record
             && let Some(image) = picture(&plan.name, &record.into(), &self.machine)
@@ -194,9 +211,14 @@ impl<'h, H: Host> Call<'h, H> {
         Some(Allowance { registry, limit, remaining, window_s })
     }
 
-    async fn plan(&self, name: Reference) -> Result<Plan<H>, Failure> {
-        let record = Records::begin(self.host, self.caller).await?.get(&name).await?.and_then(Result::ok);
-        plan::make(self.host, &self.repository, name, record, &self.wishes, self.unpack, self.board).await
+    /// Makes the plan of one name, and holds it against what is expected.
+    async fn plan(&self, name: Reference, expected: Option<&Expected>, board: &Board) -> Result<Plan<H>, Failure> {
+        let value = Records::begin(self.host, self.caller).await?.value(&name).await?;
+        let mark = filed::mark(value.as_deref());
+        expected.map_or(Ok(()), |expected| expected.check_record(mark.as_ref()))?;
+        let record = value.and_then(|value| ImageRecord::decode(&value).ok());
+        let before = Before { record, mark, expected: expected.cloned() };
+        plan::make(self.host, &self.repository, name, before, &self.wishes, self.unpack, board).await
     }
 
     /// Returns a name for each tag of the repository, in order.
@@ -212,13 +234,13 @@ impl<'h, H: Host> Call<'h, H> {
 
     /// Pulls every tag, also after one has failed, unless the others would fail
     /// in the same way.
-    async fn pull_tags(&self) -> Result<Vec<Pulled>, Failure> {
-        let mut names = self.tags().await?.into_iter();
+    async fn pull_each(&self, names: Vec<(Reference, Option<&Expected>)>) -> Result<Vec<Pulled>, Failure> {
+        let mut names = names.into_iter();
         let (mut pulled, mut failed) = (Vec::new(), Vec::new());
         let (mut unavailable, mut end) = (0, None);
-        for name in names.by_ref() {
+        for (name, expected) in names.by_ref() {
             let tag = name.tag().unwrap_or_default().to_owned();
-            match self.pull(name).await {
+            match self.pull(name, expected).await {
                 Ok(one) => {
                     unavailable = 0;
                     pulled.push((tag, one));

@@ -5,6 +5,7 @@ use super::{
     contract::{Caller, Transfer},
     documents::{self, RECORD},
     failing::{fail, try_this},
+    filed,
     listen::Board,
     plan::{BLOBS_MAX, Plan},
     resolve,
@@ -28,7 +29,8 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// Platforms that were here before stay if the name's target still offers them
 /// and all their blobs are here. Fails with [`ErrorCode::Conflict`] if somebody
-/// else has moved the name meanwhile and the registry says that they are right.
+/// else has moved the name meanwhile and the registry says that they are right, or
+/// if the plan was to find another record than there is now.
 pub(super) async fn remember<H: Host>(
     host: &H,
     repository: &Repository<'_, H>,
@@ -54,6 +56,9 @@ pub(super) async fn remember<H: Host>(
     let mut known = plan.record.as_ref().map(|record| record.target.digest.clone());
     for _ in 0..CONFLICTS_MAX {
         let records = Records::begin(host, caller).await?;
+        if let Some(expected) = &plan.expected {
+            expected.check_record(filed::mark(records.value(&plan.name).await?.as_deref()).as_ref())?;
+        }
         let before = match records.get(&plan.name).await? {
             Some(Ok(record)) => Some(record),
             Some(Err(error)) => {

@@ -157,7 +157,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
                 Part::Bytes(bytes) => stream::Piece::Bytes(Bytes::from(bytes)),
                 Part::Range((blob, offset, length)) => {
                     let blob = store.get().table.get(&blob)?.service.clone();
-                    stream::Piece::Blob { blob, offset, length }
+                    stream::Piece::range(blob, offset, length)
                 }
             });
         }
@@ -361,7 +361,7 @@ impl<T: Send + 'static> HostBlobWithStore<T> for HasState {
         let blob = store.get().table.get(&blob)?.service.clone();
         let length = blob.size().saturating_sub(offset);
         store.get().crossings.note("content.blob.stream");
-        stream::read(&mut store, vec![stream::Piece::Blob { blob, offset, length }], None)
+        stream::read(&mut store, vec![stream::Piece::range(blob, offset, length)], None)
     }
 
     fn drop(mut store: Access<'_, T, Self>, blob: Resource<Blob>) -> Result<()> {

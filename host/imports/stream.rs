@@ -6,6 +6,7 @@
 use crate::content;
 use crate::engine::state::HasState;
 use crate::engine::{Budget, Share};
+use crate::hash::Hasher;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::collections::VecDeque;
@@ -39,9 +40,7 @@ impl Chunks {
     /// Starts to drain `data`. Dropping the result closes the stream.
     pub(super) fn pipe<T: Send + 'static>(mut store: Access<'_, T, HasState>, data: StreamReader<u8>) -> Result<Self> {
         let share = store.get().budget.stream()?;
-        let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
-        data.pipe(&mut store, Drain { sender: PollSender::new(sender) })?;
-        Ok(Self { receiver, rest: None, share })
+        Ok(Self { receiver: drain(&mut store, data)?, rest: None, share })
     }
 
     /// Returns what there is, at least one byte and at most `bytes_max`, or
@@ -70,6 +69,13 @@ impl Chunks {
         let Self { receiver, rest, share } = self;
         StreamReader::new(&mut store, Rest { receiver, rest, _share: share })
     }
+}
+
+/// Takes the bytes of a guest's stream as fast as they are received. Dropping the result closes the stream.
+pub(crate) fn drain(store: impl AsContextMut, data: StreamReader<u8>) -> Result<mpsc::Receiver<Bytes>> {
+    let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
+    data.pipe(store, Drain { sender: PollSender::new(sender) })?;
+    Ok(receiver)
 }
 
 struct Drain {
@@ -162,7 +168,18 @@ pub(super) enum Piece {
         blob: Arc<content::Blob>,
         offset: u64,
         length: u64,
+        /// There if all bytes of the blob are served.
+        hasher: Option<Box<Hasher>>,
     },
+}
+
+impl Piece {
+    /// A range of a blob. One that is all of it is compared with its digest.
+    pub(super) fn range(blob: Arc<content::Blob>, offset: u64, length: u64) -> Self {
+        let is_whole = offset == 0 && length == blob.size();
+        let hasher = is_whole.then(|| Box::new(Hasher::new(blob.digest().algorithm())));
+        Self::Blob { blob, offset, length, hasher }
+    }
 }
 
 /// A stream, and why it ended.
@@ -188,9 +205,12 @@ pub(super) fn read<T: Send + 'static>(
     Ok((stream, end))
 }
 
+/// Bytes of a blob, and what they were hashed with.
+type Read = std::result::Result<(Bytes, Option<Box<Hasher>>), ErrorCode>;
+
 struct Pieces {
     pieces: VecDeque<Piece>,
-    reading: Option<BoxFuture<'static, std::result::Result<Bytes, ErrorCode>>>,
+    reading: Option<BoxFuture<'static, Read>>,
     kept: Option<Bytes>,
     ended: Option<oneshot::Sender<std::result::Result<(), ErrorCode>>>,
     budget: Budget,
@@ -198,6 +218,19 @@ struct Pieces {
 }
 
 impl Pieces {
+    /// Gives the hasher of a blob to what is left of it, or compares it at the end.
+    fn check(&mut self, hashed: Option<Box<Hasher>>) -> std::result::Result<(), ErrorCode> {
+        let (Some(hashed), Some(Piece::Blob { blob, length, hasher, .. })) = (hashed, self.pieces.front_mut()) else {
+            return Ok(());
+        };
+        if *length > 0 {
+            *hasher = Some(hashed);
+            return Ok(());
+        }
+        let (expected, actual) = (blob.digest(), hashed.finish());
+        if actual == *expected { Ok(()) } else { Err(ErrorCode::DigestMismatch(actual.to_string())) }
+    }
+
     /// Returns the next bytes, `None` at the end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<std::result::Result<Bytes, ErrorCode>>> {
         if let Some(kept) = self.kept.take() {
@@ -207,20 +240,21 @@ impl Pieces {
             if let Some(reading) = &mut self.reading {
                 let read = ready!(reading.as_mut().poll(cx));
                 self.reading = None;
-                return Poll::Ready(Some(read));
+                return Poll::Ready(Some(read.and_then(|(bytes, hasher)| self.check(hasher).map(|()| bytes))));
             }
             match self.pieces.pop_front() {
                 None => return Poll::Ready(None),
                 Some(Piece::Bytes(bytes)) if bytes.is_empty() => {}
                 Some(Piece::Bytes(bytes)) => return Poll::Ready(Some(Ok(bytes))),
                 Some(Piece::Blob { length: 0, .. }) => {}
-                Some(Piece::Blob { blob, offset, length }) => {
+                Some(Piece::Blob { blob, offset, length, hasher }) => {
                     if offset.checked_add(length).is_none_or(|end| end > blob.size()) {
                         return Poll::Ready(Some(Err(ErrorCode::SizeMismatch(blob.size()))));
                     }
                     let now = length.min(READ_BYTES);
-                    self.reading = Some(Box::pin(read_range(self.budget.clone(), blob.clone(), offset, now)));
-                    self.pieces.push_front(Piece::Blob { blob, offset: offset + now, length: length - now });
+                    self.reading = Some(Box::pin(read_range(self.budget.clone(), blob.clone(), offset, now, hasher)));
+                    let (offset, length) = (offset + now, length - now);
+                    self.pieces.push_front(Piece::Blob { blob, offset, length, hasher: None });
                 }
             }
         }
@@ -233,15 +267,19 @@ async fn read_range(
     blob: Arc<content::Blob>,
     offset: u64,
     length: u64,
-) -> std::result::Result<Bytes, ErrorCode> {
+    mut hasher: Option<Box<Hasher>>,
+) -> Read {
     let share = budget.disk().await;
     let read = tokio::task::spawn_blocking(move || {
         let bytes = blob.read(offset, length);
+        if let (Ok(bytes), Some(hasher)) = (&bytes, &mut hasher) {
+            hasher.update(bytes);
+        }
         // The bytes belong to the stream's share: its reader may take its time, and nobody has to wait for it.
         drop(share);
-        bytes
+        bytes.map(|bytes| (Bytes::from(bytes), hasher))
     });
-    Ok(Bytes::from(read.await.map_err(|error| ErrorCode::Other(error.to_string()))??))
+    Ok(read.await.map_err(|error| ErrorCode::Other(error.to_string()))??)
 }
 
 impl<D> StreamProducer<D> for Pieces {

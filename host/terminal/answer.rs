@@ -31,7 +31,7 @@ pub fn history(asked: &cli::History, steps: &[Step], now: i64) -> String {
     }
 }
 
-/// `wharf pull --dry-run`.
+/// `--dry-run` and `--plan` of `wharf pull`, for standard output.
 pub fn plans(asked: &cli::Pull, plans: &[PullPlan]) -> String {
     match asked.format {
         TextFormat::Json => render::plan::json(plans),
@@ -39,18 +39,18 @@ pub fn plans(asked: &cli::Pull, plans: &[PullPlan]) -> String {
     }
 }
 
-/// `wharf pull`, for standard output.
-pub fn pulled(asked: &cli::Pull, pulled: &[Pulled]) -> String {
-    match asked.format {
+/// `wharf pull`, and `wharf apply` of the plan of one, for standard output.
+pub fn pulled(format: TextFormat, pulled: &[Pulled]) -> String {
+    match format {
         TextFormat::Json => render::pulled::json(pulled),
         TextFormat::Text => render::pulled::names(pulled),
     }
 }
 
-/// `wharf pull`, for standard error, unless nothing is to be said.
-pub fn pulled_talk(asked: &cli::Pull, pulled: &[Pulled]) -> Option<String> {
+/// The same for standard error, unless nothing is to be said.
+pub fn pulled_talk(quiet: bool, progress: cli::Progress, pulled: &[Pulled]) -> Option<String> {
     // Whoever reads JSON there reads nothing else.
-    let wanted = !asked.quiet && asked.progress != cli::Progress::Json;
+    let wanted = !quiet && progress != cli::Progress::Json;
     wanted.then(|| render::pulled::talk(pulled))
 }
 
@@ -86,9 +86,9 @@ pub fn plan(asked: &cli::Planning, plan: &Plan) -> String {
     }
 }
 
-/// `--plan` of them: what `wharf apply` reads.
-pub fn document(plan: &Plan) -> String {
-    format!("{}\n", plan.document)
+/// `--plan` of them, and of `wharf pull`: what `wharf apply` reads.
+pub fn document(plan: &str) -> String {
+    format!("{plan}\n")
 }
 
 /// The verbs that change what is here, for standard output.
@@ -96,6 +96,14 @@ pub fn changed(format: TextFormat, changed: &Changed) -> String {
     match format {
         TextFormat::Json => render::changes::json(changed),
         TextFormat::Text => render::changes::lines(changed),
+    }
+}
+
+/// A collection of `wharf gc --scheduled`, for standard output; nothing if it has changed nothing.
+pub fn collected(format: TextFormat, changed: &Changed, now: i64) -> String {
+    match format {
+        TextFormat::Json => render::changes::collected_json(changed, now),
+        TextFormat::Text => render::changes::collected(changed, now),
     }
 }
 

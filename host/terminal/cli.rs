@@ -9,6 +9,7 @@
 //! them that a variable of the environment has set.
 
 mod access;
+mod archives;
 mod changes;
 mod events;
 mod explain;
@@ -20,10 +21,12 @@ mod lists;
 mod login;
 mod pages;
 pub mod portable;
+mod schedule;
 mod surroundings;
 mod trees;
 
 pub use access::{Access, Patience, RETRIES, RETRIES_MAX, TIMEOUT, TIMEOUTS};
+pub use archives::{ArchiveFormat, Save};
 pub use changes::{Apply, Gc, INGEST_AGE, PlanFile, Planning, Prune, Rm, Tag};
 pub use events::Events;
 pub use explain::Explain;
@@ -34,6 +37,7 @@ pub use images::{History, Images, Inspect};
 pub use lists::{Asking, Catalog, Tags};
 pub use login::{AuthFile, Login, Logout, Whoami};
 pub use pages::{Page, completion, manual};
+pub use schedule::Schedule;
 pub use surroundings::Surroundings;
 pub use trees::{Cat, Diff, Ls, Mount, Mounts, Umount, Unpack, Which};
 
@@ -141,6 +145,8 @@ pub enum Verb {
     Mounts(Mounts),
     /// Give names to an image that is here
     Tag(Tag),
+    /// Write images into one file, for `docker load` and others
+    Save(Save),
     /// Remove names, and images with their last name
     #[command(visible_alias = "rmi")]
     Rm(Rm),
@@ -215,6 +221,10 @@ pub struct Pull {
     #[arg(long)]
     pub dry_run: bool,
 
+    /// Save the plan in this file, or print it for `-`, and change nothing; `wharf apply` carries it out
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    plan: Option<PathBuf>,
+
     /// Do not extract the layers; `wharf unpack` does it later
     #[arg(long)]
     pub no_unpack: bool,
@@ -233,7 +243,7 @@ pub struct Pull {
     pub access: Access,
 
     /// Print the image's full name and nothing else, except warnings
-    #[arg(short, long, conflicts_with_all = ["progress", "dry_run"])]
+    #[arg(short, long, conflicts_with_all = ["progress", "dry_run", "plan"])]
     pub quiet: bool,
 
     /// How to show progress on standard error
@@ -330,7 +340,7 @@ impl Cli {
             | Verb::Rm(Rm { plan, .. })
             | Verb::Prune(Prune { plan, .. })
             | Verb::Gc(Gc { plan, .. }) => plan.format == TextFormat::Json,
-            Verb::Apply(apply) => apply.format == TextFormat::Json,
+            Verb::Apply(apply) => apply.format == TextFormat::Json || apply.progress == Progress::Json,
             Verb::Events(events) => events.format == TextFormat::Json,
             _ => false,
         }
@@ -350,6 +360,11 @@ impl Global {
 }
 
 impl Pull {
+    /// Returns where the plan is to go, if it is to be saved.
+    pub fn plan_file(&self) -> Option<PlanFile<'_>> {
+        self.plan.as_deref().map(PlanFile::of)
+    }
+
     /// Returns the options as the component takes them.
     pub fn options(&self) -> PullOptions {
         let wanted = match (self.all_platforms, self.platforms.is_empty()) {

@@ -40,6 +40,7 @@ pub mod plan;
 pub mod problem;
 pub mod progress;
 pub mod pulled;
+pub mod saved;
 pub mod size;
 pub mod table;
 pub mod usage;

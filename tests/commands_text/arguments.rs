@@ -155,7 +155,7 @@ fn quiet_excludes_what_it_would_silence() {
 }
 
 /// In the order of `--help`.
-const VERBS: [&str; 30] = [
+const VERBS: [&str; 31] = [
     "pull",
     "images",
     "inspect",
@@ -168,6 +168,7 @@ const VERBS: [&str; 30] = [
     "umount",
     "mounts",
     "tag",
+    "save",
     "rm",
     "prune",
     "gc",

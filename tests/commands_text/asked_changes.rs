@@ -81,6 +81,31 @@ fn a_change_is_asked_for_as_it_was_typed() {
     }
 }
 
+/// The defaults are those of containerd, docs/garbage-collection.md.
+#[test]
+fn a_schedule_is_that_of_containerd_unless_it_was_typed() {
+    for (words, scheduled, pause, mutations, deletions, delay_ms, startup_ms) in [
+        ("gc", false, 0.02, 100, 0, 0, 100),
+        ("gc --scheduled", true, 0.02, 100, 0, 0, 100),
+        (
+            "gc --scheduled --pause-threshold 0.5 --mutation-threshold 7 --deletion-threshold 3 --delay 1.5s \
+             --startup-delay 1m",
+            true,
+            0.5,
+            7,
+            3,
+            1_500,
+            60_000,
+        ),
+    ] {
+        let Verb::Gc(cli::Gc { schedule, .. }) = verb(words) else { panic!("{words}") };
+        let counts = (schedule.mutation_threshold, schedule.deletion_threshold);
+        let delays = [schedule.delay, schedule.startup_delay].map(|delay| delay.as_millis());
+        assert_eq!((schedule.scheduled, schedule.pause_threshold), (scheduled, pause), "{words}");
+        assert_eq!((counts, delays), ((mutations, deletions), [delay_ms, startup_ms]), "{words}");
+    }
+}
+
 #[test]
 fn each_change_can_be_planned_and_the_plan_goes_to_a_file_or_to_a_pipe() {
     for verb in ["tag a b", "rm a", "prune", "gc"] {
@@ -97,6 +122,16 @@ fn each_change_can_be_planned_and_the_plan_goes_to_a_file_or_to_a_pipe() {
             assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{verb} {conflict}");
         }
     }
+    let Verb::Pull(pull) = verb("pull --plan plans/a.json app") else { panic!() };
+    assert_eq!(pull.plan_file(), Some(PlanFile::Named(Path::new("plans/a.json"))));
+    let Verb::Pull(pull) = verb("pull --plan - app") else { panic!() };
+    assert_eq!(pull.plan_file(), Some(PlanFile::Standard));
+    let Verb::Apply(apply) = verb("apply --retries 1 --timeout 5s --plain-http lan --progress json -") else {
+        panic!()
+    };
+    let access = apply.patience.apply(apply.access.access());
+    assert_eq!((access.retries, access.silence_ms, &*access.plain_http), (1, 5_000, &["lan".to_owned()][..]));
+    assert_eq!((apply.progress, apply.quiet), (cli::Progress::Json, false));
     let Verb::Apply(apply) = verb("apply -") else { panic!() };
     assert_eq!(apply.file(), PlanFile::Standard);
     let Verb::Apply(apply) = verb("apply ./-") else { panic!() };
@@ -151,7 +186,18 @@ fn what_makes_no_sense_is_refused_before_anything_is_done() {
         "gc --ingest-age 1mo",
         "gc --ingest-age 7",
         "gc --ingest-age -1d",
+        "gc --scheduled --dry-run",
+        "gc --scheduled --plan a",
+        "gc --scheduled --pause-threshold 0",
+        "gc --scheduled --pause-threshold 0.6",
+        "gc --scheduled --pause-threshold NaN",
+        "gc --scheduled --mutation-threshold -1",
+        "gc --scheduled --delay 5",
+        "gc --delay 5s",
+        "gc --deletion-threshold 1",
         "apply",
+        "apply -q --progress plain -",
+        "pull -q --plan a app",
         "lease",
         "lease create",
         "lease create --label for app",

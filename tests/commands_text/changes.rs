@@ -42,6 +42,29 @@ fn plan(changed: Changed, risks: &[&str]) -> Plan {
 }
 
 #[test]
+fn one_of_several_collections_is_told_with_its_time_if_it_did_something() {
+    const NOW: i64 = 1_769_860_800;
+    let expired = changed(vec![renamed("app:1", Some('a'), None, "it has expired")], some(), &['a']);
+    let text = format!(
+        "2026-01-31T12:00:00Z untagged docker.io/library/app:1\n2026-01-31T12:00:00Z deleted {}\n\
+         2026-01-31T12:00:00Z freed 1MB: 2 blobs, 1 layer, 1 snapshot, 1 unfinished download\n",
+        digest('a')
+    );
+    assert_eq!(changes::collected(&expired, NOW), text);
+    let line = changes::collected_json(&expired, NOW);
+    assert_eq!(line.lines().count(), 1, "{line}");
+    let mut object: Value = serde_json::from_str(&line).expect("it is JSON");
+    let time = object.as_object_mut().expect("an object").remove("time");
+    assert_eq!(time, Some(json!("2026-01-31T12:00:00Z")));
+    assert_eq!(object, serde_json::from_str::<Value>(&changes::json(&expired)).expect("it is JSON"));
+
+    let mut idle = changed(Vec::new(), nothing(), &[]);
+    idle.left.push("a blob is in use".to_owned());
+    assert_eq!((changes::collected(&idle, NOW), changes::collected_json(&idle, NOW)), (String::new(), String::new()));
+    assert_eq!(changes::left(&idle), "a blob is in use\n");
+}
+
+#[test]
 fn each_change_has_its_words_before_and_after() {
     let mut platform = renamed("many:1", Some('d'), Some('d'), "asked for");
     platform.platforms = vec!["linux/arm64/v8".to_owned(), "linux/386".to_owned()];

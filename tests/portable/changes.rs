@@ -59,6 +59,32 @@ fn a_plan_is_saved_where_the_runtime_allows_it_and_carried_out() {
 }
 
 #[test]
+fn a_pull_is_planned_and_carried_out_here_as_far_as_it_can_be() {
+    let registry = open_registry();
+    registry.push("app", "1", &demo());
+    let one = format!("{}/app:1", registry.address());
+    let (directory, wharf) = portable();
+    let plans = directory.path().join("plans");
+    fs::create_dir(&plans).expect("the temporary directory is writable");
+    let wharf = wharf.give_directory(&plans, "plans");
+    let shown = wharf.run(&["pull", "--plan", "plans/pull.json", &one]).success();
+    assert!(shown.starts_with(&format!("{one}@{}\n", demo().root().digest)), "{shown}");
+    let saved = fs::read_to_string(plans.join("pull.json")).expect("it is saved");
+    assert_eq!(json(&saved)["unpack"], object!(false), "there are no trees here");
+
+    fs::write(plans.join("native.json"), saved.replace(r#""unpack": false"#, r#""unpack": true"#)).expect("it is ours");
+    let told = wharf.run(&["apply", "plans/native.json"]).failure();
+    assert!(told.starts_with("error: cannot carry out the plan: it says that layers are extracted\n"), "{told}");
+    assert_eq!(check_layout(&wharf.images()).len(), 0);
+
+    let applied = json(&wharf.run(&["apply", "--format", "json", "plans/pull.json"]).success());
+    assert_eq!(applied[0]["target"]["digest"], object!(demo().root().digest), "{applied}");
+    let told = wharf.run(&["apply", "plans/pull.json"]).failure();
+    assert!(told.contains(&format!("`{one}` is there by now")), "{told}");
+    check_tidy(&wharf.images());
+}
+
+#[test]
 fn leases_labels_downloads_and_events_are_the_same_here() {
     let registry = open_registry();
     registry.push("app", "1", &demo());

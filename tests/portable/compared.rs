@@ -105,6 +105,7 @@ fn both_hosts_say_the_same_and_store_the_same() {
 
     both.same_json(&[&pull(&["--dry-run", "--format", "json"])[..], &platform, &[&demo]].concat());
     both.same(&[&pull(&["--dry-run"])[..], &platform, &[&demo]].concat());
+    both.same(&[&pull(&["--plan", "-"])[..], &platform, &[&demo]].concat());
     both.same_json(&[&pull(&["--format", "json"])[..], &platform, &[&demo]].concat());
     both.same(&[&pull(&["-q"])[..], &platform, &[&large]].concat());
     both.same(&[&pull(&["-q", "--all-platforms"])[..], &[&demo]].concat());
@@ -147,7 +148,6 @@ fn both_hosts_say_the_same_and_store_the_same() {
         &["tag", &demo, "kept:1", "kept:2"][..],
         &["rm", "--dry-run", "kept:1"],
         &["rm", "kept:1"],
-        &["rm", "--platform", "linux/arm64", &demo],
         &["label", "kept:2", "team=web", "why=x"],
         &["label", "kept:2", "why-"],
         &["lease", "create", "--id", "held", &large],
@@ -176,7 +176,8 @@ fn both_hosts_say_the_same_and_store_the_same() {
         &["tag", "nothing", "kept:3"],
         &["tag", &demo, "Upper/Case"],
         &["rm", "nothing"],
-        &["rm", "--platform", "linux/s390x", &demo],
+        &["save", "nothing"],
+        &["save", "--platform", "linux/s390x", &demo],
         &["prune", "--filter", "colour=red"],
         &["lease", "rm", "nothing"],
         &["ingest", "rm", "nothing"],

@@ -144,6 +144,15 @@ fn an_option_that_it_lacks_says_so() {
             check(wharf.run(&[verb, &["--limit-rate", "1M"]].concat()), &["this wharf has no `--limit-rate`"]);
         }
     }
+    check(
+        wharf.run(&["gc", "--scheduled"]),
+        &["this wharf has no `--scheduled`", "by a timer", "`wharf gc --scheduled`"],
+    );
+    check(
+        wharf.run(&["rm", "--platform", "linux/arm64", "a"]),
+        &["this wharf has no `rm --platform`", "every blob that is there", "`wharf rm --platform PLATFORM REF`"],
+    );
+    check(wharf.run(&["save", "--format", "oci-dir", "a"]), &["is an OCI image layout itself", "copy that directory"]);
     for verb in [&["images"][..], &["pull", "127.0.0.1:1/a"], &["inspect", "a"]] {
         let all = [&["--namespace", "other"], verb].concat();
         check(wharf.run(&all), &["this wharf has no namespace `other`", "one set of names", "--dir"]);

@@ -124,9 +124,13 @@ fn unlike(event: &Event, facts: &[Fact]) -> Option<String> {
             other.map(|shift| format!("nobody asked for {shift:?}"))
         }
         Operation::Perform { change: Change::Untag { what, platform, .. }, .. } => {
+            let named = |shift: &Shift| shift.name == *what || shift.before.as_ref() == Some(what);
+            let images: Vec<&Option<String>> =
+                done.iter().filter(|shift| named(shift)).map(|shift| &shift.before).collect();
             let is_meant = |shift: &&&Shift| {
-                (shift.name == *what || shift.before.as_ref() == Some(what))
-                    && (shift.after.is_none() || platform.is_some() && shift.after == shift.before)
+                // A platform goes from all names of the image.
+                let is_less = platform.is_some() && shift.after == shift.before && images.contains(&&shift.before);
+                is_less || named(shift) && shift.after.is_none()
             };
             let other = done.iter().find(|shift| !is_meant(shift));
             other.map(|shift| format!("nobody asked for {shift:?}"))

@@ -57,6 +57,8 @@ pub(crate) enum Operation {
     Inspect { name: String },
     /// `wharf history`.
     History { name: String },
+    /// `wharf save` to nowhere: every blob is compared with its digest.
+    Save { name: String },
     /// `wharf unpack`, and `wharf cat` of a file of the tree.
     Unpack { name: String },
     /// `wharf unpack` and `wharf ls`.
@@ -106,10 +108,10 @@ impl Operation {
     pub(crate) const VICTIM: &str = "race/victim:one";
 
     /// The names of all of them.
-    pub(crate) const KINDS: [&str; 29] = [
+    pub(crate) const KINDS: [&str; 30] = [
         "Pull", "Plan", "Images", "Inspect", "History", "Unpack", "List", "Compare", "Mount", "Fsck", "Tags", "Put",
         "Hold", "Remove", "Damage", "Tag", "Untag", "Prune", "Collect", "Draft", "Apply", "Usage", "Lease", "Release",
-        "Ingests", "Discard", "Label", "Expire", "Events",
+        "Ingests", "Discard", "Label", "Expire", "Events", "Save",
     ];
 
     /// The name of it.
@@ -144,6 +146,7 @@ impl Operation {
             Self::Label { .. } => 26,
             Self::Expire { .. } => 27,
             Self::Events { .. } => 28,
+            Self::Save { .. } => 29,
         };
         Self::KINDS[at]
     }
@@ -153,6 +156,7 @@ impl Operation {
         match self {
             Self::Inspect { name }
             | Self::History { name }
+            | Self::Save { name }
             | Self::Unpack { name }
             | Self::List { name }
             | Self::Mount { name }

@@ -21,14 +21,14 @@ use changes::Saved;
 use held::Held;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use wharf::credentials::{self, Credentials};
 use wharf::engine::Services;
 use wharf::hash::{Algorithm, Digest};
-use wharf::images::{Access, Caller, Machine, PullOptions, Pulled, Wanted, Wharf};
+use wharf::images::{Access, Caller, Form, Machine, PullOptions, Pulled, SaveOptions, Wanted, Wharf};
 use wharf::layers::view::View;
 use wharf::layers::{self, Rights};
 use wharf::network::{self, Network};
@@ -159,13 +159,21 @@ impl Worker<'_> {
             Operation::Plan { name } => {
                 let plans =
                     self.wharf.plan_pull(&self.caller, &self.reference(name), &options(false, false, false)).await?;
-                Ok(plans.into_iter().map(|plan| self.resolved(&plan.name, plan.target.digest)).collect())
+                Ok(plans.names.into_iter().map(|plan| self.resolved(&plan.name, plan.target.digest)).collect())
             }
             Operation::Images => self.images().await,
             Operation::Inspect { name } => {
                 let text = self.wharf.inspect(&self.caller, &self.reference(name), None, true, true).await?;
                 let object: serde_json::Value = serde_json::from_str(&text).expect("the component writes JSON");
                 let digest = object["Descriptor"]["digest"].as_str().map(str::to_owned);
+                Ok(vec![Fact::Read { name: name.clone(), digest }])
+            }
+            Operation::Save { name } => {
+                let options = SaveOptions { form: Form::OciArchive, platforms: Vec::new() };
+                let (reference, stop) = (self.reference(name), CancellationToken::new());
+                let nowhere = |_: &_, archive: &mut _| io::copy(archive, &mut io::sink()).map(drop);
+                let saved = self.wharf.save(&self.caller, &[reference], &options, &stop, nowhere).await?;
+                let digest = saved.images.into_iter().next().map(|it| it.reduced_from.unwrap_or(it.target.digest));
                 Ok(vec![Fact::Read { name: name.clone(), digest }])
             }
             Operation::History { name } => {

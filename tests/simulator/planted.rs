@@ -11,7 +11,7 @@ pub const BUGS: [(Bug, u64); 19] = [
     (Bug::ConflictTaken, 0),
     (Bug::StaleRecordMerged, 0),
     (Bug::NameMovesBack, 0),
-    (Bug::BlobsUnsynced, 2_000),
+    (Bug::BlobsUnsynced, 4_300),
     (Bug::LayersUnsynced, 0),
     (Bug::OthersLayersUnsynced, 0),
     (Bug::UpToDateUnsynced, 14_000),

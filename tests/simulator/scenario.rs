@@ -20,6 +20,8 @@ pub enum Step {
     Pull(String, PullOptions, Option<usize>),
     /// `images.plan-pull`.
     PlanPull(String, PullOptions),
+    /// `images.plan-pull`, and so many milliseconds later `images.pull-planned`.
+    PullPlanned(String, PullOptions, u64),
     /// `images.entries`.
     Entries(Vec<String>),
     /// `images.inspect`.
@@ -28,6 +30,8 @@ pub enum Step {
     Unpack(String, Option<String>),
     /// `images.history`.
     History(String),
+    /// `images.save`.
+    Save(String),
     /// `images.explain`.
     Explain(String),
     /// `images.check-login`.
@@ -67,11 +71,12 @@ impl Step {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Pull(..) => "pull",
-            Self::PlanPull(..) => "plan-pull",
+            Self::PlanPull(..) | Self::PullPlanned(..) => "plan-pull",
             Self::Entries(_) => "entries",
             Self::Inspect(_) => "inspect",
             Self::Unpack(..) => "unpack",
             Self::History(_) => "history",
+            Self::Save(_) => "save",
             Self::Explain(_) => "explain",
             Self::CheckLogin => "check-login",
             Self::Tags(_) => "tags",
@@ -100,10 +105,12 @@ impl fmt::Display for Step {
                 leave.map_or(Ok(()), |events| write!(f, ", until {events} events"))
             }
             Self::PlanPull(reference, options) => write!(f, " {reference} {}", told(options)),
-            Self::Entries(filters) => write!(f, " {}", filters.join(" ")),
-            Self::Inspect(reference) | Self::History(reference) | Self::Explain(reference) | Self::Tags(reference) => {
-                write!(f, " {reference}")
+            Self::PullPlanned(reference, options, wait_ms) => {
+                write!(f, " {reference} {}, carried out {wait_ms} ms later", told(options))
             }
+            Self::Entries(filters) => write!(f, " {}", filters.join(" ")),
+            Self::Inspect(reference) | Self::History(reference) | Self::Explain(reference) => write!(f, " {reference}"),
+            Self::Tags(reference) | Self::Save(reference) => write!(f, " {reference}"),
             Self::Unpack(reference, platform) => write!(f, " {reference} {}", platform.as_deref().unwrap_or_default()),
             Self::CheckLogin | Self::Catalog | Self::DiskUsage | Self::Leases | Self::Ingests | Self::Watch(_) => {
                 Ok(())
@@ -328,7 +335,15 @@ fn step(dice: &mut Dice, hub: &Hub, eagerness: usize) -> Step {
             let leave = dice.chance(1, 12).then(|| 1 + dice.below(30));
             Step::Pull(reference, options, leave)
         }
-        11 => Step::PlanPull(name, options(dice)),
+        11 => {
+            let mut options = options(dice);
+            options.all_tags = dice.chance(1, 6);
+            let reference = if options.all_tags { repository.to_owned() } else { name };
+            match dice.chance(1, 3) {
+                true => Step::PlanPull(reference, options),
+                false => Step::PullPlanned(reference, options, dice.below(3_000) as u64),
+            }
+        }
         12 => match dice.below(3) {
             0 => Step::Entries(Vec::new()),
             1 => Step::Entries(vec![format!("reference={AUTHORITY}/*")]),
@@ -336,6 +351,7 @@ fn step(dice: &mut Dice, hub: &Hub, eagerness: usize) -> Step {
         },
         13 => Step::Inspect(name),
         14..16 => Step::Unpack(name, dice.chance(1, 4).then(|| (*dice.pick(&PLATFORMS)).to_owned())),
+        16 if dice.chance(1, 2) => Step::Save(name),
         16 => Step::History(name),
         17 => match dice.below(3) {
             0 => Step::Explain(name),

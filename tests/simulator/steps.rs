@@ -18,16 +18,18 @@ use std::{
     rc::Rc,
 };
 use wharf_component::{
+    host::Blob as _,
     nouns::{
         digest::Digest,
         problem::{ErrorCode, Problem},
     },
     verbs::{
         self, change,
-        contract::{Access, Caller, Change, Event, FlawKind, PullOptions, Pulled, Wanted},
+        contract::{Access, Caller, Change, Event, FlawKind, Form, PullOptions, Pulled, SaveOptions, Wanted},
         ingests, label,
         leases::leases as list_leases,
         listen::Listener,
+        save::Piece,
         usage::disk_usage,
     },
 };
@@ -94,6 +96,20 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
     let (caller, access) = (caller(), Access::default());
     match step {
         Step::Pull(reference, options, leave) => pull(world, process, reference, options, *leave).await.map(drop),
+        Step::PullPlanned(reference, options, wait_ms) => {
+            let plans = verbs::plan_pull(process, &caller, reference, options).await?;
+            process.clock().sleep(*wait_ms).await;
+            world.verbs.borrow_mut().insert("pull-planned");
+            let ear = Ear::default();
+            let work = verbs::pull_planned(process, &caller, &plans.document, &access, &ear);
+            let pulled = noted(world, process, reference, options, (work, &ear)).await?;
+            let differs =
+                plans.names.iter().zip(&pulled).any(|(plan, pulled)| plan.target.digest != pulled.image.target.digest);
+            if differs || plans.names.len() != pulled.len() {
+                world.broken(Promise::Served, format!("`{step}` pulls something else than was planned"));
+            }
+            Ok(())
+        }
         Step::PlanPull(reference, options) => verbs::plan_pull(process, &caller, reference, options).await.map(drop),
         Step::Entries(filters) => verbs::entries(process, &caller, filters).await.map(drop),
         Step::Inspect(reference) => verbs::inspect(process, &caller, reference, None, true, true).await.map(drop),
@@ -105,6 +121,7 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
             world.chronicle.unpacked(&tree.manifest, began);
             Ok(())
         }
+        Step::Save(reference) => save(world, process, reference).await,
         Step::History(reference) => verbs::history(process, &caller, reference, None).await.map(drop),
         Step::Explain(reference) => verbs::explain(&caller, reference, &Wanted::Machine, &access).map(drop),
         Step::CheckLogin => verbs::check_login(process, AUTHORITY, &access).await.map(drop),
@@ -128,6 +145,20 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
     }
 }
 
+/// What is to be saved is here until it is written.
+async fn save(world: &Rc<World>, process: &Memory, reference: &str) -> Result<(), Problem> {
+    let options = SaveOptions { form: Form::OciArchive, platforms: Vec::new() };
+    let (_, pieces) = verbs::save(process, &caller(), &[reference.to_owned()], &options).await?;
+    for piece in pieces {
+        if let Piece::Blob(blob, size) = piece
+            && blob.read(0, size).await == Err(ErrorCode::NotFound)
+        {
+            world.broken(Promise::Apart, format!("a blob of `{reference}` went while it was saved"));
+        }
+    }
+    Ok(())
+}
+
 async fn pull(
     world: &Rc<World>,
     process: &Memory,
@@ -135,13 +166,26 @@ async fn pull(
     options: &PullOptions,
     leave: Option<usize>,
 ) -> Result<Vec<Pulled>, Problem> {
+    let ear = Ear { leave, ..Ear::default() };
+    let caller = caller();
+    let work = verbs::pull(process, &caller, reference, options, &ear);
+    noted(world, process, reference, options, (work, &ear)).await
+}
+
+/// Does what pulls, and notes what came of it, as the ear has heard it.
+async fn noted(
+    world: &Rc<World>,
+    process: &Memory,
+    reference: &str,
+    options: &PullOptions,
+    (work, ear): (impl Future<Output = Result<Vec<Pulled>, Problem>>, &Ear),
+) -> Result<Vec<Pulled>, Problem> {
     let since_ms = process.clock().now_ms();
     let writes = names(world, reference, options).into_iter();
     let writes: Vec<_> = writes.map(|name| (world.chronicle.write(&name, since_ms, None), name)).collect();
-    let ear = Ear { leave, ..Ear::default() };
-    let pulled = verbs::pull(process, &caller(), reference, options, &ear).await?;
+    let pulled = work.await?;
     world.note_records();
-    for (Pulled { image, .. }, (name, chosen)) in pulled.iter().zip(ear.chosen.into_inner()) {
+    for (Pulled { image, .. }, (name, chosen)) in pulled.iter().zip(ear.chosen.take()) {
         assert_eq!(image.name, name, "names are resolved in the order in which they are returned");
         let is_extracted = |platform: &str| match options.wanted {
             Wanted::All => chosen.len() == 1 || platform.starts_with(PLATFORMS[0]),
@@ -182,6 +226,8 @@ fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> b
     let (reference, options, leave) = match step {
         Step::Pull(reference, options, leave) => (reference, options, *leave),
         Step::PlanPull(reference, options) => (reference, options, None),
+        Step::PullPlanned(..) if *code == ErrorCode::Conflict => return true,
+        Step::PullPlanned(reference, options, _) => (reference, options, None),
         Step::Perform(change, leave) => {
             return is_expected_of(change, code) || *code == ErrorCode::Cancelled && leave.is_some();
         }
@@ -193,7 +239,7 @@ fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> b
         }
         Step::Label(..) => return *code == ErrorCode::NotFound,
         // The image may not be here, or not for this platform.
-        Step::Inspect(_) | Step::History(_) | Step::Unpack(..) | Step::Fsck(..) => {
+        Step::Inspect(_) | Step::History(_) | Step::Save(_) | Step::Unpack(..) | Step::Fsck(..) => {
             return *code == ErrorCode::NotFound;
         }
         _ => return false,

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use wharf::demo::image::demo;
 
 /// A store with `app:1`, and the registry that it came from.
-fn with_app() -> (DockerRegistry, TempDir, Wharf, String) {
+pub(super) fn with_app() -> (DockerRegistry, TempDir, Wharf, String) {
     let registry = open_registry();
     registry.push("app", "1", &demo());
     let repository = format!("{}/app", registry.address());
@@ -25,7 +25,7 @@ fn with_app() -> (DockerRegistry, TempDir, Wharf, String) {
 
 /// How many blobs, layers or snapshots a directory of the store has. `snapshots/empty` is none: it is what overlays of
 /// one layer stand on.
-fn count(wharf: &Wharf, below: &str) -> usize {
+pub(super) fn count(wharf: &Wharf, below: &str) -> usize {
     let Ok(entries) = fs::read_dir(wharf.store().join(below)) else { return 0 };
     entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name() != "empty")).count()
 }

@@ -83,7 +83,7 @@ fn the_last_name_takes_what_nothing_else_needs() {
     let target = world.record(APP).unwrap().target;
     let changed = world.remove("app:1").unwrap();
     assert_eq!((changed.names.len(), changed.names[0].name.as_str()), (1, APP));
-    assert_eq!(changed.gone, [target.digest.clone()]);
+    assert_eq!(changed.gone, std::slice::from_ref(&target.digest));
     let sizes = |things: &[(Digest, u64)]| things.len();
     assert_eq!((sizes(&changed.removed.blobs), sizes(&changed.removed.layers)), (3, 1), "manifest, config, one layer");
     assert_eq!(changed.removed.snapshots.len(), 1);

@@ -83,7 +83,7 @@ fn a_whole_store_is_looked_at_once_and_nobody_is_asked() {
     assert_eq!(world.memory.snapshot(), before);
 }
 
-/// Found by the races: whoever ran `fsck` beside `gc` was told of blobs that nobody needs and that were not here.
+/// Who runs `fsck` beside `gc` is not told of blobs that nobody needs and that are not here.
 #[test]
 fn what_nobody_needs_may_be_collected_meanwhile() {
     let (world, _, _) = world();

@@ -86,7 +86,7 @@ fn a_name_holds_its_target_and_a_digest_what_it_says() {
         (amd64.layers[0].as_str(), &amd64.layers[0]),
     ];
     for (text, expected) in rows {
-        assert_eq!(world.hold(None, &[text], None).unwrap().holds, [expected.clone()], "{text}");
+        assert_eq!(world.hold(None, &[text], None).unwrap().holds, std::slice::from_ref(expected), "{text}");
     }
     let both = world.hold(None, &["alpine:3.20", index.as_str(), amd64.layers[0].as_str()], None).unwrap();
     assert_eq!(both.holds.len(), 2, "each once");

@@ -39,18 +39,17 @@ impl<'a> Changes<'a> {
         let change = change.into();
         if asked.dry_run || asked.file().is_some() {
             let plan: Plan = verbs::change::plan_change(&self.host, self.caller, &change).await?.into();
-            return plan_only(asked, &plan).map(|()| exit::DONE);
+            return save(asked.file(), &plan.document, || answer::plan(asked, &plan)).map(|()| exit::DONE);
         }
         let screen = self.screen();
         let changed = screen.watch(verbs::change::perform(&self.host, self.caller, &change, &screen)).await;
         self.tell(changed, asked.quiet, asked.format)
     }
 
-    /// `wharf apply`.
-    pub(super) async fn apply(&self, asked: &cli::Apply) -> Result<u8, Problem> {
-        let document = read_plan(asked.file())?;
+    /// `wharf apply`, of the plan of a change.
+    pub(super) async fn apply(&self, asked: &cli::Apply, document: &str) -> Result<u8, Problem> {
         let screen = self.screen();
-        let changed = screen.watch(verbs::change::apply(&self.host, self.caller, &document, &screen)).await;
+        let changed = screen.watch(verbs::change::apply(&self.host, self.caller, document, &screen)).await;
         self.tell(changed, asked.quiet, asked.format)
     }
 
@@ -166,19 +165,19 @@ impl Listener for Crier<'_> {
     }
 }
 
-/// Shows a plan, or saves it, as is asked for.
-fn plan_only(asked: &cli::Planning, plan: &Plan) -> Result<(), Problem> {
-    match asked.file() {
-        Some(PlanFile::Standard) => return print(&answer::document(plan)),
-        Some(PlanFile::Named(path)) => std::fs::write(path, answer::document(plan))
+/// Saves a plan if it is to be saved, and shows it unless it was printed instead.
+pub(super) fn save(file: Option<PlanFile<'_>>, document: &str, shown: impl FnOnce() -> String) -> Result<(), Problem> {
+    match file {
+        Some(PlanFile::Standard) => return print(&answer::document(document)),
+        Some(PlanFile::Named(path)) => std::fs::write(path, answer::document(document))
             .map_err(|error| unusable(format!("cannot write the plan to `{}`", path.display()), error.to_string()))?,
         None => {}
     }
-    print(&answer::plan(asked, plan))
+    print(&shown())
 }
 
 /// Reads a plan that a person has saved.
-fn read_plan(file: PlanFile<'_>) -> Result<String, Problem> {
+pub(super) fn read_plan(file: PlanFile<'_>) -> Result<String, Problem> {
     let (what, source): (_, std::io::Result<Box<dyn Read>>) = match file {
         PlanFile::Standard => ("cannot read the plan from standard input".to_owned(), Ok(Box::new(stdin()))),
         PlanFile::Named(path) => {

@@ -1,6 +1,7 @@
 //! One verb, from its arguments to its text.
 
-use super::changes::Changes;
+use super::archives;
+use super::changes::{Changes, read_plan, save};
 use super::given;
 use super::plain::{Plain, now};
 use super::rights::Rights;
@@ -14,9 +15,9 @@ use std::path::{Path, PathBuf};
 use wharf_terminal::cli::{self, Cli, Verb, exit, portable};
 use wharf_terminal::render::palette::Palette;
 use wharf_terminal::render::progress::{Checking, Silent};
-use wharf_terminal::{answer, named, render};
+use wharf_terminal::{answer, filed, named, render};
 use wharf_vocabulary::types::ErrorCode;
-use wharf_vocabulary::vocabulary::{Access, Explanation, Findings, Problem};
+use wharf_vocabulary::vocabulary::{Access, Explanation, Findings, Problem, PullPlans, Pulled};
 
 /// Who prunes, for whoever tries the same meanwhile: WASI numbers no processes.
 const WHO: &str = "another run of this component";
@@ -62,10 +63,11 @@ async fn verb(cli: &Cli, palette: Palette) -> Result<u8, Problem> {
             print(&answer::images(asked, &each(found.images), now()))?;
         }
         Verb::Tag(asked) => return changes().await?.change(asked.change(), &asked.plan).await,
+        Verb::Save(asked) => archives::save(asked, &caller, &root).await?,
         Verb::Rm(asked) => return changes().await?.change(asked.change(), &asked.plan).await,
         Verb::Prune(asked) => return changes().await?.change(asked.change(WHO.to_owned()), &asked.plan).await,
         Verb::Gc(asked) => return changes().await?.change(asked.change(), &asked.plan).await,
-        Verb::Apply(asked) => return changes().await?.apply(asked).await,
+        Verb::Apply(asked) => return apply(asked, &caller, &root, palette).await,
         Verb::Df(asked) => changes().await?.usage(asked).await?,
         Verb::Lease(asked) => changes().await?.lease(asked).await?,
         Verb::Ingest(asked) => changes().await?.ingest(asked).await?,
@@ -130,17 +132,39 @@ async fn pull(asked: &cli::Pull, caller: &Caller, root: &Path, palette: Palette)
     let options = asked.options();
     let host = online(&asked.access, &asked.reference, &options.access, root).await?;
     let options = contract::PullOptions { unpack: false, ..options.into() };
-    if asked.dry_run {
+    if asked.dry_run || asked.plan_file().is_some() {
         let plans = verbs::pull::plan_pull(&host, caller, &asked.reference, &options).await;
-        return print(&answer::plans(asked, &each(host.explained(plans)?)));
+        let PullPlans { names, document } = host.explained(plans)?.into();
+        return save(asked.plan_file(), &document, || answer::plans(asked, &names));
     }
-    let screen = Screen::of(asked, palette);
+    let screen = Screen::of(asked.progress, asked.quiet, palette);
     let outcome = screen.watch(verbs::pull::pull(&host, caller, &asked.reference, &options, &screen)).await;
-    let pulled = each(host.explained(outcome)?);
-    if let Some(text) = answer::pulled_talk(asked, &pulled) {
+    tell(asked.quiet, asked.progress, asked.format, &each(host.explained(outcome)?))
+}
+
+/// `wharf apply`.
+async fn apply(asked: &cli::Apply, caller: &Caller, root: &Path, palette: Palette) -> Result<u8, Problem> {
+    let document = read_plan(asked.file())?;
+    let Some(planned) = filed::pull(&document) else {
+        return Changes::open(root, caller, palette).await?.apply(asked, &document).await;
+    };
+    if let Some(problem) = portable::inexact(&planned) {
+        return Err(problem);
+    }
+    let access = asked.patience.apply(asked.access.access());
+    let host = online(&asked.access, &planned.reference, &access, root).await?;
+    let screen = Screen::of(asked.progress, asked.quiet, palette);
+    let access = access.into();
+    let outcome = screen.watch(verbs::pull::pull_planned(&host, caller, &document, &access, &screen)).await;
+    tell(asked.quiet, asked.progress, asked.format, &each(host.explained(outcome)?)).map(|()| exit::DONE)
+}
+
+/// Tells what was pulled.
+fn tell(quiet: bool, progress: cli::Progress, format: cli::TextFormat, pulled: &[Pulled]) -> Result<(), Problem> {
+    if let Some(text) = answer::pulled_talk(quiet, progress, pulled) {
         talk(&text);
     }
-    print(&answer::pulled(asked, &pulled))
+    print(&answer::pulled(format, pulled))
 }
 
 /// `wharf fsck`.

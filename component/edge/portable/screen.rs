@@ -23,9 +23,9 @@ enum Never {}
 
 impl Screen {
     /// As a pull asks for.
-    pub(super) fn of(asked: &cli::Pull, palette: Palette) -> Self {
-        Self::over(match asked.progress {
-            _ if asked.quiet => Box::new(Silent::new(stderr(), palette)),
+    pub(super) fn of(progress: cli::Progress, quiet: bool, palette: Palette) -> Self {
+        Self::over(match progress {
+            _ if quiet => Box::new(Silent::new(stderr(), palette)),
             cli::Progress::None => Box::new(Silent::new(stderr(), palette)),
             cli::Progress::Json => Box::new(Lines::new(stderr())),
             // A sandbox cannot ask how wide a terminal is, so that lines stay.

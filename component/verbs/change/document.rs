@@ -16,19 +16,13 @@
 //! over. Sizes are in bytes.
 
 use crate::{
-    nouns::{digest::Digest, json, problem::ErrorCode},
-    registry::Failure,
+    nouns::digest::Digest,
     verbs::{
         contract::{Garbage, NameChange, Plan},
-        failing::{because, fail, invalid},
+        filed::VERSION,
     },
 };
 use serde::{Deserialize, Serialize};
-
-/// The version of the document.
-const VERSION: u32 = 1;
-/// No plan is larger, in bytes.
-const DOCUMENT_BYTES_MAX: usize = 32 << 20;
 
 /// A plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,22 +105,6 @@ impl Draft {
         Self { version: VERSION, namespace: namespace.to_owned(), verb: verb.to_owned(), ..Self::default() }
     }
 
-    /// Reads a document. It may be anything.
-    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
-        let refuse = || because("this is no plan of wharf");
-        if text.len() > DOCUMENT_BYTES_MAX {
-            let why = format!("it has {} bytes; a plan has at most {DOCUMENT_BYTES_MAX}", text.len());
-            return Err(refuse()(fail(ErrorCode::TooLarge(DOCUMENT_BYTES_MAX as u64), why)));
-        }
-        let draft: Self = serde_json::from_str(text)
-            .map_err(|error| refuse()(invalid(json::shown(&error.to_string(), ERROR_CHARS_MAX))))?;
-        if draft.version != VERSION {
-            let why = format!("it has version {}, and this wharf knows version {VERSION}", draft.version);
-            return Err(refuse()(fail(ErrorCode::Unsupported, why)));
-        }
-        Ok(draft)
-    }
-
     /// Whether it is about space.
     pub(super) fn frees(&self) -> bool {
         !self.no_prune && self.verb != "tag"
@@ -149,6 +127,3 @@ impl Draft {
         }
     }
 }
-
-/// How much of a parser's words is shown.
-const ERROR_CHARS_MAX: usize = 300;

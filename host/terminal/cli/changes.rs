@@ -1,7 +1,7 @@
 //! The arguments of the verbs that change what is here: `tag`, `rm`, `prune`, `gc`, and `apply` for a change that was
-//! planned before.
+//! planned before, which may be a pull.
 
-use super::{TextFormat, filter, help};
+use super::{Access, Patience, Progress, Schedule, TextFormat, filter, help};
 use bytesize::ByteSize;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueHint};
@@ -12,6 +12,9 @@ use wharf_vocabulary::changes::{Change, Collecting, Pruning, Removal, Tagging};
 
 /// For how long nothing has to have come to a download before `wharf gc` gives it up.
 pub const INGEST_AGE: &str = "7d";
+
+/// What stands above the options of `wharf apply` that are about the plan of a pull alone.
+const OF_A_PULL: &str = "Options for the plan of a pull";
 
 /// Whether to plan only, and how to tell what comes of it.
 #[derive(Args, Clone, Debug)]
@@ -111,6 +114,10 @@ pub struct Gc {
     /// Whether to plan only.
     #[command(flatten)]
     pub plan: Planning,
+
+    /// Whether to collect again and again.
+    #[command(flatten)]
+    pub schedule: Schedule,
 }
 
 /// The arguments of `wharf apply`.
@@ -122,15 +129,27 @@ pub struct Apply {
     file: PathBuf,
 
     /// Print what has changed and nothing else, except what went wrong
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "progress")]
     pub quiet: bool,
 
     /// How to print the result on standard output
     #[arg(long, value_enum, default_value_t)]
     pub format: TextFormat,
+
+    /// How to show progress on standard error
+    #[arg(long, value_enum, value_name = "HOW", default_value_t, help_heading = OF_A_PULL)]
+    pub progress: Progress,
+
+    /// How long a registry is waited for, and how fast it may send.
+    #[command(flatten, next_help_heading = OF_A_PULL)]
+    pub patience: Patience,
+
+    /// Which registries are spoken to how, and with whose login.
+    #[command(flatten, next_help_heading = OF_A_PULL)]
+    pub access: Access,
 }
 
-/// Where a plan is kept.
+/// Where a plan or an archive is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanFile<'a> {
     /// Standard input or output.
@@ -154,7 +173,7 @@ impl Apply {
 }
 
 impl<'a> PlanFile<'a> {
-    fn of(path: &'a Path) -> Self {
+    pub(super) fn of(path: &'a Path) -> Self {
         if path.as_os_str() == "-" { Self::Standard } else { Self::Named(path) }
     }
 }
@@ -185,7 +204,12 @@ impl Prune {
 impl Gc {
     /// Returns the change as the component takes it.
     pub fn change(&self) -> Change {
-        Change::Collect(Collecting { ingest_age_s: self.ingest_age.as_secs() })
+        Change::Collect(self.collecting())
+    }
+
+    /// Returns what there is to collect.
+    pub fn collecting(&self) -> Collecting {
+        Collecting { ingest_age_s: self.ingest_age.as_secs() }
     }
 }
 

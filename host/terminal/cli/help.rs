@@ -2,9 +2,11 @@
 //!
 //! No option is described here; that is done beside its declaration.
 
+mod archives;
 mod changes;
 mod holding;
 
+pub(super) use archives::*;
 pub(super) use changes::*;
 pub(super) use holding::*;
 
@@ -16,6 +18,7 @@ Examples:
   wharf images                               what is here
   wharf history alpine:3.20                  how it was made
   wharf explain alpine:3.20                  where a pull would ask, and why
+  wharf save alpine:3.20 -o alpine.tar       one file, for docker load and others
   wharf prune --dry-run --all                what could go, and what that would free
   wharf df                                   how much space images take
   wharf login ghcr.io                        for what is not public
@@ -60,8 +63,8 @@ Logins:
 
 What it has not, because WASI has not:
   unpack, ls, cat, diff, mount, umount, mounts (owners, devices, mounts); login, logout, whoami
-  (credential helpers); demo; files that configure registries; --limit-rate. The native program has
-  them. The processor is not told: WHARF_MACHINE says which platform to choose, or linux/amd64 is.
+  (credential helpers); demo; files that configure registries; --limit-rate; gc --scheduled. The
+  native program has them. The processor is not told: WHARF_MACHINE says which platform to choose, or linux/amd64 is.
   Images in docker's own format (schema 2) are kept as they are, because another format is another
   digest; skopeo and podman look for OCI's format alone in a layout.
 
@@ -80,6 +83,7 @@ Examples:
   wharf pull alpine:3.20
   wharf pull --platform linux/arm64,linux/amd64 ghcr.io/org/app
   wharf pull --dry-run postgres:17
+  wharf pull --plan monday.json postgres:17 && wharf apply monday.json
   wharf pull --limit-rate 2M --timeout 2m registry.lan:5000/app
   image=$(wharf pull -q alpine)"
     };
@@ -95,13 +99,18 @@ pub(super) const PULL_LONG: &str = concat!(
 Interrupting:
   An interrupted pull keeps what has arrived. The next one continues there.
 
+Planning:
+  --dry-run shows the plan. --plan FILE saves it too, and `wharf apply FILE` carries out exactly that
+  later: it refuses, and says what differs, if the name has another record here by then, points to
+  something else, or if another manifest is chosen.
+
 Output:
   The full name of the image, a line for each tag. With --format json an array of objects:
   name, familiar, repository, tag, id, target {media_type, digest, size}, created, updated,
   platforms, size, fetched_bytes, up_to_date, transfers [{media_type, digest, size, endpoint,
   attempts, resumed_from, fetched_bytes, duration_ms, cached}], rate_limit {registry, limit,
   remaining, window_s}; endpoint is null for a blob that was here, rate_limit where the registry
-  tells none. With --dry-run the plan: name, target,
+  tells none. With --dry-run or --plan the plan: name, target,
   manifests [{platform, manifest}], blobs [{media_type, digest, size, received, state}],
   fetch_bytes, unpack_layers, up_to_date; a state is here, partial or missing. Sizes are in bytes, times as
   in 2026-01-31T12:00:00Z.

@@ -3,7 +3,8 @@
 //!
 //! No verb, option or default is declared here.
 
-use super::{Access, Cli, Patience, Verb, help, help_color};
+use super::{Access, ArchiveFormat, Cli, Patience, Verb, help, help_color};
+use crate::filed::PlannedPull;
 use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
 use wharf_vocabulary::{types::ErrorCode, vocabulary::Problem};
@@ -76,6 +77,7 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
         Verb::Whoami(_) => "whoami",
         Verb::Demo => "demo",
         Verb::Pull(pull) => return options(&pull.access, Some(&pull.patience)),
+        Verb::Apply(apply) => return options(&apply.access, Some(&apply.patience)),
         Verb::Explain(explain) => return options(&explain.access, None),
         Verb::Fsck(fsck) => return options(&fsck.access, None),
         Verb::Tags(tags) => return options(&tags.asking.access, Some(&tags.asking.patience)),
@@ -83,7 +85,23 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
         Verb::Images(_) | Verb::Inspect(_) | Verb::History(_) | Verb::Completion { .. } | Verb::Man { .. } => {
             return None;
         }
-        Verb::Tag(_) | Verb::Rm(_) | Verb::Prune(_) | Verb::Gc(_) | Verb::Apply(_) | Verb::Df(_) => return None,
+        Verb::Gc(gc) if gc.schedule.scheduled => {
+            const WHY: &str = "a runtime cannot be told to end it, and starts it again as easily";
+            let fix = "have `gc` started by a timer, or use the native program: `wharf gc --scheduled`".to_owned();
+            return Some(unsupported("this wharf has no `--scheduled`".to_owned(), WHY, fix));
+        }
+        Verb::Rm(rm) if !rm.platforms.is_empty() => {
+            const WHY: &str = "an image layout says by every blob that is there which platforms an image has";
+            let fix = "remove the image and pull the platforms that you want, or use the native program: \
+                       `wharf rm --platform PLATFORM REF`";
+            return Some(unsupported("this wharf has no `rm --platform`".to_owned(), WHY, fix.to_owned()));
+        }
+        Verb::Save(save) if save.format == ArchiveFormat::OciDir => {
+            let what = "this wharf has no `--format oci-dir`".to_owned();
+            const WHY: &str = "the directory of images is an OCI image layout itself";
+            return Some(unsupported(what, WHY, "copy that directory, or save an archive".to_owned()));
+        }
+        Verb::Tag(_) | Verb::Save(_) | Verb::Rm(_) | Verb::Prune(_) | Verb::Gc(_) | Verb::Df(_) => return None,
         Verb::Lease(_) | Verb::Ingest(_) | Verb::Label(_) | Verb::Events(_) => return None,
     };
     let (_, why, native) = LACKING.into_iter().find(|(lacking, _, _)| *lacking == name)?;
@@ -102,6 +120,14 @@ pub fn foreign(namespace: &str) -> Option<Problem> {
         let why = "an image layout has one set of names";
         let fix = "leave out `--namespace`, and give another directory by `--dir` for other names".to_owned();
         unsupported(format!("this wharf has no namespace `{namespace}`"), why, fix)
+    })
+}
+
+/// Returns why a plan of a pull cannot be carried out exactly here.
+pub fn inexact(planned: &PlannedPull) -> Option<Problem> {
+    planned.unpack.then(|| {
+        let fix = "make the plan with `--no-unpack`, or use the native program".to_owned();
+        unsupported("cannot carry out the plan: it says that layers are extracted".to_owned(), EXTRACTION, fix)
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It does not plan; the component did, and the change does the same.
 
-use super::{escape, json, palette::Palette, problem, size};
+use super::{age, escape, json, palette::Palette, problem, size};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use wharf_vocabulary::changes::{Changed, Garbage, NameChange, Plan};
@@ -26,6 +26,13 @@ struct ChangedObject<'a> {
     removed: GarbageObject<'a>,
     failed: Vec<FailedObject<'a>>,
     left: &'a [String],
+}
+
+#[derive(Serialize)]
+struct CollectedObject<'a> {
+    time: Option<String>,
+    #[serde(flatten)]
+    changed: ChangedObject<'a>,
 }
 
 #[derive(Serialize)]
@@ -91,6 +98,14 @@ impl<'a> From<&'a Garbage> for GarbageObject<'a> {
     }
 }
 
+impl<'a> From<&'a Changed> for ChangedObject<'a> {
+    fn from(Changed { names, leases, removed, gone, failed, left }: &'a Changed) -> Self {
+        let names = names.iter().map(Into::into).collect();
+        let failed = failed.iter().map(|(name, why)| FailedObject { name, why }).collect();
+        Self { names, leases, gone, removed: removed.into(), failed, left }
+    }
+}
+
 /// Whether something has happened or would.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tense {
@@ -143,22 +158,47 @@ pub fn lines(Changed { names, leases, gone, .. }: &Changed) -> String {
 }
 
 /// Returns an object with everything. For standard output.
-pub fn json(Changed { names, leases, removed, gone, failed, left }: &Changed) -> String {
-    let names = names.iter().map(Into::into).collect();
-    let failed = failed.iter().map(|(name, why)| FailedObject { name, why }).collect();
-    json::pretty(&ChangedObject { names, leases, gone, removed: removed.into(), failed, left })
+pub fn json(changed: &Changed) -> String {
+    json::pretty(&ChangedObject::from(changed))
+}
+
+/// Returns what one of several collections did at `now`, a line each, or nothing if it did nothing. For standard output.
+///
+/// ```text
+/// 2026-01-31T12:00:00Z untagged docker.io/library/app:1
+/// 2026-01-31T12:00:00Z freed 1.2GB: 3 blobs, 4 layers
+/// ```
+pub fn collected(changed: &Changed, now: i64) -> String {
+    let time = age::timestamp(now).unwrap_or_else(|| now.to_string());
+    let freed = freed(&changed.removed).map(|freed| format!("freed {freed}"));
+    let told = lines(changed);
+    told.lines().map(str::to_owned).chain(freed).map(|line| format!("{time} {line}\n")).collect()
+}
+
+/// Returns the same as an object on one line, with the time and everything that [`json`] has.
+pub fn collected_json(changed: &Changed, now: i64) -> String {
+    if collected(changed, now).is_empty() {
+        return String::new();
+    }
+    json::line(&CollectedObject { time: age::timestamp(now), changed: changed.into() })
 }
 
 /// Returns what there is to say to a person: what had to stay, and `freed 1.2GB: 3 blobs, 4 layers`. A change that is
 /// not about space and frees none, as `tag`, says nothing of it. For standard error.
-pub fn talk(Changed { names, removed, left, .. }: &Changed) -> String {
-    let mut text: String = left.iter().map(|sentence| format!("{}\n", escape::text(sentence))).collect();
+pub fn talk(changed: &Changed) -> String {
+    let Changed { names, removed, .. } = changed;
+    let mut text = left(changed);
     match freed(removed) {
         Some(freed) => text.push_str(&format!("freed {freed}\n")),
         None if gives_names(names) => {}
         None => text.push_str("freed nothing\n"),
     }
     text
+}
+
+/// Returns the sentences about what had to stay, a line each. For standard error.
+pub fn left(Changed { left, .. }: &Changed) -> String {
+    left.iter().map(|sentence| format!("{}\n", escape::text(sentence))).collect()
 }
 
 /// Returns which names stayed as they were, and why. For standard error.

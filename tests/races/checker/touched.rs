@@ -43,7 +43,12 @@ impl<'h> Touched<'h> {
 
     /// The names that a change may take away. `names` are all there are.
     pub(super) fn may_take<'n>(&self, change: &Change, ended: Moment, names: &[&'n str]) -> Vec<&'n str> {
-        names.iter().copied().filter(|name| self.may_change(change, ended, name)).collect()
+        let may_go = |name: &&&str| match change {
+            // Other names of the image lose a platform and stay.
+            Change::Untag { what, platform: Some(_), .. } => what == *name || what.starts_with("sha256:"),
+            _ => self.may_change(change, ended, name),
+        };
+        names.iter().filter(may_go).copied().collect()
     }
 
     fn may_write(&self, event: &Event, name: &str) -> bool {
@@ -69,7 +74,7 @@ impl<'h> Touched<'h> {
     fn may_change(&self, change: &Change, ended: Moment, name: &str) -> bool {
         match change {
             Change::Tag { names, .. } => names.iter().any(|other| other == name),
-            Change::Untag { what, .. } => what == name || what.starts_with("sha256:"),
+            Change::Untag { what, platform, .. } => what == name || what.starts_with("sha256:") || platform.is_some(),
             Change::Prune { .. } => is_meant(change, name),
             Change::Collect { .. } => self.may_expire(name, ended),
         }

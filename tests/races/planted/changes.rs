@@ -30,6 +30,11 @@ fn gone(began: Moment, ended: Moment, name: &str, before: &str) -> Event {
     event(began, ended, perform(rm(name)), done(vec![changed(name, Some(before), None)]))
 }
 
+/// A removal of a platform.
+fn shrink() -> Change {
+    Change::Untag { what: A.to_owned(), force: false, platform: Some("linux/arm64".to_owned()) }
+}
+
 fn tag(source: &str, name: &str) -> Change {
     Change::Tag { source: source.to_owned(), names: vec![name.to_owned()] }
 }
@@ -123,6 +128,20 @@ pub(super) fn bad() -> Vec<(&'static str, Vec<Event>, &'static str)> {
         (
             "a removal of another name",
             vec![wrote(0, 10, B, "w1"), event(20, 30, perform(rm(A)), done(vec![changed(B, Some("w1"), None)]))],
+            "nobody asked for",
+        ),
+        (
+            "a platform that goes from the name of another image",
+            vec![
+                first(),
+                wrote(0, 10, B, "w1"),
+                event(
+                    20,
+                    30,
+                    perform(shrink()),
+                    done(vec![changed(A, Some("v1"), Some("v1")), changed(B, Some("w1"), Some("w1"))]),
+                ),
+            ],
             "nobody asked for",
         ),
         (
@@ -251,8 +270,16 @@ pub(super) fn bad() -> Vec<(&'static str, Vec<Event>, &'static str)> {
 pub(super) fn good() -> Vec<(&'static str, Vec<Event>)> {
     let first = || wrote(0, 10, A, "v1");
     let stayed = Fact::Stayed { name: A.to_owned(), why: "has changed".to_owned() };
-    let shrink = Change::Untag { what: A.to_owned(), force: false, platform: Some("linux/arm64".to_owned()) };
+    let less = |name| changed(name, Some("v1"), Some("v1"));
     vec![
+        (
+            "a platform that goes from all names of an image",
+            vec![
+                first(),
+                event(20, 30, perform(tag(A, K)), done(vec![changed(K, None, Some("v1"))])),
+                event(40, 50, perform(shrink()), done(vec![less(A), less(K)])),
+            ],
+        ),
         (
             "a name that is removed and comes again at an older image",
             vec![
@@ -339,7 +366,7 @@ pub(super) fn good() -> Vec<(&'static str, Vec<Event>)> {
             "a platform that goes, and the name that stays",
             vec![
                 first(),
-                event(20, 30, perform(shrink), done(vec![changed(A, Some("v1"), Some("v1"))])),
+                event(20, 30, perform(shrink()), done(vec![changed(A, Some("v1"), Some("v1"))])),
                 saw(40, 50, A, Some("v1")),
             ],
         ),

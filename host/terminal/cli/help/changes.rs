@@ -131,7 +131,8 @@ macro_rules! gc_examples {
         "\
 Examples:
   wharf gc
-  wharf gc --dry-run --ingest-age 1h"
+  wharf gc --dry-run --ingest-age 1h
+  wharf gc --scheduled --deletion-threshold 10 --delay 5s"
     };
 }
 
@@ -147,8 +148,23 @@ What is removed:
   --no-prune` or a pull that was given up; names whose label containerd.io/gc.expire is past; and
   downloads to which nothing came for --ingest-age. What somebody uses stays. It runs beside pulls.
 
+Collecting again and again:
+  With --scheduled it collects once, goes on running, and hears what any process does to images of
+  the namespace. It collects after a removal, and after --mutation-threshold changes (pulls, tags,
+  labels, removals), but pauses in between for so long that collections take no more than
+  --pause-threshold of the time. --deletion-threshold removals end that pause. Without any of these
+  it collects once a day, for what gets old by itself. A collection that fails is told and tried
+  again, later each time. Several of these at once do no harm.
+
+  As a service of systemd:
+    [Service]
+    ExecStart=/usr/local/bin/wharf gc --scheduled
+    SuccessExitStatus=130
+
 Output:
-  Names and images as for `wharf rm`. What was freed is told on standard error.
+  Names and images as for `wharf rm`. What was freed is told on standard error. With --scheduled
+  lines on standard output, each with its time, for each collection that has changed something;
+  with --format json an object on one line, as below and with time.
 ",
     output!(),
     "\n\n",
@@ -161,6 +177,7 @@ macro_rules! apply_examples {
 Examples:
   wharf prune --all --plan monday.json
   wharf apply monday.json
+  wharf pull --plan - app:2 > app.json && wharf apply --limit-rate 2M app.json
   wharf rm --plan - app:1 | ssh store.lan wharf apply -"
     };
 }
@@ -177,6 +194,10 @@ What is done:
   is done, and the name is told: make the plan again. What nothing needed then and something needs
   now stays.
 
+  The plan of a pull is refused too if a name points to something else now, or if another manifest
+  is chosen of it. Of several names nothing is done if one differs; then they are pulled one after
+  the other, and what was pulled stays if another one fails.
+
 The file:
   An object: wharf-plan (its version, 1), namespace, verb, no-prune, is-prune, names [{name, mark,
   do, before, after, platforms, why}], garbage {blobs, layers, snapshots, ingests: each [name,
@@ -184,8 +205,13 @@ The file:
   was none; do is untag, shrink (by manifests), or point (to what the name from has, whose record
   has from-mark). blocked is why nothing is to be freed, or null.
 
+  Of a pull: wharf-plan, namespace, verb (pull), reference (the full name), wanted (machine, all, or
+  an array of platforms), all-tags, unpack, concurrent-downloads, names [{name, mark, target,
+  manifests}]. It says nothing of how to speak to registries: the options for that, configuration
+  and logins are those of this call. The registry of the reference may be asked, as if it were typed.
+
 Output:
-  As for the verb that made the plan.
+  As for the verb that made the plan. Of a change:
 ",
     output!()
 );

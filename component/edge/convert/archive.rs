@@ -1,0 +1,28 @@
+//! The words about images in one file, field by field.
+
+use super::each;
+use crate::verbs::contract;
+use wharf_vocabulary::archives as wit;
+
+impl From<wit::SaveOptions> for contract::SaveOptions {
+    fn from(wit::SaveOptions { form, platforms }: wit::SaveOptions) -> Self {
+        let form = match form {
+            wit::Form::DockerArchive => contract::Form::DockerArchive,
+            wit::Form::OciArchive => contract::Form::OciArchive,
+        };
+        Self { form, platforms }
+    }
+}
+
+impl From<contract::Saved> for wit::Saved {
+    fn from(contract::Saved { images, size, notes }: contract::Saved) -> Self {
+        Self { images: each(images), size, notes }
+    }
+}
+
+impl From<contract::SavedImage> for wit::SavedImage {
+    fn from(image: contract::SavedImage) -> Self {
+        let contract::SavedImage { names, target, reduced_from, platforms } = image;
+        Self { names, target: target.into(), reduced_from: reduced_from.map(|digest| digest.to_string()), platforms }
+    }
+}

@@ -1,0 +1,45 @@
+//! The nouns of `wit/archives.wit`: images in one file.
+
+use crate::nouns::{descriptor::Descriptor, digest::Digest};
+
+/// See `archives.save-options`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SaveOptions {
+    /// What reads the archive.
+    pub form: Form,
+    /// Only these platforms; all that are here if there are none.
+    pub platforms: Vec<String>,
+}
+
+/// See `archives.form`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// An image layout with docker's `manifest.json` and `repositories` beside it.
+    DockerArchive,
+    /// An image layout.
+    OciArchive,
+}
+
+/// See `archives.saved`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// In order of target.
+    pub images: Vec<SavedImage>,
+    /// The length of the archive, in bytes.
+    pub size: u64,
+    /// What a person may not expect.
+    pub notes: Vec<String>,
+}
+
+/// See `archives.saved-image`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedImage {
+    /// Fully qualified, in order; none if the image was not asked for by name.
+    pub names: Vec<String>,
+    /// What the names point to in the archive.
+    pub target: Descriptor,
+    /// What they point to here, if that is something else.
+    pub reduced_from: Option<Digest>,
+    /// The platforms that are in the archive.
+    pub platforms: Vec<String>,
+}

@@ -1,0 +1,129 @@
+//! The exports that put images in one file, as Rust calls. See `wit/images.wit`.
+
+use super::{Caller, ErrorCode, Failure, Outcome, Problem, SaveOptions, Saved, Wharf};
+use crate::imports::drain;
+use bytes::{Buf, Bytes};
+use std::io::{self, ErrorKind, Read};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+/// The bytes of an archive as they come. Reading blocks, and fails if the archive ends early.
+#[derive(Debug)]
+pub struct Archive {
+    receiver: mpsc::Receiver<Bytes>,
+    chunk: Bytes,
+    /// How many bytes are to come, those of `chunk` included.
+    left: u64,
+    stop: CancellationToken,
+    runtime: Handle,
+}
+
+impl Read for Archive {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.chunk.is_empty() {
+            let (receiver, stop) = (&mut self.receiver, &self.stop);
+            let next = self.runtime.block_on(async {
+                tokio::select! {
+                    () = stop.cancelled() => Err(io::Error::other("it was stopped")),
+                    chunk = receiver.recv() => Ok(chunk),
+                }
+            });
+            match next? {
+                Some(chunk) => self.chunk = chunk,
+                None if self.left == 0 => return Ok(0),
+                None => {
+                    return Err(io::Error::new(ErrorKind::UnexpectedEof, format!("{} bytes are missing", self.left)));
+                }
+            }
+        }
+        let count = buffer.len().min(self.chunk.len());
+        let more_than_promised = || io::Error::other("the archive is longer than it was said to be");
+        self.left = self.left.checked_sub(count as u64).ok_or_else(more_than_promised)?;
+        self.chunk.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
+}
+
+impl Wharf {
+    /// See `images.save`. `write` runs on a thread of its own, which it may block, and has to read the archive to its
+    /// end. Cancelling `stop` makes it fail.
+    pub async fn save(
+        &self,
+        caller: &Caller,
+        references: &[String],
+        options: &SaveOptions,
+        stop: &CancellationToken,
+        write: impl FnOnce(&Saved, &mut Archive) -> io::Result<()> + Send + 'static,
+    ) -> Result<Saved, Failure> {
+        let (caller, references, options) = (caller.clone(), references.to_vec(), options.clone());
+        let what = match &*references {
+            [one] => format!("cannot save `{one}`"),
+            _ => "cannot save these images".to_owned(),
+        };
+        self.call(&self.services, "save", async |accessor, manager| {
+            let answer = manager.wharf_images_images().call_save(accessor, caller, references, options).await?;
+            let (saved, bytes, end) = match answer {
+                Ok(begun) => begun,
+                Err(problem) => return Ok(Err(problem)),
+            };
+            let (sender, ended) = oneshot::channel::<Result<(), ErrorCode>>();
+            let receiver = accessor.with(|mut access| {
+                end.pipe(&mut access, Outcome { sender: Some(sender) })?;
+                drain(&mut access, bytes)
+            })?;
+            let (stop, runtime) = (stop.clone(), Handle::current());
+            let mut archive = Archive { receiver, chunk: Bytes::new(), left: saved.size, stop: stop.clone(), runtime };
+            let written = spawn_blocking(move || {
+                write(&saved, &mut archive)?;
+                // Whoever has not read everything has not seen whether it is whole.
+                io::copy(&mut archive, &mut io::sink())?;
+                Ok::<_, io::Error>(saved)
+            });
+            Ok(match written.await.map_err(wasmtime::Error::new)? {
+                Ok(saved) => Ok(saved),
+                Err(_) if stop.is_cancelled() => Err(stopped(what)),
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(cut(what, ended.await.ok())),
+                Err(error) => Err(unwritten(what, &error)),
+            })
+        })
+        .await
+    }
+}
+
+fn stopped(what: String) -> Problem {
+    Problem {
+        code: ErrorCode::Cancelled,
+        what,
+        why: vec!["it was stopped; nothing is left of it".to_owned()],
+        fix: None,
+    }
+}
+
+/// The stream has ended before its time.
+fn cut(what: String, why: Option<Result<(), ErrorCode>>) -> Problem {
+    let fix = Some("wharf fsck".to_owned());
+    match why {
+        Some(Err(ErrorCode::DigestMismatch(actual))) => {
+            let why = vec![format!("a blob is damaged: its bytes hash to `{actual}`")];
+            Problem { code: ErrorCode::DigestMismatch(actual), what, why, fix }
+        }
+        Some(Err(code)) => {
+            let why = vec!["a blob cannot be read".to_owned()];
+            Problem { code, what, why, fix }
+        }
+        Some(Ok(())) | None => {
+            let why = "the archive ended before its end".to_owned();
+            Problem { code: ErrorCode::Other(why.clone()), what, why: vec![why], fix: None }
+        }
+    }
+}
+
+fn unwritten(what: String, error: &io::Error) -> Problem {
+    let code = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ErrorCode::NoSpace,
+        _ => ErrorCode::Other(error.to_string()),
+    };
+    Problem { code, what, why: vec![format!("the archive cannot be written: {error}")], fix: None }
+}

@@ -1,0 +1,154 @@
+//! Images in one file: what other tools read of it, and that a file is there as a whole or not at all.
+
+use super::{json, open_registry, wharf};
+use crate::support::docker_registry::DockerRegistry;
+use crate::support::push::large;
+use crate::support::require;
+use crate::support::wharf::Wharf;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+use wharf::demo::image::demo;
+
+/// A store with one platform of `app:1`, and all of `app:2`.
+fn with_apps() -> (DockerRegistry, TempDir, Wharf, [String; 2]) {
+    let registry = open_registry();
+    registry.push("app", "1", &demo());
+    registry.push("app", "2", &large(3, 2, 100_000));
+    let names = ["1", "2"].map(|tag| format!("{}/app:{tag}", registry.address()));
+    let (directory, wharf) = wharf();
+    wharf.run(&["pull", "-q", "--platform", "linux/amd64", &names[0]]).success();
+    wharf.run(&["pull", "-q", "--no-unpack", &names[1]]).success();
+    (registry, directory, wharf, names)
+}
+
+/// Runs a program of the machine in a directory, and returns what it wrote.
+#[track_caller]
+fn tell(directory: &Path, program: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(require(program));
+    command.current_dir(directory).args(arguments).env("HOME", directory).env_remove("XDG_RUNTIME_DIR");
+    let output = command.output().unwrap_or_else(|error| panic!("`{program}` does not start: {error}"));
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{program} {arguments:?}: {text}");
+    text
+}
+
+/// The names in a directory but for the store's and the home's.
+fn files(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("a directory");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name != "store" && name != "home").collect();
+    names.sort();
+    names
+}
+
+/// The digest of the config, as wharf knows it.
+fn id(wharf: &Wharf, name: &str) -> String {
+    let images = json(&wharf.run(&["images", "--format", "json", name]).success());
+    images[0]["id"].as_str().expect("an ID").to_owned()
+}
+
+#[test]
+fn other_tools_read_what_was_saved() {
+    let (_registry, directory, wharf, [one, two]) = with_apps();
+    let at = directory.path();
+    let path = |name: &str| at.join(name).to_string_lossy().into_owned();
+    let output = wharf.run(&["save", &one, &two, "-o", &path("both.tar")]);
+    assert_eq!(output.stdout, "");
+    let (notes, summary) = output.stderr.trim_end().rsplit_once('\n').expect("two lines");
+    assert!(notes.starts_with(&format!("`{one}` has 1 of the ")), "{notes}");
+    assert!(summary.starts_with("saved ") && summary.contains(&two), "{summary}");
+    output.success();
+    for name in [&one, &two] {
+        let config = tell(at, "skopeo", &["inspect", "--raw", "--config", &format!("docker-archive:both.tar:{name}")]);
+        let digest = wharf::demo::image::digest(config.as_bytes());
+        assert_eq!(digest, id(&wharf, name), "skopeo reads the same config of {name}");
+    }
+    let storage = ["--root", "podman/storage", "--runroot", "podman/run", "--storage-driver", "vfs"];
+    let loaded = tell(at, "podman", &[&storage, &["load", "-i", "both.tar"][..]].concat());
+    assert!(loaded.contains(&one) && loaded.contains(&two), "{loaded}");
+    let ids = tell(at, "podman", &[&storage, &["images", "--no-trunc", "-q"][..]].concat());
+    for name in [&one, &two] {
+        assert!(ids.contains(&id(&wharf, name)), "{ids}");
+    }
+
+    wharf.run(&["save", "-q", "--format", "oci-archive", &two, "-o", &path("two.tar")]).success();
+    tell(at, "skopeo", &["copy", "-q", "oci-archive:two.tar", "dir:copied"]);
+    wharf.run(&["save", "-q", "--format", "oci-dir", &two, "-o", &path("layout")]).success();
+    let listed = json(&tell(at, "umoci", &["stat", "--image", "layout:2", "--json"]));
+    assert_eq!(listed["history"].as_array().expect("steps").len(), 2);
+    let again = wharf.run(&["save", "--format", "oci-dir", &two, "-o", &path("layout")]).failure();
+    assert!(again.contains("not empty"), "{again}");
+    assert_eq!(files(at), ["both.tar", "copied", "layout", "podman", "two.tar"], "nothing else was left");
+}
+
+#[test]
+fn the_same_images_make_the_same_bytes_in_another_store() {
+    let (registry, directory, first, [one, two]) = with_apps();
+    let (other, second) = wharf();
+    // In another order, and with more beside them.
+    registry.push("more", "1", &large(4, 1, 1_000));
+    second.run(&["pull", "-q", &two]).success();
+    second.run(&["pull", "-q", &format!("{}/more:1", registry.address())]).success();
+    second.run(&["pull", "-q", "--platform", "linux/amd64", &one]).success();
+    let archives = [(&first, directory.path(), [&one, &two]), (&second, other.path(), [&two, &one])];
+    let archives = archives.map(|(wharf, at, names)| {
+        let path = at.join("archive.tar");
+        wharf.run(&["save", "-q", names[0], names[1], "-o", &path.to_string_lossy()]).success();
+        fs::read(path).expect("the archive")
+    });
+    assert!(archives[0] == archives[1]);
+}
+
+#[test]
+fn a_damaged_blob_ends_the_command_and_the_old_file_stays() {
+    let (_registry, directory, wharf, [_, two]) = with_apps();
+    let (target, link) = (directory.path().join("archive.tar"), directory.path().join("link.tar"));
+    fs::write(&target, "old").expect("a file");
+    symlink("archive.tar", &link).expect("a link");
+    let inspected = json(&wharf.run(&["inspect", "--manifests", &two]).success());
+    let manifest = fs::read_to_string(
+        wharf
+            .store()
+            .join("blobs/sha256")
+            .join(inspected[0]["Descriptor"]["digest"].as_str().expect("a digest").trim_start_matches("sha256:")),
+    );
+    let manifest = json(&manifest.expect("the manifest"));
+    let layer = manifest["layers"][0]["digest"].as_str().expect("a digest").trim_start_matches("sha256:");
+    let blob = wharf.store().join("blobs/sha256").join(layer);
+    let mut bytes = fs::read(&blob).expect("the layer");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::remove_file(&blob).expect("the layer");
+    fs::write(&blob, &bytes).expect("the layer");
+    let error = wharf.run(&["save", &two, "-o", &link.to_string_lossy()]).failure();
+    assert!(error.contains("a blob is damaged: its bytes hash to") && error.contains("hint: wharf fsck"), "{error}");
+    assert_eq!(fs::read_to_string(&target).expect("the old file"), "old");
+    assert_eq!(files(directory.path()), ["archive.tar", "link.tar"]);
+
+    bytes[last] ^= 1;
+    fs::write(&blob, &bytes).expect("the layer");
+    wharf.run(&["save", "-q", &two, "-o", &link.to_string_lossy()]).success();
+    assert!(fs::symlink_metadata(&link).expect("a link").is_symlink());
+    assert!(fs::metadata(&target).expect("the new file").len() > 200_000);
+}
+
+#[test]
+fn what_cannot_be_written_is_told() {
+    let (_registry, directory, wharf, [_, two]) = with_apps();
+    let at = directory.path().to_string_lossy().into_owned();
+    let rows = [
+        (vec!["-o", at.as_str()], "it is a directory"),
+        (vec!["-o", "/dev/full"], "No space left on device"),
+        (vec!["-o", "/nowhere/archive.tar"], "No such file or directory"),
+        (vec!["--format", "oci-dir"], "a directory needs a place"),
+        (vec!["--platform", "linux/s390x", "-o", "/dev/null"], "no platform that is here matches `linux/s390x`"),
+    ];
+    for (options, expected) in rows {
+        let error = wharf.run(&[&["save", &two], &options[..]].concat()).failure();
+        assert!(error.contains(expected), "{error}");
+    }
+    wharf.run(&["save", "-q", &two, "-o", "/dev/null"]).success();
+}
