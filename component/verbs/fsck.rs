@@ -27,11 +27,12 @@ use crate::{
     nouns::{
         access::Access,
         problem::{ErrorCode, Problem},
+        record::ImageRecord,
     },
     registry::Failure,
 };
 use needs::Needs;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What repairs whatever can be repaired.
 const REPAIR: &str = "wharf fsck --repair";
@@ -93,7 +94,27 @@ impl<H: Host> Look<'_, H> {
         if references.is_empty() {
             self.strays(&library, &needs, &mut findings).await?;
         }
+        self.take_back(&library, &mut findings).await?;
         Ok(findings)
+    }
+
+    /// Takes back what was told of images that were removed or replaced meanwhile:
+    /// what they needed may have been collected.
+    async fn take_back(&self, library: &Library, findings: &mut Findings) -> Result<(), Failure> {
+        let is_told = |flaw: &Flaw| flaw.repaired.is_none() && flaw.kind != FlawKind::UnreadableRecord;
+        if !findings.flaws.iter().any(is_told) {
+            return Ok(());
+        }
+        let records = |library: &Library| -> BTreeMap<String, ImageRecord> {
+            library.entries.iter().map(|entry| (entry.name.to_string(), entry.record.clone())).collect()
+        };
+        let (before, now) = (records(library), records(&Library::load(self.host, self.caller).await?));
+        findings.flaws.retain_mut(|flaw| {
+            let is_of_images = is_told(flaw) && !flaw.images.is_empty();
+            flaw.images.retain(|name| !is_of_images || before.get(name) == now.get(name));
+            !is_of_images || !flaw.images.is_empty()
+        });
+        Ok(())
     }
 
     /// Tells the records that cannot be read. A pull of its name replaces one;

@@ -97,6 +97,23 @@ fn what_nobody_needs_may_be_collected_meanwhile() {
     assert!(!world.has(&digest_of(b"stray")), "it was removed in time");
 }
 
+/// Who runs `fsck` beside `prune` is not told of an image that is gone by then, nor of what it needed.
+#[test]
+fn an_image_may_be_removed_meanwhile() {
+    for is_removed in [true, false] {
+        let (world, _, app) = world();
+        let own = app.layers[1].clone();
+        world.memory.interfere(Call::Open, move |memory| {
+            if is_removed {
+                memory.remove_row("default", "image/docker.io/library/app:1");
+            }
+            memory.content().remove(&own)
+        });
+        let found = world.fsck(&["app:1"]).unwrap();
+        assert_eq!(found.flaws.is_empty(), is_removed, "{:?}", found.flaws);
+    }
+}
+
 #[test]
 fn what_is_damaged_or_missing_is_told_and_repaired() {
     let (world, base, app) = world();
