@@ -50,6 +50,8 @@ pub(super) struct Parts {
     pub(super) snapshots: Vec<Digest>,
     /// The manifests that an index lists.
     children: Vec<Descriptor>,
+    /// The config, if it is not here.
+    missing: Option<Digest>,
     /// Why it does not say what it needs.
     pub(super) unreadable: Option<String>,
 }
@@ -209,9 +211,13 @@ impl<'h, H: Host> Reader<'h, H> {
             Err(failure) => return Err(failure),
         };
         parts.blobs.push(what.digest.clone());
+        // What is held by an index alone may be still on its way.
+        if let Some(config) = parts.missing.as_ref().filter(|_| is_needed) {
+            parts.unreadable = Some(format!("the config `{config}` is not here"));
+        }
         let parts = Rc::new(parts);
         // What cannot be read may have gone with its record, and may come back.
-        if parts.unreadable.is_none() {
+        if parts.unreadable.is_none() && parts.missing.is_none() {
             self.known.borrow_mut().insert(what.digest.clone(), Rc::clone(&parts));
         }
         Ok(parts)
@@ -249,7 +255,7 @@ impl<'h, H: Host> Reader<'h, H> {
             return Ok(parts);
         }
         let Some(blob) = documents::find(self.host, &manifest.config).await? else {
-            parts.unreadable = Some(format!("the config `{}` is not here", manifest.config.digest));
+            parts.missing = Some(manifest.config.digest.clone());
             return Ok(parts);
         };
         // Of what is no config of an image nobody can have made a tree.

@@ -19,6 +19,7 @@ use super::{
     failing::{because, fail, problem, try_this},
     history::{self, Opened},
     library::{self, Entry, Library, Meant},
+    store,
 };
 use crate::{
     host::Host,
@@ -64,7 +65,12 @@ pub async fn save<H: Host>(
         for asked in choose(&library, references, options)?.into_values() {
             images.push(archive.add(&library, asked).await?);
         }
-        archive.write(images, options.form).await
+        let written = archive.write(images, options.form).await?;
+        for text in references {
+            let Entry { name, record } = library.find(text)?.entry;
+            store::touch(host, caller, name, record.updated).await;
+        }
+        Ok(written)
     };
     work.await.map_err(problem(match references {
         [one] => format!("cannot save `{}`", one.escape_debug()),
@@ -130,22 +136,27 @@ struct Image {
     /// What they point to here.
     original: Digest,
     platforms: Vec<String>,
-    /// How many manifests the original lists, if it is an index that is not whole.
-    offered: Option<usize>,
+    /// How many manifests are saved, and how many the original lists, if it is an index
+    /// that is not whole.
+    part: Option<(usize, usize)>,
     /// What runs on the machine, or else the first image: config and layers.
     best: Option<(Descriptor, Vec<Descriptor>)>,
 }
 
 struct Archive<'h, H: Host> {
     host: &'h H,
-    /// Blobs that are here, with their sizes. Documents sort before layers.
-    blobs: BTreeMap<(bool, Digest), u64>,
+    /// Blobs that are here, with their sizes.
+    blobs: BTreeMap<(Kept, Digest), u64>,
     /// Documents that were made for the archive.
     made: BTreeMap<Digest, Vec<u8>>,
 }
 
-const DOCUMENT: bool = false;
-const LAYER: bool = true;
+/// What a blob is, in the order of the archive.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kept {
+    Document,
+    Layer,
+}
 
 impl<H: Host> Archive<'_, H> {
     async fn add(&mut self, library: &Library, asked: Asked<'_>) -> Result<Image, Failure> {
@@ -153,10 +164,10 @@ impl<H: Host> Archive<'_, H> {
         let mut opened = Vec::new();
         for present in platforms.values() {
             let manifest = history::open(self.host, entry, present).await?;
-            self.blobs.insert((DOCUMENT, present.manifest.digest.clone()), present.manifest.size);
+            self.blobs.insert((Kept::Document, present.manifest.digest.clone()), present.manifest.size);
             let Opened { held, .. } = &manifest;
             for (at, part) in held.document.parts().enumerate() {
-                let kind = if at == 0 { DOCUMENT } else { LAYER };
+                let kind = if at == 0 { Kept::Document } else { Kept::Layer };
                 self.blobs.insert((kind, part.digest.clone()), part.size);
             }
             opened.push((*present, manifest));
@@ -167,7 +178,7 @@ impl<H: Host> Archive<'_, H> {
         let best = opened.iter().find(|(present, _)| Some(&present.manifest.digest) == best.as_ref());
         let best = best.map(|(_, it)| (it.manifest().config.clone(), it.manifest().layers.clone()));
         let original = &entry.record.target;
-        let (target, offered) = match opened.iter().find(|(present, _)| present.manifest.digest == original.digest) {
+        let (target, part) = match opened.iter().find(|(present, _)| present.manifest.digest == original.digest) {
             Some((_, it)) => (it.held.descriptor.clone(), None),
             None => self.index(entry, &platforms.keys().copied().collect()).await?,
         };
@@ -177,7 +188,7 @@ impl<H: Host> Archive<'_, H> {
             target,
             original: original.digest.clone(),
             platforms: platforms.values().filter_map(|present| present.platform.clone()).collect(),
-            offered,
+            part,
             best,
         })
     }
@@ -188,7 +199,7 @@ impl<H: Host> Archive<'_, H> {
         &mut self,
         entry: &Entry,
         saved: &BTreeSet<&Digest>,
-    ) -> Result<(Descriptor, Option<usize>), Failure> {
+    ) -> Result<(Descriptor, Option<(usize, usize)>), Failure> {
         let mut indexes = Vec::new();
         let mut entries: Vec<Descriptor> = Vec::new();
         let mut pending = vec![(entry.record.target.clone(), RECORD, 1)];
@@ -213,18 +224,19 @@ impl<H: Host> Archive<'_, H> {
         }
         if entries.iter().all(|part| saved.contains(&part.digest)) {
             for held in &indexes {
-                self.blobs.insert((DOCUMENT, held.descriptor.digest.clone()), held.descriptor.size);
+                self.blobs.insert((Kept::Document, held.descriptor.digest.clone()), held.descriptor.size);
             }
             return Ok((indexes[0].descriptor.clone(), None));
         }
-        let offered = Some(entries.len());
+        let offered = entries.len();
         entries.retain(|part| saved.contains(&part.digest));
+        let part = Some((entries.len(), offered));
         if let [one] = &*entries {
-            return Ok((one.clone(), offered));
+            return Ok((one.clone(), part));
         }
         let (descriptor, bytes) = layout::subset(&indexes[0], &entries);
         self.made.insert(descriptor.digest.clone(), bytes);
-        Ok((descriptor, offered))
+        Ok((descriptor, part))
     }
 
     async fn document(&self, entry: &Entry, what: &Descriptor, who: &str) -> Result<Held<H::Blob>, Failure> {
@@ -273,11 +285,10 @@ impl<H: Host> Archive<'_, H> {
 
 /// What a person may not expect of an image.
 fn note(image: &Image) -> Option<String> {
-    let offered = image.offered?;
+    let (saved, offered) = image.part?;
     let name = image.names.first().map_or_else(|| image.original.to_string(), Reference::familiar);
     Some(format!(
-        "`{name}` has {} of the {offered} manifests that its index lists, so that it is `{}` in the archive",
-        image.platforms.len().max(1),
+        "`{name}` has {saved} of the {offered} manifests that its index lists, so that it is `{}` in the archive",
         image.target.digest
     ))
 }

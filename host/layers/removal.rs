@@ -18,8 +18,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 
-/// How many threads remove at most: the file system does not let more of them work at once.
-const THREADS_MAX: usize = 8;
+/// How many threads remove many trees, however many processors there are: a file system that tells the disk what is free
+/// (`discard`) may wait for the disk with each file.
+const THREADS: usize = 8;
 /// Why a lock can be taken.
 const UNPOISONED: &str = "nothing panics while it holds the queue";
 
@@ -33,12 +34,11 @@ pub(super) fn remove(parent: &Directory, name: &str) -> std::result::Result<(), 
     everything(parent, &[(name, top.as_fd())], 1).map_err(Error::io("cannot remove a directory of the layer store"))
 }
 
-/// Does so to many directories, which the caller has open, on as many threads as there are processors. Most of the time
-/// that it takes is the kernel's.
+/// Does so to many directories, which the caller has open, on several threads. Most of the time that it takes is the
+/// kernel's or the disk's.
 pub(super) fn remove_all(parent: &Directory, doomed: &[(String, Directory)]) -> std::result::Result<(), Error> {
     let tops: Vec<_> = doomed.iter().map(|(name, directory)| (name.as_str(), directory.as_fd())).collect();
-    let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(THREADS_MAX));
-    everything(parent, &tops, threads).map_err(Error::io("cannot remove directories of the layer store"))
+    everything(parent, &tops, THREADS).map_err(Error::io("cannot remove directories of the layer store"))
 }
 
 /// Empties and removes `tops`, which have these names in `parent`.

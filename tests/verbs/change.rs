@@ -172,7 +172,7 @@ fn a_platform_goes_from_all_names_of_the_image() {
     assert_eq!((changed.removed.blobs.len(), world.has(&built[1].manifest)), (0, true), "`kept:1` needs it");
 }
 
-fn rm_platform(reference: &str, platform: &str) -> Change {
+pub(super) fn rm_platform(reference: &str, platform: &str) -> Change {
     let (references, platforms) = (vec![reference.to_owned()], vec![platform.to_owned()]);
     Change::Remove(Removal { references, platforms, ..Removal::default() })
 }

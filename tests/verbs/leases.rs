@@ -1,6 +1,6 @@
 //! `leases`, `hold` and `release`: what holds images and blobs without a name.
 
-use super::{Built, Recipe, World, caller, chain, options, unpacking};
+use super::{Built, Recipe, World, caller, chain, everything, options, unpacking};
 use std::collections::BTreeMap;
 use wharf_component::{
     nouns::{
@@ -69,6 +69,24 @@ fn what_a_lease_holds_stays_when_its_name_goes_and_goes_when_the_lease_has_ended
     assert_eq!(world.leases().unwrap().len(), 1, "one that holds no more is listed");
     world.collect().unwrap();
     assert_eq!(is_here(&world), (0, 0, 0));
+}
+
+#[test]
+fn a_platform_that_came_in_part_stays_with_the_lease_and_stops_no_collection() {
+    let world = World::new();
+    let (index, built) = world.alpine();
+    let (amd64, arm64) = (&built[0], &built[1]);
+    world.pull("alpine:3.20", &everything()).unwrap();
+    world.hold(Some("build-1"), &[index.as_str()], None).unwrap();
+    world.perform(&super::change::rm_platform("alpine:3.20", "linux/arm64/v8")).unwrap();
+    world.memory.content().remove(&arm64.config).unwrap();
+    world.collect().unwrap();
+    assert!(world.has(&amd64.config) && world.has(&arm64.manifest) && world.has(&arm64.layers[0]));
+
+    // What a record needs is another matter.
+    world.memory.content().remove(&amd64.config).unwrap();
+    let problem = world.collect().unwrap_err();
+    assert!(problem.why[0].contains(amd64.config.as_str()), "{problem:?}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use wharf_component::{
 };
 
 /// An archive, read.
-struct Opened {
+pub(super) struct Opened {
     saved: Saved,
     bytes: Vec<u8>,
     /// By path, without directories.
@@ -41,7 +41,7 @@ impl Opened {
 }
 
 impl World {
-    fn save(&self, references: &[&str], form: Form, platforms: &[&str]) -> Result<Opened, Problem> {
+    pub(super) fn save(&self, references: &[&str], form: Form, platforms: &[&str]) -> Result<Opened, Problem> {
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         let options = SaveOptions { form, platforms: texts(platforms) };
         let references = texts(references);

@@ -1,7 +1,7 @@
 //! When an image was last used: what `unpack` leaves behind.
 
 use super::{Recipe, World, options};
-use wharf_component::nouns::problem::ErrorCode;
+use wharf_component::{nouns::problem::ErrorCode, verbs::contract::Form};
 use wharf_sim::memory::Call;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -37,6 +37,16 @@ fn a_use_is_written_once_an_hour() {
     world.memory.clock().pass(HOUR_MS);
     world.unpack("app:1", None).unwrap();
     assert!(used(&world) > first);
+}
+
+#[test]
+fn saving_is_a_use() {
+    let world = world();
+    world.memory.clock().pass(HOUR_MS + 1_000);
+    assert!(world.save(&["app:1"], Form::OciArchive, &["linux/s390x"]).is_err());
+    assert_eq!(used(&world), None, "nothing was saved");
+    assert!(world.save(&["app:1"], Form::OciArchive, &[]).is_ok());
+    assert!(used(&world).is_some());
 }
 
 #[test]
