@@ -1,11 +1,12 @@
-//! Which names go with which, by docker's own table (`layer_and_store.json`,
-//! `docker_image_delete`).
+//! Which names go with which, and what a person means, by docker's own tables
+//! (`layer_and_store.json`, `docker_image_delete` and `docker_image_lookup`).
 
 use super::{World, removal};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use wharf_component::nouns::{
     descriptor::Descriptor,
+    digest::Digest,
     media_type,
     record::{ImageRecord, Present, Schema},
     reference::Reference,
@@ -19,6 +20,14 @@ struct Table {
 #[derive(Deserialize)]
 struct Vectors {
     docker_image_delete: Vec<Row>,
+    docker_image_lookup: Vec<Lookup>,
+}
+
+#[derive(Deserialize)]
+struct Lookup {
+    lookup: String,
+    /// The names that have what is meant.
+    all: Option<Vec<Image>>,
 }
 
 #[derive(Deserialize)]
@@ -92,5 +101,25 @@ fn the_names_that_stay_are_dockers() {
         assert_eq!(world.names(), expected, "{reference}: {outcome:?}");
         let error = err.map(|err| err.error);
         assert_eq!(outcome.is_err(), error.is_some(), "{reference}: {error:?} {outcome:?}");
+    }
+}
+
+#[test]
+fn what_is_looked_up_is_what_docker_finds() {
+    let table: Table = serde_json::from_str(include_str!("../../data/vectors/layer_and_store.json")).expect("a table");
+    let rows = table.vectors.docker_image_lookup;
+    assert_eq!(rows.len(), 8);
+    let world = World::new();
+    world.memory.write_row("default", "schema", &Schema::current());
+    for (name, target) in rows.iter().flat_map(|row| names(row.all.as_ref())) {
+        world.memory.write_row("default", &format!("image/{name}"), &record(target));
+    }
+    for Lookup { lookup, all } in rows {
+        let found = world.tag(&lookup, &["found"]);
+        let expected = all.as_ref().map(|all| all[0].target.digest.as_str());
+        assert_eq!(found.is_ok(), expected.is_some(), "{lookup}: {found:?}");
+        let target = found.ok().and_then(|_| world.record("docker.io/library/found:latest")).map(|it| it.target.digest);
+        assert_eq!(target.as_ref().map(Digest::as_str), expected, "{lookup}");
+        let _ = world.remove("found");
     }
 }
