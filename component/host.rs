@@ -64,12 +64,32 @@ pub trait Host {
     /// Fails with [`ErrorCode::TooLarge`] as soon as it has more than `limit` bytes.
     async fn collect(&self, stream: Self::Stream, limit: u64) -> Result<Vec<u8>>;
 
+    // archives, which a host may not read
+
+    /// See `content.take`.
+    async fn take(&self, _stream: Self::Stream, _length: u64) -> Result<(Vec<u8>, Option<Self::Stream>)> {
+        Err(ErrorCode::Unsupported)
+    }
+    /// See `content.skip`.
+    async fn skip(&self, _stream: Self::Stream, _length: u64) -> Result<(u64, Option<Self::Stream>)> {
+        Err(ErrorCode::Unsupported)
+    }
+    /// See `content.inflate`. A host that inflates nothing returns the stream as it is.
+    fn inflate(&self, stream: Self::Stream) -> (Self::Stream, LocalBoxFuture<'static, Result<()>>) {
+        (stream, Box::pin(async { Ok(()) }))
+    }
+
     // layers
 
     /// See `layers.open`.
     async fn layer(&self, diff_id: &Digest) -> Result<Self::Layer>;
     /// See `layers.unpack`.
     async fn unpack(&self, blob: &Self::Blob, diff_id: &Digest) -> Made<Self::Layer>;
+    /// See `layers.layer.describe`. A host without layers has nothing to describe.
+    async fn describe(&self, layer: &Self::Layer, blob: &Self::Blob) -> Made<u64> {
+        let _ = (layer, blob);
+        Err(ErrorCode::Unsupported.into())
+    }
     /// See `layers.follow`.
     fn follow(&self, ingest: &Self::Ingest) -> Self::Extraction;
     /// See `layers.stack`.
@@ -117,6 +137,18 @@ pub trait Host {
     /// Redirects are not followed.
     async fn send(&self, request: Request) -> std::result::Result<Response<Self::Stream>, HttpError>;
 
+    // uploads
+
+    /// See `content.depart`.
+    fn depart(&self, blob: &Self::Blob, offset: u64, length: u64) -> Departure<Self::Stream>;
+    /// Sends a request with a body, and returns the head of the response. The header
+    /// `content-length` says how long the body is. Redirects are not followed.
+    async fn send_body(
+        &self,
+        request: Request,
+        body: Self::Stream,
+    ) -> std::result::Result<Response<Self::Stream>, HttpError>;
+
     // clock and random numbers
 
     /// Returns the wall clock in seconds since 1970, and nanoseconds.
@@ -143,6 +175,10 @@ pub trait Ingest {
     fn offset(&self) -> u64;
     /// See `content.ingest.append`.
     async fn append(&self, data: Self::Stream, limit: u64) -> Result<(u64, Option<Self::Stream>)>;
+    /// See `content.ingest.digest`.
+    async fn digest(&self) -> Result<Digest> {
+        Err(ErrorCode::Unsupported)
+    }
     /// See `content.ingest.restart`.
     async fn restart(&self) -> Result<()>;
     /// See `content.ingest.commit`.
@@ -219,6 +255,10 @@ pub trait Layer {
     fn warnings(&self) -> Vec<String>;
     /// See `layers.layer.verify`.
     async fn verify(&self) -> Made<()>;
+    /// See `layers.layer.recipe`.
+    async fn recipe(&self) -> Result<Option<u64>>;
+    /// See `layers.layer.rebuild`.
+    async fn rebuild(&self) -> Made<()>;
 }
 
 /// See `layers.snapshot`. Holding it keeps it on disk, and what it stands on.
@@ -301,9 +341,54 @@ pub enum Method {
     Get,
     /// RFC 9110 section 9.3.2.
     Head,
+    /// RFC 9110 section 9.3.3.
+    Post,
+    /// RFC 9110 section 9.3.4.
+    Put,
+    /// RFC 5789.
+    Patch,
+    /// RFC 9110 section 9.3.5.
+    Delete,
 }
 
-/// A request without a body.
+impl Method {
+    /// As in `GET`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// Whether a request of this method says how long its body is, if only that
+    /// there is none. RFC 9110 section 8.6.
+    pub fn tells_length(self) -> bool {
+        matches!(self, Self::Post | Self::Put | Self::Patch)
+    }
+}
+
+/// A part of a blob on its way out. See `content.depart`.
+pub struct Departure<S> {
+    /// The bytes.
+    pub body: S,
+    /// Returns how many of them have been taken so far.
+    pub taken: Box<dyn Fn() -> u64>,
+    /// Resolves after the body was read to its end or dropped, and says whether the
+    /// content store had all of it.
+    pub end: LocalBoxFuture<'static, Result<()>>,
+}
+
+impl<S> std::fmt::Debug for Departure<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Departure").field("taken", &(self.taken)()).finish_non_exhaustive()
+    }
+}
+
+/// What is asked of a server. A body comes beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// What to do.

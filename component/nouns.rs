@@ -16,5 +16,6 @@ pub mod platform;
 pub mod problem;
 pub mod record;
 pub mod reference;
+pub mod retention;
 pub mod tar;
 pub mod time;

@@ -19,6 +19,8 @@ pub enum Bug {
     LeaseIgnored,
     /// What a name needs is removed before the name is.
     CollectedEarly,
+    /// The blob of a layer is given up although nothing can make its archive again.
+    RecipeUnwritten,
     /// A failed request is sent again at once.
     NoBackOff,
     /// `Retry-After` is not read.
@@ -99,6 +101,10 @@ pub enum Bug {
     StaleRecordMerged,
     /// What was found damaged is removed although somebody may have made it good.
     EvictedUnheld,
+    /// An upload that broke goes on where this end thinks that it did.
+    UploadOffsetTrusted,
+    /// A manifest is pushed before what it needs.
+    ManifestEarly,
 }
 
 #[cfg(feature = "planted")]

@@ -68,6 +68,8 @@ mod transaction;
 mod view;
 
 pub use blob::{Blob, Claim};
+#[cfg(target_family = "wasm")]
+pub(crate) use hash::Hasher;
 pub use ingest::{Ingest, LIVE_S};
 pub use layout::Refusal;
 pub use transaction::Transaction;

@@ -3,8 +3,9 @@
 //! record names, or limit how many blobs are on their way: verbs do.
 //!
 //! ```text
-//! manifest  blob  tags  catalog   what a verb asks for
-//!     └───────┼─────┴──────┘ pages
+//! manifest  blob  tags  catalog  search  referrers   what a verb asks for
+//! publish   upload  │      │       │        │        what it leaves there
+//!     └───────┼─────┴──────┴───────┴────────┘ pages
 //!          rounds               whom to ask now: the next endpoint at once, then
 //!          retry  health        all of them again, and when; who needs a rest
 //!          server  request      one endpoint: headers, redirects, 401 → grant → again
@@ -26,17 +27,22 @@ pub mod location;
 mod manifest;
 mod pages;
 mod ping;
+mod publish;
 mod quoted;
 pub mod range;
+mod referrers;
 mod refusal;
 mod request;
+mod rest;
 pub mod retry;
 mod rounds;
 #[cfg(test)]
 mod script;
+mod search;
 mod sent;
 mod server;
 mod tags;
+mod upload;
 pub mod warning;
 
 pub use blob::{Phase, Watch};
@@ -46,15 +52,18 @@ pub use limit::Limit;
 pub use manifest::{Fetched, MANIFEST_BYTES_MAX};
 pub(crate) use ping::ping;
 pub use refusal::told;
+pub use request::Bytes;
+pub(crate) use search::{Hit, RESULTS_MAX, Source, search};
 pub use sent::Sent;
+pub use upload::{Delivered, Way};
 
 use crate::{
     host::Host,
     nouns::{access::Access, problem::ErrorCode, reference::Reference},
 };
-use endpoint::Endpoint;
+use endpoint::{Choice, Endpoint};
 use server::{Common, Server};
-use std::{fmt, rc::Rc};
+use std::{collections::BTreeSet, fmt, rc::Rc};
 
 /// One repository: where it can be asked, and the rights to read it there.
 ///
@@ -72,7 +81,31 @@ impl<'h, H: Host> Repository<'h, H> {
     ///
     /// Fails with [`ErrorCode::Denied`] if the configuration blocks it.
     pub fn open(host: &'h H, reference: &Reference, access: &Access) -> Result<Self, Failure> {
-        let choice = endpoint::choose(reference, access);
+        Self::at(host, reference, access, endpoint::choose(reference, access), Vec::new())
+    }
+
+    /// The same to push to, and to mount blobs of the repositories `sources` of the
+    /// same registry, as in `library/alpine`. Mirrors get nothing.
+    pub fn open_home(
+        host: &'h H,
+        reference: &Reference,
+        access: &Access,
+        sources: &BTreeSet<String>,
+    ) -> Result<Self, Failure> {
+        let choice = endpoint::choose_home(reference, access);
+        let path = choice.endpoints.first().map_or(reference.path(), |endpoint| endpoint.path.as_str());
+        let mut rights = vec![format!("repository:{path}:pull,push")];
+        rights.extend(sources.iter().map(|source| format!("repository:{source}:pull")));
+        Self::at(host, reference, access, choice, rights)
+    }
+
+    fn at(
+        host: &'h H,
+        reference: &Reference,
+        access: &Access,
+        choice: Choice,
+        rights: Vec<String>,
+    ) -> Result<Self, Failure> {
         let why = match choice.rule.map(|at| access.rules[at].prefix.as_str()) {
             Some(prefix) if choice.blocked => {
                 format!("the configuration of this machine blocks `{}`", if prefix.is_empty() { "*" } else { prefix })
@@ -82,7 +115,7 @@ impl<'h, H: Host> Repository<'h, H> {
             }
             _ => {
                 let name = format!("{}/{}", reference.domain(), reference.path());
-                let common = Rc::new(Common::new(host, name, access));
+                let common = Rc::new(Common::new(host, name, access, rights));
                 let servers = choice.endpoints.into_iter().map(|endpoint| Server::new(&common, endpoint)).collect();
                 return Ok(Repository { common, servers });
             }

@@ -2,25 +2,33 @@
 //!
 //! ```text
 //! pull ──► resolve ─► choose ─► plan ─► fetch ─► remember      writes
+//! push ──► library                                             reads, and sends
 //! unpack ──► trees ◄──────────────────────┘                    extracts
+//! load ──► trees, sweep                                        writes
 //! change ──► roots ─► reach ─► sweep                           writes, and removes
 //! images   inspect   history ──► library                       read
 //! fsck ──► library, pull, unpack, and everything else              checks, repairs
-//! tags   catalog   explain   check-login                       ask
+//! copy                                                         asks, and sends
+//! tags   catalog   search   referrers   explain   check-login  ask
 //!               documents   store   filed   listen   failing   what they share
 //! ```
 //!
 //! - [`contract`]: the nouns of `wit/vocabulary.wit` and `wit/changes.wit`, in Rust.
 //! - [`listen`]: how a verb tells what happens while it runs, and how it is stopped.
 //! - [`pull`](mod@pull): a reference becomes an image on this machine, and plans of that.
+//! - [`push`](mod@push): an image that is here becomes one of a registry, and plans of that.
+//! - [`copy`](mod@copy): an image of one registry becomes one of another.
 //! - [`images`]: what is here. [`inspect`](mod@inspect): one image in docker's shape.
 //! - [`history`](mod@history): how an image was made.
 //! - [`unpack`](mod@unpack): the layers of an image that is here become its tree.
 //! - [`fsck`](mod@fsck): everything is looked at again, and repaired.
+//! - [`load`](mod@load): the images of an archive are here. [`save`](mod@save): images become one.
 //! - [`change`]: tag, remove, prune, collect, and plans of them.
 //! - [`usage`]: how much space everything takes. [`leases`], [`label`], [`ingests`]: what holds, and what was begun.
 //! - [`watch`]: what happens.
 //! - [`tags`](mod@tags), [`catalog`](mod@catalog): what a repository and what a registry has.
+//! - [`search`](mod@search): what a registry finds by a word.
+//! - [`referrers`](mod@referrers): what a registry has about an image.
 //! - [`explain`](mod@explain): what a pull would ask, in which order, and why.
 //! - [`check_login`](mod@check_login): whether a registry accepts the login that the host has for it.
 //!
@@ -32,6 +40,7 @@ pub mod catalog;
 pub mod change;
 pub mod check_login;
 pub mod contract;
+pub mod copy;
 pub mod explain;
 pub mod fsck;
 pub mod history;
@@ -41,8 +50,12 @@ pub mod inspect;
 pub mod label;
 pub mod leases;
 pub mod listen;
+pub mod load;
 pub mod pull;
+pub mod push;
+pub mod referrers;
 pub mod save;
+pub mod search;
 pub mod tags;
 pub mod unpack;
 pub mod usage;
@@ -54,6 +67,7 @@ mod expected;
 mod failing;
 mod fetch;
 mod filed;
+mod given_up;
 mod library;
 mod plan;
 mod reach;
@@ -68,12 +82,17 @@ mod watched;
 
 pub use catalog::catalog;
 pub use check_login::check_login;
+pub use copy::copy;
 pub use explain::explain;
 pub use fsck::fsck;
 pub use history::history;
 pub use images::entries;
 pub use inspect::inspect;
+pub use load::load;
 pub use pull::{plan_pull, pull, pull_planned};
+pub use push::{plan_push, push};
+pub use referrers::referrers;
 pub use save::save;
+pub use search::search;
 pub use tags::tags;
 pub use unpack::unpack;

@@ -1,11 +1,14 @@
-//! `wharf save`: where an archive goes. A file is there as a whole or not at all. It is a part of `main`, and as such
-//! takes ambient authority: files by path, and standard output.
+//! `wharf save`, `wharf export` and `wharf load`: where an archive goes, and where it comes from. A file that is written is
+//! there as a whole or not at all. It is a part of `main`, and as such takes ambient authority: files by path, and the
+//! standard streams.
 
-use crate::watch::watch;
-use crate::{Failed, open, problem, talk};
+use crate::watch::{reporter, watch};
+use crate::{Failed, log, open, print, problem, talk};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use wharf::answer;
 use wharf::cli::{self, ArchiveFormat, Cli, PlanFile, exit};
 use wharf::images::{Caller, ErrorCode, Problem};
 use wharf::render::palette::Palette;
@@ -15,9 +18,12 @@ use wharf::render::saved;
 /// How many bytes are written at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// What a directory with an image layout has. OCI image-spec, image-layout.md.
+const LAYOUT: &str = "oci-layout";
+
 /// Where an archive goes.
 #[derive(Clone, Debug)]
-enum Place {
+pub(crate) enum Place {
     Standard,
     /// A file that is made, or replaced in one step.
     File(PathBuf),
@@ -29,7 +35,7 @@ enum Place {
 
 /// `wharf save`.
 pub(crate) async fn save(cli: &Cli, asked: &cli::Save, caller: &Caller, palette: Palette) -> Result<u8, Failed> {
-    let place = Place::of(asked)?;
+    let place = Place::of(asked.output(), asked.format == ArchiveFormat::OciDir)?;
     let wharf = open(cli)?;
     let options = asked.options();
     let silent = Box::new(Silent::new(io::stderr(), palette));
@@ -46,9 +52,9 @@ pub(crate) async fn save(cli: &Cli, asked: &cli::Save, caller: &Caller, palette:
 }
 
 impl Place {
-    fn of(asked: &cli::Save) -> Result<Self, Problem> {
-        let is_directory = asked.format == ArchiveFormat::OciDir;
-        match asked.output() {
+    /// Finds out what is there. `is_directory` says that the archive becomes one.
+    pub(crate) fn of(output: PlanFile<'_>, is_directory: bool) -> Result<Self, Problem> {
+        match output {
             PlanFile::Standard if is_directory || io::stdout().is_terminal() => Err(Problem {
                 code: ErrorCode::Invalid,
                 what: "cannot write an archive to standard output".to_owned(),
@@ -59,7 +65,7 @@ impl Place {
             PlanFile::Named(path) if is_directory => Ok(Self::Directory(path.to_owned())),
             PlanFile::Named(path) => match fs::metadata(path) {
                 Ok(there) if there.is_dir() => Err(Problem {
-                    fix: Some("name a file, or choose `--format oci-dir`".to_owned()),
+                    fix: Some("name a file".to_owned()),
                     ..problem(&format!("cannot write an archive to `{}`", path.display()), &"it is a directory")
                 }),
                 Ok(there) if !there.is_file() => Ok(Self::Other(path.to_owned())),
@@ -68,7 +74,7 @@ impl Place {
         }
     }
 
-    fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Standard => None,
             Self::File(path) | Self::Other(path) | Self::Directory(path) => Some(path),
@@ -77,19 +83,7 @@ impl Place {
 
     fn write(&self, archive: &mut dyn Read) -> io::Result<()> {
         match self {
-            Self::Standard => pour(archive, io::stdout().lock()).map(drop),
-            Self::Other(path) => pour(archive, OpenOptions::new().write(true).open(path)?).map(drop),
-            Self::File(path) => {
-                // A link stays one.
-                let target = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-                let fresh = beside(&target)?;
-                let written = (|| {
-                    let file = OpenOptions::new().write(true).create_new(true).open(&fresh)?;
-                    pour(archive, file)?.sync_all()?;
-                    fs::rename(&fresh, &target)
-                })();
-                settle(written, || fs::remove_file(&fresh), &target)
-            }
+            Self::Standard | Self::Other(_) | Self::File(_) => self.fill(|out| io::copy(archive, out).map(drop)),
             Self::Directory(path) => {
                 let fresh = beside(path)?;
                 let written = (|| {
@@ -109,6 +103,32 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Has the bytes of an archive written, which is to be no directory.
+    pub(crate) fn fill<T, E: From<io::Error>>(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self {
+            Self::Standard => pour(write, io::stdout().lock()).map(|(done, _)| done),
+            Self::Other(path) => pour(write, OpenOptions::new().write(true).open(path)?).map(|(done, _)| done),
+            Self::File(path) | Self::Directory(path) => {
+                // A link stays one.
+                let target = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+                let fresh = beside(&target)?;
+                let written = (|| {
+                    let file = OpenOptions::new().write(true).create_new(true).open(&fresh)?;
+                    let (done, file) = pour(write, file)?;
+                    file.sync_all()?;
+                    fs::rename(&fresh, &target)?;
+                    Ok(done)
+                })();
+                settle(written, || fs::remove_file(&fresh), &target)
+            }
+        }
+    }
+}
+
 /// A name in the same directory that nobody else uses.
 fn beside(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(ErrorKind::InvalidFilename)?.to_string_lossy();
@@ -123,18 +143,107 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Takes away what is not whole, and makes durable what is.
-fn settle(written: io::Result<()>, remove: impl FnOnce() -> io::Result<()>, path: &Path) -> io::Result<()> {
-    if let Err(error) = written {
+fn settle<T, E: From<io::Error>>(
+    written: Result<T, E>,
+    remove: impl FnOnce() -> io::Result<()>,
+    path: &Path,
+) -> Result<T, E> {
+    if written.is_err() {
         // What is wrong is told; that something is left behind as well is not worth it.
         let _ = remove();
-        return Err(error);
+        return written;
     }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
+    File::open(directory)?.sync_all()?;
+    written
 }
 
-fn pour<W: Write>(archive: &mut dyn Read, out: W) -> io::Result<W> {
+fn pour<T, E: From<io::Error>, W: Write>(
+    write: impl FnOnce(&mut dyn Write) -> Result<T, E>,
+    out: W,
+) -> Result<(T, W), E> {
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, out);
-    io::copy(archive, &mut out)?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)
+    let done = write(&mut out)?;
+    Ok((done, out.into_inner().map_err(io::IntoInnerError::into_error)?))
+}
+
+/// `wharf load`.
+pub(crate) async fn load(
+    cli: &Cli,
+    asked: &cli::Load,
+    caller: &Caller,
+    palette: Palette,
+    screen: log::Screen,
+) -> Result<u8, Failed> {
+    let archive = source(asked)?;
+    let wharf = open(cli)?;
+    let options = asked.options();
+    let reporter = reporter(asked.progress, asked.quiet, palette, screen);
+    let loaded =
+        watch(reporter, "the loading", async |stop, tell| wharf.load(caller, archive, &options, stop, tell).await);
+    let loaded = loaded.await?;
+    if let Some(text) = answer::loaded_talk(asked, &loaded) {
+        talk(&text);
+    }
+    print(&answer::loaded(asked, &loaded));
+    Ok(exit::DONE)
+}
+
+/// Opens what is to be loaded.
+fn source(asked: &cli::Load) -> Result<Box<dyn Read + Send>, Problem> {
+    let PlanFile::Named(path) = asked.input() else {
+        if io::stdin().is_terminal() {
+            return Err(Problem {
+                fix: Some("say where it is, as in `--input image.tar`".to_owned()),
+                ..problem("cannot read an archive from standard input", &"it is a terminal")
+            });
+        }
+        return Ok(Box::new(io::stdin()));
+    };
+    let cannot = |error: io::Error| problem(&format!("cannot read `{}`", path.display()), &error);
+    if !fs::metadata(path).map_err(cannot)?.is_dir() {
+        return Ok(Box::new(File::open(path).map_err(cannot)?));
+    }
+    if !path.join(LAYOUT).is_file() {
+        return Err(Problem {
+            fix: Some(format!("name the directory that has the file `{LAYOUT}`, or an archive")),
+            ..problem(&format!("cannot read `{}`", path.display()), &"it is no OCI image layout")
+        });
+    }
+    let (reader, writer) = io::pipe().map_err(cannot)?;
+    let path = path.to_owned();
+    thread::Builder::new()
+        .name("layout".to_owned())
+        .spawn(move || {
+            // Whoever reads stops early if something is wrong, and an archive without its end is told.
+            let _ = pack(&path, writer);
+        })
+        .map_err(cannot)?;
+    Ok(Box::new(reader))
+}
+
+/// Writes an image layout as an archive: what is needed of it, and nothing that is a link.
+fn pack(layout: &Path, out: impl Write) -> io::Result<()> {
+    let mut tar = tar::Builder::new(BufWriter::with_capacity(BUFFER_BYTES, out));
+    tar.follow_symlinks(false);
+    tar.mode(tar::HeaderMode::Deterministic);
+    for document in [LAYOUT, "index.json", "manifest.json"] {
+        let path = layout.join(document);
+        if fs::symlink_metadata(&path).is_ok() {
+            tar.append_path_with_name(path, document)?;
+        }
+    }
+    let blobs = layout.join("blobs");
+    for algorithm in fs::read_dir(&blobs)? {
+        let algorithm = algorithm?;
+        if !algorithm.file_type()?.is_dir() {
+            continue;
+        }
+        for blob in fs::read_dir(algorithm.path())? {
+            let blob = blob?;
+            let name = Path::new("blobs").join(algorithm.file_name()).join(blob.file_name());
+            tar.append_path_with_name(blob.path(), name)?;
+        }
+    }
+    tar.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?.flush()
 }

@@ -12,10 +12,13 @@ wasmtime::component::bindgen!({
     with: {
         "wharf:images/archives": wharf_vocabulary::archives,
         "wharf:images/changes": wharf_vocabulary::changes,
+        "wharf:images/discovery": wharf_vocabulary::discovery,
         "wharf:images/types": wharf_vocabulary::types,
+        "wharf:images/uploads": wharf_vocabulary::uploads,
         "wharf:images/vocabulary": wharf_vocabulary::vocabulary,
         "wharf:images/content.ingest": crate::imports::content::Ingest,
         "wharf:images/content.blob": crate::imports::content::Blob,
+        "wharf:images/content.departure": crate::imports::departures::Departure,
         "wharf:images/content.claimed": crate::imports::content::Claimed,
         "wharf:images/layers.layer": crate::imports::layers::Layer,
         "wharf:images/layers.extraction": crate::imports::layers::Extraction,

@@ -26,7 +26,7 @@ impl<'a> Changes<'a> {
         Ok(Self { wharf: open(cli)?, caller, palette })
     }
 
-    /// `wharf tag`, `rm`, `prune` and `gc`.
+    /// `wharf tag`, `retain`, `rm`, `prune` and `gc`.
     pub(crate) async fn change(&self, change: &Change, asked: &cli::Planning) -> Result<u8, Failed> {
         if asked.dry_run || asked.file().is_some() {
             return self.plan(change, asked).await;
@@ -212,6 +212,7 @@ fn settings(asked: &cli::Schedule) -> Settings {
 fn what(change: &Change) -> &'static str {
     match change {
         Change::Tag(_) => "the tagging",
+        Change::Retain(_) => "the change of what is kept",
         Change::Remove(_) => "the removal",
         Change::Prune(_) => "the prune",
         Change::Collect(_) => "the collection",

@@ -3,16 +3,20 @@
 
 mod archives;
 mod changes;
+mod discovery;
 mod trace;
+mod uploads;
 
 pub use archives::Archive;
-pub use wharf_terminal::named::{covers, host, listed, registry, written};
-pub use wharf_vocabulary::archives::{Form, SaveOptions, Saved, SavedImage};
+pub use wharf_terminal::named::{covers, host, listed, registry, searched, written};
+pub use wharf_vocabulary::archives::{Form, LoadOptions, Loaded, LoadedImage, SaveOptions, Saved, SavedImage};
 pub use wharf_vocabulary::changes::{
     Action, Change, Changed, Collecting, Garbage, Happening, ImageUsage, IngestInfo, Lease, NameChange, Plan, Pruning,
-    Removal, Share, Sum, Tagging, Usage,
+    Removal, Retaining, Retention, Share, Sum, Tagging, Usage,
 };
+pub use wharf_vocabulary::discovery::{Found, FoundRepository, Referral, Referrer, SearchOptions};
 pub use wharf_vocabulary::types::{Descriptor, ErrorCode, Origin};
+pub use wharf_vocabulary::uploads::{PushOptions, Pushed, PushedPart, Way};
 pub use wharf_vocabulary::vocabulary::{
     Access, Allowance, AskedFor, Caller, Candidate, Capabilities, Endpoint, Event, Explanation, Findings, Flaw,
     FlawKind, Image, Listing, Machine, Phase, PlannedBlob, Problem, Progress, PullOptions, PullPlan, PullPlans, Pulled,

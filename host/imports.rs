@@ -4,15 +4,19 @@
 
 pub mod content;
 pub mod credentials;
+pub mod departures;
+mod inflate;
 pub mod layers;
 pub mod metadata;
 pub mod network;
 mod stream;
 pub mod wasi;
 
-pub(crate) use stream::drain;
+pub(crate) use stream::{drain, serve};
 
 impl wharf_vocabulary::archives::Host for crate::engine::state::State {}
 impl wharf_vocabulary::changes::Host for crate::engine::state::State {}
+impl wharf_vocabulary::discovery::Host for crate::engine::state::State {}
 impl wharf_vocabulary::types::Host for crate::engine::state::State {}
+impl wharf_vocabulary::uploads::Host for crate::engine::state::State {}
 impl wharf_vocabulary::vocabulary::Host for crate::engine::state::State {}

@@ -14,6 +14,7 @@
 //! │   ├── tree/                         as the archive says, its root included
 //! │   ├── layer, aside            0600  see `record`
 //! │   ├── sums                    0600  see `sums`
+//! │   ├── recipe                  0600  how the archive comes of the tree, once it is written: see `recipe`
 //! │   └── durable                 0600  see `durable`
 //! ├── snapshots/<key>/            0700  the key is the SHA-256 of the name; held like a layer
 //! │   ├── tree/                         if the layer's own tree is not right on what is below: see `settle`
@@ -45,6 +46,7 @@ mod namespace;
 mod nascent;
 mod overlay;
 mod owners;
+mod recipe;
 mod record;
 mod removal;
 mod revoke;
@@ -61,6 +63,7 @@ pub use self::layer::Layer;
 pub use self::mounts::Mounted;
 pub use self::namespace::Entrance;
 pub use self::nascent::Nascent;
+pub use self::recipe::Rebuilt;
 pub use self::snapshot::{ENTRIES_MAX, HEIGHT_MAX, Snapshot};
 pub use self::sums::Contents;
 pub use self::unpack::{Unpacked, unpack};

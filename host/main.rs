@@ -13,11 +13,12 @@ mod changes;
 mod log;
 mod logins;
 mod pulls;
+mod pushes;
 mod trees;
 mod watch;
 
 use ambient::{Configured, check_store, configured, configured_for, root, services, temporary_directory, variable};
-use archives::save;
+use archives::{load, save};
 use changes::Changes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::env;
@@ -64,8 +65,15 @@ fn main() -> ExitCode {
     // Threads cost a start more than a verb that only reads records takes.
     let several = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match &cli.verb {
-        Verb::Pull(_) | Verb::Unpack(_) | Verb::Fsck(_) | Verb::Save(_) | Verb::Demo => several(),
-        Verb::Rm(_) | Verb::Prune(_) | Verb::Gc(_) | Verb::Apply(_) => several(),
+        Verb::Pull(_)
+        | Verb::Push(_)
+        | Verb::Copy(_)
+        | Verb::Unpack(_)
+        | Verb::Fsck(_)
+        | Verb::Save(_)
+        | Verb::Load(_)
+        | Verb::Demo => several(),
+        Verb::Rm(_) | Verb::Retain(_) | Verb::Prune(_) | Verb::Gc(_) | Verb::Apply(_) => several(),
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     };
     let runtime = match runtime {
@@ -138,6 +146,8 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             outcome?;
         }
         Verb::Pull(asked) => return pulls::pull(&cli, asked, &caller, palette, screen).await,
+        Verb::Push(asked) => return pushes::push(&cli, asked, &caller, palette, screen).await,
+        Verb::Copy(asked) => return pushes::copy(&cli, asked, &caller, palette, screen).await,
         Verb::Images(images) => {
             let listing = open(&cli)?.entries(&caller, &images.filters()).await?;
             for sentence in &listing.damaged {
@@ -155,7 +165,11 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             print(&render::inspect::json(&objects));
         }
         Verb::Tag(tag) => return Changes::open(&cli, &caller, palette)?.change(&tag.change(), &tag.plan).await,
+        Verb::Retain(retain) => {
+            return Changes::open(&cli, &caller, palette)?.change(&retain.change(), &retain.plan).await;
+        }
         Verb::Save(asked) => return save(&cli, asked, &caller, palette).await,
+        Verb::Load(asked) => return load(&cli, asked, &caller, palette, screen).await,
         Verb::Rm(rm) => return Changes::open(&cli, &caller, palette)?.change(&rm.change(), &rm.plan).await,
         Verb::Prune(prune) => {
             let change = prune.change(format!("process {}", std::process::id()));
@@ -173,6 +187,7 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
         Verb::Unpack(unpack) => return Trees::open(&cli, &caller, palette, screen)?.unpack(unpack).await,
         Verb::Ls(ls) => return Trees::open(&cli, &caller, palette, screen)?.list(ls).await,
         Verb::Cat(cat) => return Trees::open(&cli, &caller, palette, screen)?.cat(cat).await,
+        Verb::Export(export) => return Trees::open(&cli, &caller, palette, screen)?.export(export).await,
         Verb::Diff(diff) => return Trees::open(&cli, &caller, palette, screen)?.diff(diff).await,
         Verb::Tags(cli::Tags { repository, asking }) => {
             let (wharf, access) = connect(&cli, repository, &asking.access, &asking.patience, asking.access())?;
@@ -183,6 +198,19 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             let any = format!("{registry}/");
             let (wharf, access) = connect(&cli, &any, &asking.access, &asking.patience, asking.access())?;
             print(&answer::list(asking.format, &wharf.catalog(&caller, registry, &access).await?));
+        }
+        Verb::Search(asked) => {
+            let reference = wharf::images::searched(&asked.term);
+            let (wharf, access) = connect(&cli, &reference, &asked.access, &asked.patience, asked.access())?;
+            let found = wharf.search(&caller, &asked.term, &asked.options(), &access).await?;
+            talk(&render::found::talk(&found));
+            print(&answer::found(asked, &found));
+        }
+        Verb::Referrers(asked) => {
+            let (wharf, access) = connect(&cli, &asked.reference, &asked.access, &asked.patience, asked.access())?;
+            let listed = wharf.referrers(&caller, &asked.reference, asked.artifact_type.as_deref(), &access).await?;
+            talk(&render::referrers::talk(&listed));
+            print(&answer::referrers(asked, &listed));
         }
         Verb::Mount(mount) => return Trees::open(&cli, &caller, palette, screen)?.mount(mount).await,
         Verb::Umount(umount) => return Trees::open(&cli, &caller, palette, screen)?.unmount(umount),
@@ -259,7 +287,18 @@ fn connect(
     patience: &cli::Patience,
     access: Access,
 ) -> Result<(Wharf, Access), Failed> {
-    let Configured { access, settings, .. } = configured(options, reference, access)?;
+    connect_all(cli, &[reference.to_owned()], options, patience, access)
+}
+
+/// The same for several registries.
+fn connect_all(
+    cli: &Cli,
+    references: &[String],
+    options: &cli::Access,
+    patience: &cli::Patience,
+    access: Access,
+) -> Result<(Wharf, Access), Failed> {
+    let Configured { access, settings, .. } = configured_for(options, references, access)?;
     let settings = network::Settings { bytes_per_second: patience.bytes_per_second(), ..settings };
     let network = Network::new(settings).map_err(|error| problem("cannot use the network", &error))?;
     Ok((Wharf::new(services(&root(cli)?, network, logins::settings(options)?)?)?, access))

@@ -156,10 +156,10 @@ impl Scheduler<'_> {
 
     fn count(&self, action: Action) {
         let cause = match action {
-            Action::Pull | Action::Tag | Action::Label => Cause::Mutation,
+            Action::Pull | Action::Tag | Action::Label | Action::Load => Cause::Mutation,
             Action::Untag | Action::Delete => Cause::Deletion,
             // What it took away is told by itself.
-            Action::Prune => return,
+            Action::Prune | Action::Push => return,
         };
         self.cadence().happened(cause, self.now());
         self.news.notify_one();

@@ -1,4 +1,4 @@
-//! The verbs that use the tree of an image: `unpack`, `ls`, `cat`, `diff`, `mount` and its like. It is a part of `main`,
+//! The verbs that use the tree of an image: `unpack`, `ls`, `cat`, `diff`, `export`, `mount` and its like. It is a part of `main`,
 //! and as such takes ambient authority: it mounts, and runs what a person wants to run in a tree.
 //!
 //! Which snapshot an image has is decided by the component, which also has it extracted where it is not.
@@ -6,12 +6,13 @@
 mod subordinate;
 
 use crate::ambient::{root, services};
-use crate::watch::{COMMAND_RUNS, reporter, watch};
-use crate::{Failed, log, print, problem};
+use crate::archives::Place;
+use crate::watch::{COMMAND_RUNS, cancelled, reporter, watch};
+use crate::{Failed, log, print, problem, talk};
 use rustix::process::{Pid, Signal};
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
@@ -21,13 +22,15 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use wharf::cli::{self, Cli, TableFormat, TextFormat, exit};
-use wharf::images::{Caller, ErrorCode, Problem, Tree, Wharf};
-use wharf::layers::view::{Entry, Kind, View};
+use wharf::images::{self, Caller, ErrorCode, Problem, Tree, Wharf};
+use wharf::layers::view::{ArchiveError, Entry, Kind, View};
 use wharf::layers::{self, Layers, Snapshot};
 use wharf::network::{self, Network};
 use wharf::render;
 use wharf::render::palette::Palette;
+use wharf::render::progress::Silent;
 
 /// The exit code if there is no such command, as shells have it.
 const NO_PROGRAM: u8 = 127;
@@ -100,6 +103,36 @@ impl<'a> Trees<'a> {
             TextFormat::Json => render::tree::changes_json(&changes),
             TextFormat::Text => render::tree::changes(&changes),
         });
+        Ok(exit::DONE)
+    }
+
+    /// `wharf export`.
+    pub(crate) async fn export(&self, export: &cli::Export) -> Result<u8, Failed> {
+        let place = Place::of(export.output(), false)?;
+        let what = format!("cannot export `{}`", export.which.reference);
+        let view = self.view(&export.which, &what).await?;
+        let silent = Box::new(Silent::new(std::io::stderr(), self.palette));
+        let archived = watch(silent, "the export", async |stop, _| {
+            let (place, stopped) = (place.clone(), stop.clone());
+            let write = move || place.fill(|out| view.archive(Stoppable { out, stop: stopped }));
+            // A thread that panics has a bug, and says so itself.
+            let written = tokio::task::spawn_blocking(write).await.expect("the thread ends by itself");
+            written
+                .map_err(|error| match stop.is_cancelled() {
+                    true => cancelled(&format!("{what}: it was stopped, and nothing is left of it")),
+                    false => unwritten(&what, error),
+                })
+                .map_err(images::Failure::Problem)
+        });
+        let archived = archived.await?;
+        for path in &archived.left_out {
+            let path = render::escape::line(&path.to_string_lossy());
+            talk(&format!("`/{path}` is a socket, which no archive can have; it is left out\n"));
+        }
+        if !export.quiet {
+            let place = place.path().map(|path| path.to_string_lossy());
+            talk(&render::tree::exported(&export.which.reference, place.as_deref(), archived.entries, archived.bytes));
+        }
         Ok(exit::DONE)
     }
 
@@ -254,6 +287,22 @@ impl<'a> Trees<'a> {
     }
 }
 
+/// Writes until somebody stops it.
+struct Stoppable<W> {
+    out: W,
+    stop: CancellationToken,
+}
+
+impl<W: Write> Write for Stoppable<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.stop.is_cancelled() { Err(std::io::Error::other("it was stopped")) } else { self.out.write(bytes) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// Lists a directory, or a file as itself; with everything below it if `recursive`. Paths begin at the root.
 fn entries(view: &View, path: &[u8], recursive: bool) -> Result<Vec<(Vec<u8>, Entry)>, layers::Error> {
     let listed = match view.list(path) {
@@ -302,4 +351,18 @@ fn wrong(what: &str, error: layers::Error) -> Problem {
         other => other.to_string(),
     };
     Problem { code, ..problem(what, &why) }
+}
+
+/// Says why there is no archive.
+fn unwritten(what: &str, error: ArchiveError) -> Problem {
+    match error {
+        ArchiveError::View(error) => wrong(what, error),
+        ArchiveError::Write(error) => {
+            let code = match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ErrorCode::NoSpace,
+                _ => ErrorCode::Other(error.to_string()),
+            };
+            Problem { code, ..problem(what, &format!("the archive cannot be written: {error}")) }
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod logins;
 mod pieces;
 mod problems;
 mod progress;
+mod pushed;
 mod schema;
 mod usage;
 

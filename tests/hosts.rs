@@ -84,11 +84,44 @@ const ROWS: &[Row] = &[
         ],
     ),
     (
+        "retain",
+        [
+            Test("stories::retain::blobs_go_once_their_trees_make_them_again_and_come_back_when_they_are_wanted"),
+            LACKING,
+            Test("verbs::change::retain::blobs_go_once_their_trees_make_them_again"),
+        ],
+    ),
+    (
         "save",
         [
             Test("stories::archives::other_tools_read_what_was_saved"),
             Test("portable::archives::both_hosts_write_the_same_archives"),
             Test("verbs::save::an_archive_has_what_docker_and_others_look_for"),
+        ],
+    ),
+    ("export", [Test("stories::archives::an_image_is_exported_as_it_is_mounted"), LACKING, TREES]),
+    (
+        "copy",
+        [
+            Test("stories::pushes::a_copy_leaves_the_same_there_and_nothing_here"),
+            Test("portable::uploads::both_hosts_leave_the_same_in_a_registry"),
+            Test("verbs::copy::a_whole_index_goes_from_one_registry_to_another"),
+        ],
+    ),
+    (
+        "push",
+        [
+            Test("stories::pushes::what_was_pushed_is_what_others_find_there"),
+            Test("portable::uploads::both_hosts_leave_the_same_in_a_registry"),
+            Test("verbs::push::what_is_here_is_there_afterwards_byte_for_byte"),
+        ],
+    ),
+    (
+        "load",
+        [
+            Test("stories::loading::what_other_tools_write_is_loaded"),
+            Test("portable::archives::an_archive_is_loaded_on_both_hosts"),
+            Test("verbs::load::what_was_saved_is_loaded_as_it_was"),
         ],
     ),
     (
@@ -193,6 +226,22 @@ const ROWS: &[Row] = &[
             Test("stories::lists::the_tags_of_a_repository_and_the_repositories_of_a_registry_are_listed_in_order"),
             Test("portable::session::every_tag_is_pulled_and_tags_and_repositories_are_listed"),
             Test("verbs::tags::a_registry_without_a_catalog_says_so"),
+        ],
+    ),
+    (
+        "search",
+        [
+            Test("stories::lists::repositories_are_found_by_a_word"),
+            Test("portable::session::every_tag_is_pulled_and_tags_and_repositories_are_listed"),
+            Test("verbs::tags::a_registry_is_searched_by_what_it_has"),
+        ],
+    ),
+    (
+        "referrers",
+        [
+            Test("stories::lists::what_refers_to_an_image_is_listed"),
+            Test("portable::session::every_tag_is_pulled_and_tags_and_repositories_are_listed"),
+            Test("verbs::tags::what_refers_to_an_image_is_listed_or_kept_under_a_tag"),
         ],
     ),
     (

@@ -5,8 +5,10 @@
 pub(crate) mod apply;
 mod archive;
 mod durable;
+mod export;
 mod mount;
 mod namespace;
+mod recipe;
 mod settle;
 mod shelf;
 mod stacks;

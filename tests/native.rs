@@ -10,6 +10,7 @@ mod body;
 mod layers;
 
 use body::Body;
+use http_body_util::BodyExt as _;
 use layers::{Extraction, Layer, Snapshot, TreeClaim};
 use std::cell::RefCell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -22,7 +23,8 @@ use wharf::imports::credentials::condition;
 use wharf::metadata;
 use wharf::network::{self, Timeouts};
 use wharf_component::host::{
-    self, Challenge, Host, HttpError, Made, Method, Origin, Refusal, Request, Response, Result, Unfinished, Visit,
+    self, Challenge, Departure, Host, HttpError, Made, Method, Origin, Refusal, Request, Response, Result, Unfinished,
+    Visit,
 };
 use wharf_component::nouns::digest::Digest;
 use wharf_component::nouns::problem::ErrorCode;
@@ -171,6 +173,10 @@ impl Host for Native {
         layers::unpack(&self.services.layers, blob, diff_id)
     }
 
+    async fn describe(&self, layer: &Layer, blob: &Blob) -> Made<u64> {
+        layers::describe(&self.services.layers, layer, blob)
+    }
+
     fn follow(&self, ingest: &Ingest) -> Extraction {
         Extraction::begin(&self.services.layers, &ingest.0)
     }
@@ -251,17 +257,43 @@ impl Host for Native {
     }
 
     async fn send(&self, request: Request) -> std::result::Result<Response<Body>, HttpError> {
+        self.send_body(request, Body::of(Vec::new())).await
+    }
+
+    fn depart(&self, blob: &Blob, offset: u64, length: u64) -> Departure<Body> {
+        const PIECE_BYTES: u64 = 1 << 20;
+        let (mut bytes, mut end) = (Vec::new(), Ok(()));
+        while (bytes.len() as u64) < length && end.is_ok() {
+            let left = length - bytes.len() as u64;
+            match blob.0.read(offset + bytes.len() as u64, left.min(PIECE_BYTES)) {
+                Ok(piece) if piece.is_empty() => end = Err(ErrorCode::SizeMismatch(blob.0.size())),
+                Ok(piece) => bytes.extend(piece),
+                Err(error) => end = Err(code(error)),
+            }
+        }
+        let taken = bytes.len() as u64;
+        Departure { body: Body::of(bytes), taken: Box::new(move || taken), end: Box::pin(std::future::ready(end)) }
+    }
+
+    /// What is sent is in memory, unlike in the sandbox's host: tests send little.
+    async fn send_body(&self, request: Request, body: Body) -> std::result::Result<Response<Body>, HttpError> {
+        let body = self.collect(body, u64::MAX).await.map_err(|code| HttpError::Broken(code.to_string()))?;
         let scheme = if request.origin.secure { "https" } else { "http" };
         let method = match request.method {
             Method::Get => http::Method::GET,
             Method::Head => http::Method::HEAD,
+            Method::Post => http::Method::POST,
+            Method::Put => http::Method::PUT,
+            Method::Patch => http::Method::PATCH,
+            Method::Delete => http::Method::DELETE,
         };
         let uri = format!("{scheme}://{}{}", request.origin.authority, request.path);
         let mut outgoing = http::Request::builder().method(method).uri(uri);
         for (name, value) in &request.headers {
             outgoing = outgoing.header(name, value);
         }
-        let outgoing = outgoing.body(network::empty()).map_err(|error| HttpError::Denied(error.to_string()))?;
+        let body = http_body_util::Full::from(body).map_err(|never| match never {}).boxed_unsync();
+        let outgoing = outgoing.body(body).map_err(|error| HttpError::Denied(error.to_string()))?;
         let response = self.services.network.send(outgoing, Timeouts::default()).await.map_err(failure)?;
         let (head, body) = response.into_parts();
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();

@@ -2,6 +2,7 @@
 //! read and write image layouts.
 //!
 //! - `session`, `changes`, `archives`: what a person does with it.
+//! - `uploads`: what goes to a registry.
 //! - `peers`: skopeo, umoci and podman on the same directory.
 //! - `interrupted`, `rivals`: runs that are killed, and runs at the same time.
 //! - `logins`: where they come from and where they go.
@@ -17,6 +18,7 @@ mod peers;
 mod refused;
 mod rivals;
 mod session;
+mod uploads;
 
 use crate::support::docker_registry::{Access, DockerRegistry};
 use crate::support::portable::Portable;

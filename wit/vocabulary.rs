@@ -11,4 +11,4 @@ wasmtime::component::bindgen!({ path: ".", world: "words" });
 #[cfg(target_family = "wasm")]
 wit_bindgen::generate!({ path: ".", world: "words", pub_export_macro: false });
 
-pub use wharf::images::{archives, changes, types, vocabulary};
+pub use wharf::images::{archives, changes, discovery, types, uploads, vocabulary};

@@ -2,6 +2,8 @@
 
 mod archive;
 mod change;
+mod discovery;
+mod upload;
 mod usage;
 
 use crate::nouns::descriptor::Descriptor;
@@ -94,6 +96,10 @@ impl From<contract::Phase> for wit::Phase {
             contract::Phase::Retrying => Self::Retrying,
             contract::Phase::Unpacking => Self::Unpacking,
             contract::Phase::Unpacked => Self::Unpacked,
+            contract::Phase::Uploading => Self::Uploading,
+            contract::Phase::Uploaded => Self::Uploaded,
+            contract::Phase::There => Self::There,
+            contract::Phase::Mounted => Self::Mounted,
         }
     }
 }

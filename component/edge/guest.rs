@@ -15,7 +15,7 @@ use exports::wharf::images::images as exported;
 use std::cell::RefCell;
 use wharf::images::content;
 use wharf_vocabulary::vocabulary as wit;
-use wharf_vocabulary::{archives, changes, types};
+use wharf_vocabulary::{archives, changes, discovery, types, uploads};
 use wit_bindgen::rt::async_support::StreamResult;
 use wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamWriter};
 
@@ -25,7 +25,9 @@ wit_bindgen::generate!({
     with: {
         "wharf:images/archives@0.1.0": wharf_vocabulary::archives,
         "wharf:images/changes@0.1.0": wharf_vocabulary::changes,
+        "wharf:images/discovery@0.1.0": wharf_vocabulary::discovery,
         "wharf:images/types@0.1.0": wharf_vocabulary::types,
+        "wharf:images/uploads@0.1.0": wharf_vocabulary::uploads,
         "wharf:images/vocabulary@0.1.0": wharf_vocabulary::vocabulary,
     },
 });
@@ -162,6 +164,43 @@ impl exported::Guest for Component {
         Ok((saved.into(), stream, end))
     }
 
+    async fn push(caller: wit::Caller, reference: String, options: uploads::PushOptions) -> Told<Vec<uploads::Pushed>> {
+        accompany(wit_future::new(dropped), async move |listener| {
+            verbs::push::push(&Imports, &caller.into(), &reference, &options.into(), listener).await.map(each)
+        })
+    }
+
+    async fn copy(
+        caller: wit::Caller,
+        source: String,
+        destination: String,
+        options: uploads::PushOptions,
+    ) -> Told<Vec<uploads::Pushed>> {
+        accompany(wit_future::new(dropped), async move |listener| {
+            let options = options.into();
+            verbs::copy::copy(&Imports, &caller.into(), &source, &destination, &options, listener).await.map(each)
+        })
+    }
+
+    async fn plan_push(
+        caller: wit::Caller,
+        reference: String,
+        options: uploads::PushOptions,
+    ) -> Result<Vec<uploads::Pushed>, wit::Problem> {
+        let plans = verbs::push::plan_push(&Imports, &caller.into(), &reference, &options.into()).await;
+        plans.map(each).map_err(Into::into)
+    }
+
+    async fn load(
+        caller: wit::Caller,
+        archive: StreamReader<u8>,
+        options: archives::LoadOptions,
+    ) -> Told<archives::Loaded> {
+        accompany(wit_future::new(dropped), async move |listener| {
+            verbs::load(&Imports, &caller.into(), archive, &options.into(), listener).await.map(Into::into)
+        })
+    }
+
     async fn plan_change(caller: wit::Caller, change: changes::Change) -> Result<changes::Plan, wit::Problem> {
         let plan = verbs::change::plan_change(&Imports, &caller.into(), &change.into()).await;
         plan.map(Into::into).map_err(Into::into)
@@ -269,5 +308,27 @@ impl exported::Guest for Component {
     async fn catalog(caller: wit::Caller, registry: String, access: wit::Access) -> Result<Vec<String>, wit::Problem> {
         let _: contract::Caller = caller.into();
         verbs::catalog::catalog(&Imports, &registry, &access.into()).await.map_err(Into::into)
+    }
+
+    async fn search(
+        caller: wit::Caller,
+        term: String,
+        options: discovery::SearchOptions,
+        access: wit::Access,
+    ) -> Result<discovery::Found, wit::Problem> {
+        let _: contract::Caller = caller.into();
+        let found = verbs::search::search(&Imports, &term, &options.into(), &access.into()).await;
+        found.map(Into::into).map_err(Into::into)
+    }
+
+    async fn referrers(
+        caller: wit::Caller,
+        reference: String,
+        artifact_type: Option<String>,
+        access: wit::Access,
+    ) -> Result<discovery::Referral, wit::Problem> {
+        let _: contract::Caller = caller.into();
+        let listed = verbs::referrers(&Imports, &reference, artifact_type.as_deref(), &access.into()).await;
+        listed.map(Into::into).map_err(Into::into)
     }
 }

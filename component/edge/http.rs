@@ -8,13 +8,50 @@ pub(super) type Received = Response<wit_bindgen::StreamReader<u8>>;
 
 /// Sends `request` and returns the head of the response.
 pub(super) async fn send(request: Request) -> Result<Received, HttpError> {
+    receive(self::request(request, None)?).await
+}
+
+/// Sends `request` with a body, which the runtime reads, and returns the head of the response.
+#[cfg(feature = "guest")]
+pub(super) async fn send_body(request: Request, body: wit_bindgen::StreamReader<u8>) -> Result<Received, HttpError> {
+    receive(self::request(request, Some(body))?).await
+}
+
+fn request(request: Request, body: Option<wit_bindgen::StreamReader<u8>>) -> Result<types::Request, HttpError> {
     let method = match request.method {
         Method::Get => types::Method::Get,
         Method::Head => types::Method::Head,
+        Method::Post => types::Method::Post,
+        Method::Put => types::Method::Put,
+        Method::Patch => types::Method::Patch,
+        Method::Delete => types::Method::Delete,
     };
     let headers = request.headers.into_iter().map(|(name, value)| (name, value.into_bytes()));
-    let (outgoing, _) = outgoing(&method, &request.origin, &request.path, headers, None)?;
-    receive(outgoing).await
+    Ok(outgoing(&method, &request.origin, &request.path, headers, body)?.0)
+}
+
+/// Sends `request` with a body that comes in pieces, and returns the head of the response.
+#[cfg(feature = "portable")]
+pub(super) async fn send_chunks(
+    request: Request,
+    mut next: impl AsyncFnMut() -> Option<Vec<u8>>,
+) -> Result<Received, HttpError> {
+    let (mut writer, reader) = wasip3::wit_stream::new();
+    let request = self::request(request, Some(reader))?;
+    let write = async move {
+        while let Some(chunk) = next().await {
+            // A server that has read enough answers, and that is what counts.
+            if !writer.write_all(chunk).await.is_empty() {
+                break;
+            }
+        }
+    };
+    let (mut receive, mut write) = (std::pin::pin!(receive(request)), std::pin::pin!(write));
+    match futures_util::future::select(receive.as_mut(), write.as_mut()).await {
+        // What it has not read by now it does not need.
+        futures_util::future::Either::Left((received, _)) => received,
+        futures_util::future::Either::Right(((), receive)) => receive.await,
+    }
 }
 
 /// Sends a request with a body that is in memory, and returns the head of the response.

@@ -5,11 +5,12 @@ use super::guest::wharf::images::{content, credentials, layers, metadata};
 use super::guest::wit_stream;
 use super::http;
 use crate::host::{
-    Blob, Challenge, Claim, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Refusal, Request,
-    Response, Result, Snapshot, Transaction, TreeClaim, Unfinished, Visit,
+    Blob, Challenge, Claim, Departure, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Refusal,
+    Request, Response, Result, Snapshot, Transaction, TreeClaim, Unfinished, Visit,
 };
 use crate::nouns::digest::Digest;
 use crate::nouns::problem::ErrorCode;
+use futures_util::future::LocalBoxFuture;
 use wharf_vocabulary::types;
 use wit_bindgen::StreamReader;
 use wit_bindgen::rt::async_support::StreamResult;
@@ -131,12 +132,29 @@ impl Host for Imports {
         }
     }
 
+    async fn take(&self, stream: Self::Stream, length: u64) -> Result<(Vec<u8>, Option<Self::Stream>)> {
+        Ok(content::take(stream, length).await?)
+    }
+
+    async fn skip(&self, stream: Self::Stream, length: u64) -> Result<(u64, Option<Self::Stream>)> {
+        Ok(content::skip(stream, length).await)
+    }
+
+    fn inflate(&self, stream: Self::Stream) -> (Self::Stream, LocalBoxFuture<'static, Result<()>>) {
+        let (stream, end) = content::inflate(stream);
+        (stream, Box::pin(async move { Ok(end.await?) }))
+    }
+
     async fn layer(&self, diff_id: &Digest) -> Result<Self::Layer> {
         Ok(layers::open(diff_id.to_string()).await?)
     }
 
     async fn unpack(&self, blob: &Self::Blob, diff_id: &Digest) -> Made<Self::Layer> {
         Ok(layers::unpack(blob, diff_id.to_string()).await?)
+    }
+
+    async fn describe(&self, layer: &Self::Layer, blob: &Self::Blob) -> Made<u64> {
+        Ok(layer.describe(blob).await?)
     }
 
     fn follow(&self, ingest: &Self::Ingest) -> Self::Extraction {
@@ -219,6 +237,20 @@ impl Host for Imports {
         http::send(request).await
     }
 
+    fn depart(&self, blob: &Self::Blob, offset: u64, length: u64) -> Departure<Self::Stream> {
+        let (departure, body, end) = content::depart(blob, offset, length);
+        let end = async move { Ok(end.await?) };
+        Departure { body, taken: Box::new(move || departure.taken()), end: Box::pin(end) }
+    }
+
+    async fn send_body(
+        &self,
+        request: Request,
+        body: Self::Stream,
+    ) -> std::result::Result<Response<Self::Stream>, HttpError> {
+        http::send_body(request, body).await
+    }
+
     fn clock(&self) -> (i64, u32) {
         let now = wasip3::clocks::system_clock::now();
         (now.seconds, now.nanoseconds)
@@ -247,6 +279,10 @@ impl Ingest for content::Ingest {
 
     async fn append(&self, data: Self::Stream, limit: u64) -> Result<(u64, Option<Self::Stream>)> {
         Ok(self.append(data, limit).await?)
+    }
+
+    async fn digest(&self) -> Result<Digest> {
+        digest(self.digest().await?)
     }
 
     async fn restart(&self) -> Result<()> {
@@ -309,6 +345,14 @@ impl Layer for layers::Layer {
 
     async fn verify(&self) -> Made<()> {
         Ok(self.verify().await?)
+    }
+
+    async fn recipe(&self) -> Result<Option<u64>> {
+        Ok(self.recipe().await?)
+    }
+
+    async fn rebuild(&self) -> Made<()> {
+        Ok(self.rebuild().await?)
     }
 }
 

@@ -5,7 +5,7 @@
 //! - `plain`: the host. `stream`, `rights`: its parts.
 //! - `given`: what the runtime gives: the directory, variables, logins.
 //! - `program`: one verb, from its arguments to its text; `changes`: those that change what is here; `archives`: those
-//!   that write images into one file. `screen`: how they get on.
+//!   that write images into one file; `uploads`: those that push. `screen`: how they get on.
 
 #![allow(
     clippy::disallowed_methods,
@@ -20,6 +20,7 @@ mod program;
 mod rights;
 mod screen;
 mod stream;
+mod uploads;
 
 use std::io::Write;
 use wharf_terminal::cli::exit;

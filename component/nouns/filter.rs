@@ -238,7 +238,7 @@ fn has_all(labels: &Labels<'_>, wanted: &[(String, Option<String>)]) -> bool {
 }
 
 /// Docker's words for a truth value in a filter.
-fn boolean(text: &str) -> Option<bool> {
+pub(crate) fn boolean(text: &str) -> Option<bool> {
     match text {
         "true" | "1" => Some(true),
         "false" | "0" => Some(false),

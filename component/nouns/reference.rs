@@ -36,7 +36,8 @@ pub const DEFAULT_DOMAIN: &str = "docker.io";
 pub const DEFAULT_TAG: &str = "latest";
 
 const LEGACY_DEFAULT_DOMAIN: &str = "index.docker.io";
-const DEFAULT_REGISTRY_HOST: &str = "registry-1.docker.io";
+/// Where it answers.
+pub const DEFAULT_REGISTRY_HOST: &str = "registry-1.docker.io";
 const OFFICIAL_PREFIX: &str = "library/";
 
 /// Why a text is not a reference.

@@ -1,13 +1,17 @@
 //! The headers of an archive that says nothing but names and bytes: no owner, no
 //! times, and the same mode for all, so that the same files make the same archive.
 //! POSIX.1-2017, pax, “ustar Interchange Format”. What is in the files is put
-//! between the headers by whoever has it.
+//! between the headers by whoever has it. How archives of others are read is in
+//! `headers`.
 
+mod headers;
+
+pub use headers::{Entry, Error, Headers, Kind, Step};
 use std::io;
 use tar::{Builder, Header};
 
 /// Headers and padded files are multiples of this, in bytes.
-const BLOCK_BYTES: u64 = 512;
+pub const BLOCK_BYTES: u64 = 512;
 /// What an archive ends with: two blocks of zeros.
 pub const END_BYTES: usize = 1_024;
 

@@ -11,14 +11,14 @@ use sha2::Digest as _;
 
 /// A digest in the making.
 #[derive(Clone)]
-pub(super) enum Hasher {
+pub(crate) enum Hasher {
     Sha256(sha2::Sha256),
     Sha512(sha2::Sha512),
 }
 
 impl Hasher {
     /// Begins with no bytes.
-    pub(super) fn new(algorithm: Algorithm) -> Self {
+    pub(crate) fn new(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::Sha256 => Self::Sha256(sha2::Sha256::new()),
             Algorithm::Sha512 => Self::Sha512(sha2::Sha512::new()),
@@ -26,7 +26,7 @@ impl Hasher {
     }
 
     /// Says which algorithm it is.
-    pub(super) fn algorithm(&self) -> Algorithm {
+    pub(crate) fn algorithm(&self) -> Algorithm {
         match self {
             Self::Sha256(_) => Algorithm::Sha256,
             Self::Sha512(_) => Algorithm::Sha512,
@@ -34,7 +34,7 @@ impl Hasher {
     }
 
     /// Adds bytes.
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hasher) => hasher.update(bytes),
             Self::Sha512(hasher) => hasher.update(bytes),
@@ -42,7 +42,7 @@ impl Hasher {
     }
 
     /// Returns the digest of everything that was added.
-    pub(super) fn finish(self) -> Digest {
+    pub(crate) fn finish(self) -> Digest {
         let algorithm = self.algorithm();
         match self {
             Self::Sha256(hasher) => Digest::encode(algorithm, &hasher.finalize()),

@@ -239,7 +239,7 @@ impl<S> Ingest<S> {
         }
         self.settle().await?;
         let mut own = self.state.borrow_mut().own.take().expect("`settle` has made it");
-        let found = self.digest(&mut own, expected.algorithm()).await;
+        let found = self.hash(&mut own, expected.algorithm()).await;
         let placed = found.and_then(|found| {
             if found != *expected {
                 return Err(ErrorCode::DigestMismatch(found));
@@ -258,7 +258,7 @@ impl<S> Ingest<S> {
 
     /// Returns the digest of all bytes: what was hashed on the way, or again by
     /// another algorithm than the name promised.
-    async fn digest(&self, own: &mut Own, algorithm: Algorithm) -> Result<Digest> {
+    async fn hash(&self, own: &mut Own, algorithm: Algorithm) -> Result<Digest> {
         if own.hasher.algorithm() == algorithm {
             return Ok(own.hasher.clone().finish());
         }
@@ -392,6 +392,15 @@ impl<S: Chunks> host::Ingest for Ingest<S> {
             taken += bytes.len() as u64;
         }
         Ok((taken, Some(data)))
+    }
+
+    async fn digest(&self) -> Result<Digest> {
+        let _busy = Busy::take(&self.is_busy);
+        self.settle().await?;
+        let mut own = self.state.borrow_mut().own.take().expect("`settle` has made it");
+        let found = self.hash(&mut own, Algorithm::Sha256).await;
+        self.state.borrow_mut().own = Some(own);
+        found
     }
 
     async fn restart(&self) -> Result<()> {

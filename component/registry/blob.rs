@@ -60,11 +60,20 @@ pub enum Phase {
     Unpacking,
     /// The layer is extracted. No download tells this either.
     Unpacked,
+    /// Bytes are on their way to the registry.
+    Uploading,
+    /// The registry has taken it.
+    Uploaded,
+    /// The registry had it before.
+    There,
+    /// The registry has it from another repository of its own.
+    Mounted,
 }
 
-/// Who is told how a download goes.
+/// Who is told how a download or an upload goes.
 pub trait Watch {
-    /// `received` is how many bytes are here, those of earlier runs included.
+    /// `received` is how many bytes are here, those of earlier runs included, or
+    /// there.
     fn progress(&self, phase: Phase, received: u64);
     /// Something worth telling a person. The download goes on.
     fn warning(&self, text: String);

@@ -4,12 +4,11 @@
 //! tags are. It is no part of the distribution specification, and most public
 //! registries have none, or show it to nobody.
 
-use super::{Failure, Repository, endpoint, pages::List, ping, refusal::Subject, rounds::Need, server};
+use super::{Failure, Repository, pages::List, refusal::Subject};
 use crate::{
     host::Host,
-    nouns::{access::Access, problem::ErrorCode, reference},
+    nouns::{access::Access, reference},
 };
-use std::rc::Rc;
 
 #[derive(serde::Deserialize)]
 struct Page {
@@ -19,7 +18,7 @@ struct Page {
 
 /// An entry that is no name ends it: what is listed is all there is, or
 /// nothing.
-const REPOSITORIES: List = List {
+pub(super) const REPOSITORIES: List = List {
     path: "_catalog",
     subject: Subject::Catalog,
     entries: "repositories",
@@ -34,17 +33,11 @@ const REPOSITORIES: List = List {
 ///
 /// Fails with [`ErrorCode::Unsupported`] if it does not list them, with
 /// [`ErrorCode::Denied`] if the configuration blocks it.
+///
+/// [`ErrorCode::Unsupported`]: crate::nouns::problem::ErrorCode::Unsupported
+/// [`ErrorCode::Denied`]: crate::nouns::problem::ErrorCode::Denied
 pub(crate) async fn catalog<H: Host>(host: &H, registry: &str, access: &Access) -> Result<Vec<String>, Failure> {
-    let choice = endpoint::choose_registry(&ping::any_of(registry)?, access);
-    if choice.blocked {
-        let why = format!("the configuration of this machine blocks `{registry}`");
-        return Err(Failure::new(ErrorCode::Denied, why));
-    }
-    let common = Rc::new(server::Common::new(host, registry.to_owned(), access));
-    let servers = choice.endpoints.into_iter().map(|endpoint| server::Server::new(&common, endpoint)).collect();
-    let repository = Repository { common, servers };
-    let attempts_max = repository.common.attempts_max;
-    repository.persist(Need::Resolve, attempts_max, async |server| server.list(&REPOSITORIES, attempts_max).await).await
+    Repository::whole(host, registry, access)?.listed().await
 }
 
 #[cfg(test)]
@@ -52,7 +45,10 @@ mod tests {
     use super::*;
     use crate::{
         host::Challenge,
-        nouns::access::{AskedFor, Capabilities, Endpoint, Origin, Rule},
+        nouns::{
+            access::{AskedFor, Capabilities, Endpoint, Origin, Rule},
+            problem::ErrorCode,
+        },
         registry::script::{Reply, Script, reply},
     };
 

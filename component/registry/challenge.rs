@@ -89,6 +89,18 @@ pub fn wider<'a>(headers: impl IntoIterator<Item = &'a str>, known: &Challenge) 
     (wider.len() > scopes.len()).then_some(Challenge::Bearer { realm, service, scopes: wider })
 }
 
+/// Adds rights to what a challenge asks for, as in `repository:a/b:pull,push`. One
+/// for a resource that it names already stands in the place of that: registries ask
+/// for what one request needs, and a push has many.
+pub(super) fn with(challenge: Challenge, rights: &[String]) -> Challenge {
+    let Challenge::Bearer { realm, service, mut scopes } = challenge else { return challenge };
+    let resource = |scope: &str| scope.rsplit_once(':').map_or(scope, |(resource, _)| resource).to_owned();
+    scopes.retain(|scope| !rights.iter().any(|right| resource(right) == resource(scope)));
+    scopes.splice(0..0, rights.iter().take(SCOPES_MAX).cloned());
+    scopes.truncate(SCOPES_MAX);
+    Challenge::Bearer { realm, service, scopes }
+}
+
 /// Reads one header. Never fails: a header that makes no sense offers nothing.
 pub fn parse(header: &str) -> Vec<Offer> {
     let mut offers: Vec<Offer> = Vec::new();

@@ -87,6 +87,24 @@ pub(crate) struct Survey {
     pub(crate) candidates: Vec<Candidate>,
 }
 
+impl Endpoint {
+    /// A place that stands for a registry itself, in so far as it is asked for
+    /// nothing else than what is built on its origin.
+    pub(super) fn of_registry(registry: &str, origin: Origin) -> Self {
+        Endpoint {
+            registry: registry.to_owned(),
+            origin,
+            base: BASE.to_owned(),
+            path: String::new(),
+            capabilities: Capabilities::ALL,
+            asked_for: AskedFor::All,
+            mirror: false,
+            namespace: None,
+            fallback: false,
+        }
+    }
+}
+
 /// Chooses whom to ask for `reference`.
 pub(super) fn choose(reference: &Reference, access: &Access) -> Choice {
     pick(survey(reference, access), |candidate| candidate.skipped.is_none())
@@ -98,6 +116,12 @@ pub(super) fn choose_registry(reference: &Reference, access: &Access) -> Choice 
     let mut choice = pick(survey(reference, access), |candidate| !candidate.endpoint.mirror);
     choice.endpoints.iter_mut().for_each(|endpoint| endpoint.path.clear());
     choice
+}
+
+/// Chooses where `reference` is pushed to: to the registry itself, and never to a
+/// mirror, which may be anybody's.
+pub(super) fn choose_home(reference: &Reference, access: &Access) -> Choice {
+    pick(survey(reference, access), |candidate| !candidate.endpoint.mirror && candidate.endpoint.capabilities.push)
 }
 
 fn pick(survey: Survey, is_asked: impl Fn(&Candidate) -> bool) -> Choice {

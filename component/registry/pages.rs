@@ -24,7 +24,7 @@ const PAGE_ENTRIES: u32 = 1_000;
 /// A larger page is not read.
 const PAGE_BYTES_MAX: u64 = 4 << 20;
 /// No list has more pages.
-const PAGES_MAX: usize = 100;
+pub(super) const PAGES_MAX: usize = 100;
 /// No list has more entries.
 const ENTRIES_MAX: usize = 100_000;
 
@@ -41,6 +41,11 @@ pub(super) struct List {
     pub(super) read: fn(&[u8]) -> serde_json::Result<Vec<String>>,
     /// Whether an entry is one.
     pub(super) is_entry: fn(&str) -> bool,
+}
+
+/// Whether a list failed because there is none for whoever asks.
+pub(super) fn is_beyond_reach(code: &ErrorCode) -> bool {
+    matches!(code, ErrorCode::Unsupported | ErrorCode::Denied | ErrorCode::NotFound | ErrorCode::Invalid)
 }
 
 impl<H: Host> Server<'_, H> {
@@ -96,7 +101,7 @@ impl<H: Host> Server<'_, H> {
 }
 
 /// Returns where the next page is, by the `Link` headers of this one.
-fn next<S>(answer: &Answer<S>) -> Result<Option<Target>, Fault> {
+pub(super) fn next<S>(answer: &Answer<S>) -> Result<Option<Target>, Fault> {
     let Some(reference) = answer.headers("link").find_map(link::next) else { return Ok(None) };
     let from = &answer.target;
     let refused = |why: &str| {

@@ -37,6 +37,18 @@ pub(super) enum Subject<'a> {
     Tags,
     /// The list of repositories.
     Catalog,
+    /// Repositories by a word.
+    Search,
+    /// A blob that is pushed.
+    Upload(&'a Digest),
+    /// A manifest that is pushed, by tag or by digest.
+    Publish(&'a str),
+}
+
+impl Subject<'_> {
+    fn is_pushed(self) -> bool {
+        matches!(self, Self::Upload(_) | Self::Publish(_))
+    }
 }
 
 /// One entry of an error document.
@@ -82,10 +94,36 @@ impl<H: Host> Server<'_, H> {
                 why.push(format!("`{}` does not list its repositories to this user", self.endpoint.registry));
                 (ErrorCode::Denied, Some(self.login()))
             }
+            401 | 403..=405 | 410 if subject == Subject::Search => {
+                why.push(format!("`{}` does not answer searches there", self.endpoint.registry));
+                (ErrorCode::Unsupported, None)
+            }
+            _ if subject.is_pushed() && is_full(status, &complaints) => {
+                let name = &self.endpoint.registry;
+                why.push(format!("`{name}` has no room for it"));
+                (ErrorCode::NoSpace, Some(format!("free space at `{name}`, or have its quota raised")))
+            }
+            405 if subject.is_pushed() => {
+                why.push(format!(
+                    "`{}` takes nothing: it may be read-only, or no place to push to",
+                    self.endpoint.registry
+                ));
+                (ErrorCode::Unsupported, Some("push to another registry, or have this one made writable".to_owned()))
+            }
+            413 if subject.is_pushed() => {
+                why.push(format!("`{}` takes no request as large as this", self.endpoint.registry));
+                let fix = "have the limit raised at the registry, or at the proxy before it (`client_max_body_size` in nginx)";
+                (ErrorCode::Invalid, Some(fix.to_owned()))
+            }
             401 | 403 if at_home => {
                 let (reason, fix) = self.denial();
                 why.push(reason);
                 (ErrorCode::Denied, fix)
+            }
+            404 if subject.is_pushed() => {
+                why.push(self.absence(subject, &complaints));
+                let fix = "check the name; some registries want a repository, or a project above it, to be made first";
+                (ErrorCode::NotFound, Some(fix.to_owned()))
             }
             404 => {
                 why.push(self.absence(subject, &complaints));
@@ -103,7 +141,7 @@ impl<H: Host> Server<'_, H> {
             _ if status >= 500 || retry::is_transient(status) => (ErrorCode::Unavailable, None),
             _ => (ErrorCode::Invalid, None),
         };
-        if status != 404 || subject == Subject::Catalog {
+        if status != 404 || matches!(subject, Subject::Catalog | Subject::Search) || subject.is_pushed() {
             why.push(said);
         }
         why.extend(complaints.into_iter().map(Complaint::told));
@@ -115,6 +153,13 @@ impl<H: Host> Server<'_, H> {
     /// Says why the registry may have refused, and what a person can do.
     pub(super) fn denial(&self) -> (String, Option<String>) {
         let name = format!("{}/{}", self.endpoint.registry, self.endpoint.path);
+        if self.common.is_push() {
+            let why = match self.is_anonymous() {
+                true => format!("it takes a login to push to `{name}`"),
+                false => format!("the login was rejected, or it may not push to `{name}`"),
+            };
+            return (why, Some(self.login()));
+        }
         if self.is_anonymous() && !self.is_anonymous.get() {
             (format!("`{name}` does not exist, or it takes a login to read it"), Some(self.login()))
         } else {
@@ -138,7 +183,8 @@ impl<H: Host> Server<'_, H> {
             _ if complaints.iter().any(|complaint| complaint.code == "NAME_UNKNOWN") => {
                 format!("there is no repository `{name}`")
             }
-            Subject::Tags | Subject::Catalog => format!("there is no repository `{name}`"),
+            Subject::Tags | Subject::Catalog | Subject::Search => format!("there is no repository `{name}`"),
+            Subject::Upload(_) | Subject::Publish(_) => format!("there is no repository `{name}` to push to"),
             Subject::Manifest(which) if which.contains(':') => format!("`{name}` has no manifest `{which}`"),
             Subject::Manifest(which) => format!("`{name}` has no tag `{which}`"),
             Subject::Blob(digest) => format!("`{name}` has no blob `{digest}`"),
@@ -190,6 +236,16 @@ fn limits<S>(answer: &Answer<S>) -> Vec<String> {
         .collect()
 }
 
+/// Whether a registry has no more room, as far as it says so: quotas have no error
+/// code of their own in the distribution-spec.
+fn is_full(status: u16, complaints: &[Complaint]) -> bool {
+    let says_quota = |complaint: &Complaint| {
+        let text = format!("{} {}", complaint.code, complaint.message).to_ascii_lowercase();
+        text.contains("quota") || text.contains("insufficient storage")
+    };
+    status == 507 || (matches!(status, 400 | 403 | 409 | 412) && complaints.iter().any(says_quota))
+}
+
 /// Names a status as RFC 9110 section 15 does.
 fn named(status: u16) -> String {
     let name = match status {
@@ -200,6 +256,7 @@ fn named(status: u16) -> String {
         405 => "Method Not Allowed",
         406 => "Not Acceptable",
         408 => "Request Timeout",
+        413 => "Content Too Large",
         416 => "Range Not Satisfiable",
         429 => "Too Many Requests",
         500 => "Internal Server Error",

@@ -1,6 +1,10 @@
 //! One request with all that belongs to it: headers, redirects, a challenge
 //! answered. It does not try again after a failure, and does not judge the
 //! status of what comes back.
+//!
+//! - `load`: what a request carries, and how long that may take.
+
+mod load;
 
 use super::{
     challenge,
@@ -17,6 +21,9 @@ use crate::{
 };
 use futures_util::future::{Either, select};
 use std::{pin::pin, rc::Rc};
+
+pub use load::Bytes;
+pub(super) use load::{Load, Part};
 
 /// A document that has not arrived after so many times the silence that a
 /// request may have is given up.
@@ -79,11 +86,8 @@ impl<S> Answer<S> {
     /// Returns the request's first line without the query, which may hold a
     /// signature that is as good as a password.
     pub(super) fn line(&self) -> String {
-        let method = match self.method {
-            Method::Get => "GET",
-            Method::Head => "HEAD",
-        };
-        format!("{method} {}", self.target.path.split_once('?').map_or(self.target.path.as_str(), |(path, _)| path))
+        let path = self.target.path.split_once('?').map_or(self.target.path.as_str(), |(path, _)| path);
+        format!("{} {path}", self.method.name())
     }
 }
 
@@ -110,10 +114,15 @@ impl<H: Host> Server<'_, H> {
     /// refuses a new grant may want another one, once: for more, or, where a login
     /// was refused, for what everybody may read. Otherwise its answer is returned.
     pub(super) async fn exchange(&self, ask: &Ask) -> Result<Answer<H::Stream>, Fault> {
+        self.exchange_with(ask, &Load::Nothing).await
+    }
+
+    /// The same with a body, which is sent anew with each request.
+    pub(super) async fn exchange_with(&self, ask: &Ask, load: &Load<'_, '_, H>) -> Result<Answer<H::Stream>, Fault> {
         let mut grant = self.grant.borrow().clone();
         let (mut is_renewed, mut is_widened, mut is_trial) = (false, false, false);
         loop {
-            let answer = self.follow(ask, grant.as_deref()).await?;
+            let answer = self.follow(ask, load, grant.as_deref()).await?;
             let at_home = answer.target.origin == self.endpoint.origin;
             if !at_home || !matches!(answer.response.status, 401 | 403) {
                 if is_trial && answer.response.status < 400 {
@@ -213,7 +222,8 @@ impl<H: Host> Server<'_, H> {
             Some(path) => format!("repository:{path}:pull"),
             None => CATALOG_SCOPE.to_owned(),
         };
-        challenge::choose(headers(response, "www-authenticate"), Some(&scope)).map_err(|offered| {
+        let chosen = challenge::choose(headers(response, "www-authenticate"), Some(&scope));
+        chosen.map(|chosen| challenge::with(chosen, &self.common.rights)).map_err(|offered| {
             let registry = &self.endpoint.registry;
             let offered = match &offered[..] {
                 [] => "no way to log in".to_owned(),
@@ -230,6 +240,7 @@ impl<H: Host> Server<'_, H> {
     fn may_do_without_login(&self, grant: Option<&H::Grant>) -> bool {
         let is_bearer = matches!(*self.challenge.borrow(), Some(Challenge::Bearer { .. }));
         is_bearer
+            && !self.common.is_push()
             && !has(Bug::LoginInsisted)
             && !self.is_anonymous.get()
             && !self.needs_login.get()
@@ -247,6 +258,7 @@ impl<H: Host> Server<'_, H> {
             // What is public needs no login, not even the right one.
             Err(ErrorCode::Denied)
                 if visit == Visit::WithLogin
+                    && !self.common.is_push()
                     && !has(Bug::LoginInsisted)
                     && matches!(challenge, Challenge::Bearer { .. }) =>
             {
@@ -294,7 +306,12 @@ impl<H: Host> Server<'_, H> {
 
     /// Sends a request and follows redirects by the rule of [`location`]. The
     /// grant goes to the registry's own origin only.
-    async fn follow(&self, ask: &Ask, grant: Option<&H::Grant>) -> Result<Answer<H::Stream>, Fault> {
+    pub(super) async fn follow(
+        &self,
+        ask: &Ask,
+        load: &Load<'_, '_, H>,
+        grant: Option<&H::Grant>,
+    ) -> Result<Answer<H::Stream>, Fault> {
         let mut target = ask.target.clone();
         let redirects_max = if has(Bug::RedirectsUnbounded) { usize::MAX - 1 } else { REDIRECTS_MAX };
         // Who was sent away may be sent back to any path, so the grant does not come back.
@@ -305,6 +322,9 @@ impl<H: Host> Server<'_, H> {
                 ("accept-encoding".to_owned(), "identity".to_owned()),
             ];
             headers.extend(ask.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+            if ask.method.tells_length() {
+                headers.push(("content-length".to_owned(), load.length().to_string()));
+            }
             at_home &= location::same_origin(&target.origin, &self.endpoint.origin);
             if has(Bug::GrantOffOrigin) && grant.is_some() {
                 headers.extend(grant.map(|grant| (GRANT_HEADER.to_owned(), grant.id())));
@@ -315,10 +335,7 @@ impl<H: Host> Server<'_, H> {
             }
             let request =
                 Request { method: ask.method, origin: target.origin.clone(), path: target.path.clone(), headers };
-            let response = within(self.host(), self.patience_ms(1), self.host().send(request))
-                .await
-                .unwrap_or(Err(HttpError::Timeout))
-                .map_err(|error| self.fault(&error, &target.origin))?;
+            let response = self.send(request, load, &target.origin).await?;
             self.common.note_answer(&target.origin);
             if target.origin == self.endpoint.origin {
                 self.has_tls.set(target.origin.secure);
@@ -328,6 +345,11 @@ impl<H: Host> Server<'_, H> {
                 return Ok(Answer { method: ask.method, target, response });
             }
             let from = &target.origin.authority;
+            // RFC 9110 section 15.4: the others turn into a GET on many servers.
+            if ask.method.tells_length() && !matches!(response.status, 307 | 308) {
+                let why = format!("`{from}` redirects an upload with the status {}", response.status);
+                return Err(Fault::last(ErrorCode::Invalid, why));
+            }
             let Some(location) = only_location(&response) else {
                 return Err(Fault::last(ErrorCode::Invalid, format!("`{from}` redirects, but does not say where to")));
             };
@@ -375,7 +397,7 @@ impl<H: Host> Server<'_, H> {
 
 /// Returns the `Location` if there is exactly one: with two, who follows
 /// depends on who reads.
-fn only_location<S>(response: &Response<S>) -> Option<&str> {
+pub(super) fn only_location<S>(response: &Response<S>) -> Option<&str> {
     let mut locations = headers(response, "location");
     locations.next().filter(|_| locations.next().is_none())
 }

@@ -37,6 +37,8 @@ pub(super) enum Need {
     Resolve,
     /// To hand out what has a digest.
     Pull,
+    /// To take what is pushed.
+    Push,
 }
 
 impl Need {
@@ -49,6 +51,7 @@ impl Need {
         match self {
             Need::Resolve => capabilities.resolve && asked_for != AskedFor::Digests,
             Need::Pull => capabilities.pull,
+            Need::Push => capabilities.push,
         }
     }
 }
@@ -198,7 +201,7 @@ impl<'r, 'h, H: Host> Rounds<'r, 'h, H> {
                 }
                 // The twin is not for this, which makes it no safer once it speaks TLS.
                 true => !self.servers[at - 1].has_tls.get(),
-                false => awake(&at) || (self.is_last(at, last) && !server.is_plain.get()),
+                false => awake(&at) || (self.is_last(at, last) && !(server.is_plain.get() && self.has_fallback(at))),
             };
             if is_asked {
                 self.queue.push_back(at);
@@ -210,6 +213,11 @@ impl<'r, 'h, H: Host> Rounds<'r, 'h, H> {
     /// Whether the endpoint is the registry itself: the last one, or its TLS twin.
     fn is_last(&self, at: usize, last: Option<usize>) -> bool {
         last.is_some_and(|last| last == at || (last == at + 1 && self.servers[last].endpoint.fallback))
+    }
+
+    /// Whether the same server may be asked without TLS.
+    fn has_fallback(&self, at: usize) -> bool {
+        self.servers.get(at + 1).is_some_and(|next| next.endpoint.fallback)
     }
 
     /// Returns the failure that counts, of a round whose last one was `last`: that
@@ -263,11 +271,13 @@ impl<'h, H: Host> Repository<'h, H> {
 
 /// Says that the configuration leaves nobody to ask.
 fn nobody(need: Need, name: &str) -> Failure {
-    let what = match need {
-        Need::Resolve => "what a tag points to",
-        Need::Pull => "blobs",
+    let why = match need {
+        Need::Resolve => {
+            format!("the configuration of this machine names nobody to ask for what a tag points to of `{name}`")
+        }
+        Need::Pull => format!("the configuration of this machine names nobody to ask for blobs of `{name}`"),
+        Need::Push => format!("the configuration of this machine names nobody to push `{name}` to"),
     };
-    let why = format!("the configuration of this machine names nobody to ask for {what} of `{name}`");
     Failure { fix: Some(format!("wharf explain {name}")), ..Failure::new(ErrorCode::Denied, why) }
 }
 

@@ -2,12 +2,13 @@
 //! and a clock of its own. It knows neither records nor real logins.
 
 mod clock;
+mod reply;
 mod store;
 mod stream;
 
 use super::{Phase, Repository, Watch};
 use crate::{
-    host::{Challenge, Grant, Host, HttpError, Made, Origin, Request, Response, Result, Unfinished, Visit},
+    host::{Challenge, Departure, Grant, Host, HttpError, Made, Origin, Request, Response, Result, Unfinished, Visit},
     nouns::{
         access::Access,
         descriptor::Descriptor,
@@ -18,6 +19,7 @@ use crate::{
 };
 use clock::Clock;
 use futures_util::future::LocalBoxFuture;
+pub(crate) use reply::{Reply, broken, reply, silent};
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
@@ -45,67 +47,19 @@ const STEP_MS: u64 = 1;
 /// The period of progress reports, which [`Script::slept`] leaves out.
 const TICK_MS: u64 = 100;
 
-/// What the registry does with one request.
-#[derive(Debug)]
-pub(crate) enum Reply {
-    /// Answers.
-    Answer { status: u16, headers: Vec<(String, String)>, body: Vec<u8>, fate: Fate },
-    /// Does not answer, for this reason.
-    Broken(HttpError),
-    /// Never says anything.
-    Silent,
-}
-
-pub(crate) fn reply(status: u16) -> Reply {
-    Reply::Answer { status, headers: vec![], body: vec![], fate: Fate::Whole }
-}
-
-pub(crate) fn broken(error: HttpError) -> Reply {
-    Reply::Broken(error)
-}
-
-pub(crate) fn silent() -> Reply {
-    Reply::Silent
-}
-
-impl Reply {
-    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        if let Reply::Answer { headers, .. } = &mut self {
-            headers.push((name.to_owned(), value.to_owned()));
-        }
-        self
-    }
-
-    pub(crate) fn body(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        if let Reply::Answer { body, .. } = &mut self {
-            *body = bytes.into();
-        }
-        self
-    }
-
-    pub(crate) fn fate(mut self, new: Fate) -> Self {
-        if let Reply::Answer { fate, .. } = &mut self {
-            *fate = new;
-        }
-        self
-    }
-
-    pub(crate) fn cut_at(self, bytes: usize) -> Self {
-        self.fate(Fate::Cut(bytes))
-    }
-}
-
 /// The host.
 #[derive(Debug)]
 pub(crate) struct Script {
     replies: RefCell<VecDeque<Reply>>,
     requests: RefCell<Vec<Request>>,
+    bodies: RefCell<Vec<Vec<u8>>>,
     challenges: RefCell<Vec<(Origin, Challenge)>>,
     visits: RefCell<Vec<Visit>>,
     login_error: RefCell<Option<ErrorCode>>,
     is_logged_in: Cell<bool>,
     slept: RefCell<Vec<u64>>,
     late: RefCell<Option<(usize, String, Vec<u8>)>>,
+    unreadable: Cell<bool>,
     dice: Cell<u64>,
     clock: Rc<Clock>,
     store: Rc<Store>,
@@ -116,12 +70,14 @@ impl Script {
         Script {
             replies: RefCell::new(replies.into_iter().collect()),
             requests: RefCell::default(),
+            bodies: RefCell::default(),
             challenges: RefCell::default(),
             visits: RefCell::default(),
             login_error: RefCell::default(),
             is_logged_in: Cell::default(),
             slept: RefCell::default(),
             late: RefCell::default(),
+            unreadable: Cell::default(),
             dice: Cell::new(0x9e37_79b9_7f4a_7c15),
             clock: Rc::default(),
             store: Rc::default(),
@@ -153,6 +109,13 @@ impl Script {
         self.by(name, &Access::default())
     }
 
+    /// The same, to push to.
+    pub(crate) fn home(&self, name: &str, sources: &[&str]) -> Repository<'_, Self> {
+        let reference = Reference::parse(name).expect("the test names a repository");
+        let sources = sources.iter().map(|&source| source.to_owned()).collect();
+        Repository::open_home(self, &reference, &Access::default(), &sources).expect("nothing blocks it")
+    }
+
     /// The same, spoken to in another way.
     pub(crate) fn by(&self, name: &str, access: &Access) -> Repository<'_, Self> {
         let reference = Reference::parse(name).expect("the test names a repository");
@@ -181,6 +144,11 @@ impl Script {
     /// Puts a verified blob into the store.
     pub(crate) fn keep(&self, bytes: &[u8]) {
         self.store.blobs.borrow_mut().insert(Digest::of(Algorithm::Sha256, bytes).to_string(), bytes.to_vec());
+    }
+
+    /// Lets no part of a blob be read that is to go out.
+    pub(crate) fn forget_bytes(&self) {
+        self.unreadable.set(true);
     }
 
     /// Puts what an earlier run received into an ingest.
@@ -232,6 +200,11 @@ impl Script {
 
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.borrow().clone()
+    }
+
+    /// How many bytes each request carried, as far as they were taken.
+    pub(crate) fn carried(&self) -> Vec<usize> {
+        self.bodies.borrow().iter().map(Vec::len).collect()
     }
 
     /// The values of one header, request by request.
@@ -409,18 +382,46 @@ impl Host for Script {
     }
 
     async fn send(&self, request: Request) -> std::result::Result<Response<ScriptStream>, HttpError> {
+        self.send_body(request, ScriptStream::new(Vec::new(), Fate::Whole)).await
+    }
+
+    fn depart(&self, blob: &ScriptBlob, offset: u64, length: u64) -> Departure<ScriptStream> {
+        let body = ScriptStream::new(blob.0[offset as usize..][..length as usize].to_vec(), Fate::Whole);
+        let taken = body.passed.clone();
+        let is_damaged = self.unreadable.get();
+        let end = async move { if is_damaged { Err(ErrorCode::SizeMismatch(0)) } else { Ok(()) } };
+        Departure { body, taken: Box::new(move || taken.get() as u64), end: Box::pin(end) }
+    }
+
+    async fn send_body(
+        &self,
+        request: Request,
+        mut body: ScriptStream,
+    ) -> std::result::Result<Response<ScriptStream>, HttpError> {
         let asked = format!("{} {}", request.origin.authority, request.path);
         self.requests.borrow_mut().push(request);
+        self.bodies.borrow_mut().push(Vec::new());
         let number = self.requests.borrow().len() - 1;
         let reply = self.replies.borrow_mut().pop_front();
         self.step().await;
         if let Some((_, name, bytes)) = self.late.borrow_mut().take_if(|(request, ..)| *request == number) {
             self.store.ingests.borrow_mut().entry(name).or_default().extend(bytes);
         }
-        let (status, headers, bytes, fate) = match reply.unwrap_or_else(|| panic!("nobody expected `{asked}`")) {
+        let mut reply = reply.unwrap_or_else(|| panic!("nobody expected `{asked}`"));
+        let mut most = usize::MAX;
+        if let Reply::After(bytes, then) = reply {
+            (most, reply) = (bytes, *then);
+        }
+        while most > 0
+            && let Some(bytes) = body.next(&self.clock, most).await
+        {
+            most -= bytes.len();
+            self.bodies.borrow_mut()[number].extend(bytes);
+        }
+        let (status, headers, bytes, fate) = match reply {
             Reply::Answer { status, headers, body, fate } => (status, headers, body, fate),
             Reply::Broken(error) => return Err(error),
-            Reply::Silent => return pending().await,
+            Reply::Silent | Reply::After(..) => return pending().await,
         };
         let body = ScriptStream::new(bytes, fate);
         let over = body.over.clone();

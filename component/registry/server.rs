@@ -42,12 +42,15 @@ pub(super) struct Common<'h, H> {
     answered: RefCell<Vec<Origin>>,
     warned: RefCell<BTreeSet<String>>,
     limit: RefCell<Option<Limit>>,
+    /// What a push needs, as scopes of tokens; none if nothing is pushed.
+    pub(super) rights: Vec<String>,
     voice: RefCell<Box<dyn Fn(String) + 'h>>,
 }
 
 impl<'h, H> Common<'h, H> {
-    pub(super) fn new(host: &'h H, name: String, access: &Access) -> Self {
+    pub(super) fn new(host: &'h H, name: String, access: &Access, rights: Vec<String>) -> Self {
         Common {
+            rights,
             host,
             name,
             attempts_max: access.retries.saturating_add(1),
@@ -61,6 +64,11 @@ impl<'h, H> Common<'h, H> {
 
     pub(super) fn hear(&self, voice: impl Fn(String) + 'h) {
         *self.voice.borrow_mut() = Box::new(voice);
+    }
+
+    /// Whether it is about more than reading.
+    pub(super) fn is_push(&self) -> bool {
+        !self.rights.is_empty()
     }
 
     /// Tells a person a sentence.

@@ -12,7 +12,7 @@ struct Page {
     tags: Option<Vec<String>>,
 }
 
-const TAGS: List = List {
+pub(super) const TAGS: List = List {
     path: "tags/list",
     subject: Subject::Tags,
     entries: "tags",

@@ -2,13 +2,13 @@
 //! and a plan is carried out. There is no other way to either.
 //!
 //! ```text
-//! tag, remove, prune, collect ─► plan ─┬─► show, as a document
+//! tag, remove, prune, collect, retain ─► plan ─┬─► show, as a document
 //!                                      └─► carry out ─► one transaction ─► sweep
 //!                       document ─► apply ──┘           names change       what nothing needs goes
 //! ```
 //!
 //! - `draft`: what is here while a plan is made. `tag`, `remove`, `prune`,
-//!   `collect`: which names change, and why.
+//!   `collect`, `retain`: which names change, and why.
 //! - `document`: a plan as JSON. `turn`: one prune at a time.
 
 mod collect;
@@ -16,6 +16,7 @@ mod document;
 mod draft;
 mod prune;
 mod remove;
+mod retain;
 mod tag;
 mod turn;
 
@@ -61,7 +62,7 @@ pub async fn perform<H: Host>(
     let work = async {
         let reader = Reader::new(host);
         let draft = make(host, caller, change, &reader).await?;
-        carry_out(host, caller, &draft, &reader, false).await
+        carry_out(host, caller, &draft, &reader, false, &board).await
     };
     let work = async { accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped())) };
     let outcome = match change {
@@ -83,7 +84,7 @@ pub async fn apply<H: Host>(
     let board = Board::default();
     let work = async {
         let draft: Draft = filed::read(document, caller, Kind::Change)?;
-        carry_out(host, caller, &draft, &Reader::new(host), true).await
+        carry_out(host, caller, &draft, &Reader::new(host), true, &board).await
     };
     let outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
     outcome.map_err(problem("cannot carry out the plan"))
@@ -101,6 +102,10 @@ fn title(change: &Change) -> String {
             _ => "cannot remove these images".to_owned(),
         },
         Change::Prune(_) => "cannot prune".to_owned(),
+        Change::Retain(retaining) => match retaining.references.as_slice() {
+            [one] => format!("cannot change what is kept of `{}`", one.escape_debug()),
+            _ => "cannot change what is kept of these images".to_owned(),
+        },
         Change::Collect(_) => "cannot collect what nothing needs".to_owned(),
     }
 }
@@ -112,6 +117,7 @@ async fn make<H: Host>(host: &H, caller: &Caller, change: &Change, reader: &Read
         Change::Remove(removal) => remove::draft(&desk, removal).await,
         Change::Prune(pruning) => prune::draft(&desk, pruning).await,
         Change::Collect(collecting) => collect::draft(&desk, collecting).await,
+        Change::Retain(retaining) => retain::draft(&desk, retaining).await,
     }
 }
 
@@ -123,6 +129,7 @@ async fn carry_out<H: Host>(
     draft: &Draft,
     reader: &Reader<'_, H>,
     is_strict: bool,
+    board: &Board,
 ) -> Result<Changed, Failure> {
     if has(Bug::CollectedEarly) {
         // Without a look at the records, which still need it.
@@ -130,6 +137,7 @@ async fn carry_out<H: Host>(
             host.remove(&digest).await.or_else(|code| if code == ErrorCode::InUse { Ok(()) } else { Err(code) })?;
         }
     }
+    let stays = retain::prepare(host, caller, draft, board).await?;
     let mut changed = change_names(host, caller, draft, is_strict).await?;
     if let Some(why) = &draft.blocked {
         changed.left.push(why.clone());
@@ -138,6 +146,7 @@ async fn carry_out<H: Host>(
         changed.removed = swept.removed;
         changed.left = swept.left;
     }
+    changed.left.extend(stays);
     Ok(changed)
 }
 
@@ -169,6 +178,13 @@ async fn change_names<H: Host>(host: &H, caller: &Caller, draft: &Draft, is_stri
                     let shrunk = remove::shrunk(&record, manifests, host.now());
                     records.put(&name, &shrunk)?;
                     (Action::Untag, record.target.digest)
+                }
+                (Verb::Retain { retention }, Some(record), _) => {
+                    let after = retain::retained(&record, *retention);
+                    if after != record {
+                        records.put(&name, &after)?;
+                    }
+                    (Action::Label, record.target.digest)
                 }
                 (Verb::Point { .. }, before, Some(source)) => {
                     let record = tag::pointed(before.as_ref(), &source, host.now());

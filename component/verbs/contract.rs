@@ -1,8 +1,10 @@
-//! The nouns of `wit/vocabulary.wit` and `wit/changes.wit` in Rust, one for one; the doc comments there
+//! The nouns of `wit/vocabulary.wit` and the interfaces beside it in Rust, one for one; the doc comments there
 //! are the specification. Nothing here acts.
 
 mod archive;
 mod change;
+mod discovery;
+mod upload;
 mod usage;
 
 use crate::nouns::{
@@ -13,8 +15,12 @@ use crate::nouns::{
 
 pub use crate::nouns::access::Access;
 pub use crate::registry::Phase;
-pub use archive::{Form, SaveOptions, Saved, SavedImage};
-pub use change::{Change, Changed, Collecting, Garbage, NameChange, Plan, Pruning, Removal, Tagging};
+pub use archive::{Form, LoadOptions, Loaded, LoadedImage, SaveOptions, Saved, SavedImage};
+pub use change::{
+    Change, Changed, Collecting, Garbage, NameChange, Plan, Pruning, Removal, Retaining, Retention, Tagging,
+};
+pub use discovery::{Found, FoundRepository, Referral, Referrer, SearchOptions};
+pub use upload::{PushOptions, Pushed, PushedPart, Way};
 pub use usage::{Action, Happening, ImageUsage, Lease, Share, Sum, Usage};
 
 /// See `vocabulary.caller`.

@@ -42,13 +42,15 @@ pub(super) async fn fetch<'h, H: Host>(
     board: &Board,
 ) -> Result<Vec<Transfer>, Failure> {
     for part in &plan.parts {
-        match part.blob {
-            Some(_) => board.about(&part.descriptor).announce(Phase::Present, part.descriptor.size),
-            None => board.about(&part.descriptor).announce(Phase::Waiting, 0),
+        match plan.has(part) {
+            true => board.about(&part.descriptor).announce(Phase::Present, part.descriptor.size),
+            false => board.about(&part.descriptor).announce(Phase::Waiting, 0),
         }
     }
     let configs: BTreeSet<Digest> = plan.choices.iter().map(|chosen| chosen.manifest().config.digest.clone()).collect();
-    let mut parts = std::mem::take(&mut plan.parts);
+    // What was given up for a tree that is here does not come again.
+    let (given_up, mut parts): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut plan.parts).into_iter().partition(|part| part.blob.is_none() && plan.has(part));
     parts.sort_by_key(|part| match &part.held {
         _ if configs.contains(&part.descriptor.digest) => (0, Reverse(0)),
         Some(_) => (1, Reverse(0)),
@@ -66,7 +68,12 @@ pub(super) async fn fetch<'h, H: Host>(
         Ok(())
     };
     trees.grow(host, bring).await?;
-    let transfers = work.transfers.into_inner();
+    let mut transfers = work.transfers.into_inner();
+    for part in given_up {
+        board.tell(Event::Transferred(part.transfer()));
+        transfers.push(part.transfer());
+        plan.parts.push(part);
+    }
     plan.trees = trees;
     if has(Bug::BlobsReleased) {
         plan.parts.iter_mut().for_each(|part| part.blob = None);

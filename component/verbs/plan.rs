@@ -8,6 +8,7 @@ use super::{
     documents::{self, Documents, Held},
     expected::Expected,
     failing::{because, fail, invalid},
+    given_up,
     listen::Board,
     resolve, transfers,
     trees::{self, Trees},
@@ -24,6 +25,7 @@ use crate::{
         problem::ErrorCode,
         record::{ImageRecord, Present},
         reference::Reference,
+        retention::Retention,
     },
     planted::{Bug, has},
     registry::{Failure, Repository},
@@ -69,6 +71,9 @@ pub(super) struct Plan<H: Host> {
     /// Each blob once: the target, indexes and manifests, then each manifest's
     /// config and layers.
     pub(super) parts: Vec<Part<H::Blob>>,
+    /// The layers that are here in the place of blobs that were given up, by the
+    /// digests of those.
+    pub(super) instead: BTreeMap<Digest, H::Layer>,
     /// What is extracted of it, and how far that is.
     pub(super) trees: Trees<H>,
     /// Bytes of documents that came over the network.
@@ -193,6 +198,7 @@ pub(super) async fn make<'h, H: Host>(
         offered: choice.indexes.iter().flat_map(|held| held.document.parts()).map(|part| part.digest.clone()).collect(),
         choices: Vec::new(),
         parts: Vec::new(),
+        instead: BTreeMap::new(),
         trees: Trees::default(),
         fetched: documents.transfers().values().map(|transfer| transfer.fetched_bytes).sum(),
     };
@@ -216,7 +222,8 @@ pub(super) async fn make<'h, H: Host>(
         plan.choices.push(chosen);
     }
     plan.parts = look(&documents, host, parts.in_order).await?;
-    if unpack {
+    // What is kept compressed is extracted when it is wanted.
+    if unpack && plan.retention() != Retention::Compressed {
         plan.plant(wishes, board);
     }
     plan.settle(host, wishes, board).await?;
@@ -284,6 +291,16 @@ async fn look<H: Host>(
 }
 
 impl<H: Host> Plan<H> {
+    /// What the name says that is to be kept.
+    pub(super) fn retention(&self) -> Retention {
+        self.record.as_ref().map(|record| Retention::of(&record.labels)).unwrap_or_default()
+    }
+
+    /// Whether a part is here, or needs not be.
+    pub(super) fn has(&self, part: &Part<H::Blob>) -> bool {
+        part.blob.is_some() || self.instead.contains_key(&part.descriptor.digest)
+    }
+
     /// Decides which of the images that were chosen are extracted.
     fn plant(&mut self, wishes: &Wishes, board: &Board) {
         let name = self.name.familiar();
@@ -300,6 +317,7 @@ impl<H: Host> Plan<H> {
 
     /// Reads the configs that are here.
     async fn settle(&mut self, host: &H, wishes: &Wishes, board: &Board) -> Result<(), Failure> {
+        let retention = self.retention();
         for chosen in &mut self.choices {
             let config = &chosen.manifest().config;
             let part = self.parts.iter_mut().find(|part| part.descriptor.digest == config.digest);
@@ -310,6 +328,7 @@ impl<H: Host> Plan<H> {
                     if let Some(config) = chosen.settle(&config, wishes, board)? {
                         let manifest = &chosen.selected.held.descriptor.digest;
                         self.trees.learn(host, manifest, &config, &wishes.platform(&config), board).await?;
+                        self.instead.extend(given_up::instead(host, retention, chosen.manifest(), &config).await?);
                     }
                 }
                 Err(failure) if documents::is_damage(&failure) => {
@@ -330,7 +349,7 @@ impl<H: Host> Plan<H> {
             present.into_iter().any(|present| present.manifest.digest == chosen.selected.held.descriptor.digest)
         };
         self.record.as_ref().is_some_and(|record| record.target == self.target)
-            && (self.parts.iter().all(|part| part.blob.is_some()) || has(Bug::BlobsBelieved))
+            && (self.parts.iter().all(|part| self.has(part)) || has(Bug::BlobsBelieved))
             && self.choices.iter().all(recorded)
             && self.trees.are_whole()
     }
@@ -340,11 +359,11 @@ impl<H: Host> Plan<H> {
         let blobs: Vec<PlannedBlob> = stream::iter(&self.parts)
             .map(async |part| {
                 let blob = part.descriptor.clone();
-                let received = match &part.blob {
-                    Some(_) => blob.size,
-                    None => leftover(host, &blob.digest).await?.min(blob.size),
+                let received = match self.has(part) {
+                    true => blob.size,
+                    false => leftover(host, &blob.digest).await?.min(blob.size),
                 };
-                Ok::<_, Failure>(PlannedBlob { blob, received, present: part.blob.is_some() })
+                Ok::<_, Failure>(PlannedBlob { blob, received, present: self.has(part) })
             })
             .buffered(LOOKS_AT_ONCE)
             .try_collect()

@@ -17,8 +17,8 @@ use super::{
     contract::{Allowance, Caller, Event, PullOptions, PullPlans, Pulled},
     expected::Expected,
     failing::{because, fail, invalid, problem, try_this},
-    fetch, filed,
-    library::picture,
+    fetch, filed, given_up,
+    library::{Entry, picture},
     listen::{Board, Listener, accompany},
     plan::{self, Before, Part, Plan},
     remember, resolve,
@@ -32,6 +32,7 @@ use crate::{
         problem::{ErrorCode, Problem},
         record::ImageRecord,
         reference::Reference,
+        retention::Retention,
     },
     planted::{Bug, has},
     registry::{Failure, Limit, Repository},
@@ -201,6 +202,16 @@ impl<'h, H: Host> Call<'h, H> {
         let record = remember::remember(host, &self.repository, self.caller, &plan, &transfers, board).await?;
         let image =
             picture(&plan.name, &(&record).into(), &self.machine).expect("`choose` chose at least one manifest");
+        if self.unpack && Retention::of(&record.labels) == Retention::Unpacked {
+            let entry = Entry { name: plan.name.clone(), record };
+            // What it holds could not be given up.
+            drop(plan);
+            match given_up::give_up(host, self.caller, &entry, &self.machine, board).await {
+                Ok(stays) => stays.into_iter().for_each(|sentence| board.note(sentence)),
+                // The image is here and whole; a later pull or collection goes on.
+                Err(failure) => board.note(format!("its blobs stay: {}", failure.why.join(": "))),
+            }
+        }
         let fetched_bytes = transfers.iter().map(|transfer| transfer.fetched_bytes).sum();
         Ok(Pulled { image, fetched_bytes, up_to_date: false, transfers, allowance: self.allowance() })
     }

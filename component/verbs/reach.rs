@@ -2,6 +2,9 @@
 //! It reads manifests and configs, each once, because a digest says the same for
 //! ever. It judges nothing.
 //!
+//! What a name is retained as takes something off again: the blob of a layer
+//! that can make its archive again, or a tree whose blobs are here.
+//!
 //! ```text
 //! record ─► target ─► (an index in the index)
 //!    └────► each manifest that is here ─► config ─► DiffIDs, ChainIDs
@@ -15,7 +18,7 @@ use super::{
     trees,
 };
 use crate::{
-    host::{Blob, Host},
+    host::{Blob, Host, Layer},
     nouns::{
         chain::chain_ids,
         config::Config,
@@ -26,7 +29,9 @@ use crate::{
         media_type::Kind,
         problem::ErrorCode,
         record::ImageRecord,
+        retention::Retention,
     },
+    planted::{Bug, has},
     registry::Failure,
 };
 use std::{
@@ -48,12 +53,33 @@ pub(super) struct Parts {
     pub(super) layers: Vec<Digest>,
     /// ChainIDs, from the bottom up.
     pub(super) snapshots: Vec<Digest>,
+    /// Its layers from the bottom up, if it can have a tree.
+    pub(super) rungs: Vec<Rung>,
     /// The manifests that an index lists.
     children: Vec<Descriptor>,
     /// The config, if it is not here.
     missing: Option<Digest>,
     /// Why it does not say what it needs.
     pub(super) unreadable: Option<String>,
+}
+
+/// One layer of what can have a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rung {
+    pub(super) blob: Digest,
+    /// Its DiffID.
+    pub(super) layer: Digest,
+    /// The ChainID of it and those below.
+    pub(super) snapshot: Digest,
+}
+
+/// Which layers can make their archives again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recipes {
+    /// Those that have a recipe.
+    Here,
+    /// All: they are about to be written.
+    Promised,
 }
 
 /// What things need together, each once.
@@ -120,11 +146,51 @@ impl<'h, H: Host> Reader<'h, H> {
 
     /// Returns what a name needs, with what its labels hold.
     pub(super) async fn of_root(&self, root: &Root) -> Result<Vec<Rc<Parts>>, Failure> {
+        self.of_root_with(root, Recipes::Here).await
+    }
+
+    /// The same, once there are these recipes.
+    pub(super) async fn of_root_with(&self, root: &Root, recipes: Recipes) -> Result<Vec<Rc<Parts>>, Failure> {
         let mut all = self.of_record(&root.record).await?;
+        for parts in &mut all {
+            if let Some(less) = self.retained(parts, Retention::of(&root.record.labels), recipes).await? {
+                *parts = Rc::new(less);
+            }
+        }
         for digest in root.labelled() {
             all.extend(self.of_digest(&digest).await?);
         }
         Ok(all)
+    }
+
+    /// Takes off what is not retained. None if that is nothing.
+    async fn retained(&self, parts: &Parts, retention: Retention, recipes: Recipes) -> Result<Option<Parts>, Failure> {
+        if parts.rungs.is_empty() || retention == Retention::Both {
+            return Ok(None);
+        }
+        let mut less = parts.clone();
+        if retention == Retention::Compressed {
+            less.snapshots.clear();
+            for rung in &parts.rungs {
+                if found(self.host.open(&rung.blob).await)?.is_some() {
+                    less.layers.retain(|layer| *layer != rung.layer);
+                }
+            }
+            return Ok(Some(less));
+        }
+        for rung in &parts.rungs {
+            // What is a layer and something else as well is needed as that.
+            let is_all = |digest: &Digest| parts.rungs.iter().all(|one| one.blob != *digest || one.layer == rung.layer);
+            let listed = parts.blobs.iter().filter(|blob| **blob == rung.blob).count();
+            let is_layer = listed == parts.rungs.iter().filter(|one| one.blob == rung.blob).count();
+            if is_all(&rung.blob)
+                && is_layer
+                && (recipes == Recipes::Promised || is_described(self.host, &rung.layer).await?)
+            {
+                less.blobs.retain(|blob| *blob != rung.blob);
+            }
+        }
+        Ok(Some(less))
     }
 
     /// Returns what a record needs: the target, the indexes in it, and the
@@ -263,6 +329,14 @@ impl<'h, H: Host> Reader<'h, H> {
         if config.check_layers(manifest.layers.len()).is_ok() && trees::stranger(&config.platform()).is_none() {
             parts.snapshots = chain_ids(&config.rootfs.diff_ids);
             parts.layers = config.rootfs.diff_ids;
+            let rungs = manifest.layers.iter().zip(&parts.layers).zip(&parts.snapshots);
+            parts.rungs = rungs
+                .map(|((blob, layer), snapshot)| Rung {
+                    blob: blob.digest.clone(),
+                    layer: layer.clone(),
+                    snapshot: snapshot.clone(),
+                })
+                .collect();
         }
         Ok(parts)
     }
@@ -272,7 +346,7 @@ impl Parts {
     /// Whether the tree of this manifest is mounted, and not only one that stands
     /// on it.
     pub(super) fn is_mounted(&self, mounted: &BTreeSet<String>) -> bool {
-        self.snapshots.last().is_some_and(|top| mounted.contains(top.as_str()))
+        self.rungs.last().is_some_and(|top| mounted.contains(top.snapshot.as_str()))
     }
 
     fn unreadable(why: String) -> Self {
@@ -287,6 +361,29 @@ fn is_about_it(failure: &Failure) -> bool {
             failure.code,
             ErrorCode::Invalid | ErrorCode::TooLarge(_) | ErrorCode::NotFound | ErrorCode::Other(_)
         )
+}
+
+/// Whether a layer is here that can make its archive again.
+pub(super) async fn is_described<H: Host>(host: &H, diff_id: &Digest) -> Result<bool, Failure> {
+    match found(host.layer(diff_id).await)? {
+        Some(_) if has(Bug::RecipeUnwritten) => Ok(true),
+        Some(layer) => Ok(layer.recipe().await?.is_some()),
+        None => Ok(false),
+    }
+}
+
+/// What a layer takes on the disk: its files, and its recipe.
+pub(super) async fn weight<L: Layer>(layer: &L) -> Result<u64, Failure> {
+    Ok(layer.size().saturating_add(layer.recipe().await?.unwrap_or_default()))
+}
+
+/// What is not here is none. A host without trees has none.
+pub(super) fn found<T>(found: Result<T, ErrorCode>) -> Result<Option<T>, Failure> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(ErrorCode::NotFound | ErrorCode::Unsupported) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// How many bytes each of these blobs has, of those that are here.

@@ -5,7 +5,7 @@ use super::{
     contract::{Caller, Transfer},
     documents::{self, RECORD},
     failing::{fail, try_this},
-    filed,
+    filed, given_up,
     listen::Board,
     plan::{BLOBS_MAX, Plan},
     resolve,
@@ -13,12 +13,15 @@ use super::{
     transfers,
 };
 use crate::{
-    host::{Blob, Host},
+    host::Host,
     nouns::{
+        config::Config,
         descriptor::Descriptor,
         digest::Digest,
+        manifest::Document,
         problem::ErrorCode,
         record::{Action, ImageRecord, Present, weight},
+        retention::Retention,
     },
     planted::{Bug, has},
     registry::{Failure, Repository},
@@ -39,7 +42,7 @@ pub(super) async fn remember<H: Host>(
     transfers: &[Transfer],
     board: &Board,
 ) -> Result<ImageRecord, Failure> {
-    let mut kept = Kept::beside(plan);
+    let mut kept = Kept::<H>::beside(plan);
     for present in plan.record.iter().flat_map(|record| staying(plan, record)) {
         kept.hold(host, present, board).await?;
     }
@@ -111,7 +114,7 @@ async fn merge<H: Host>(
     host: &H,
     plan: &Plan<H>,
     before: Option<ImageRecord>,
-    kept: &mut Kept<H::Blob>,
+    kept: &mut Kept<H>,
     board: &Board,
 ) -> Result<(ImageRecord, Vec<Descriptor>), Failure> {
     let mut platforms: Vec<Present> = plan
@@ -165,36 +168,36 @@ fn staying<'r, H: Host>(plan: &Plan<H>, record: &'r ImageRecord) -> impl Iterato
 
 /// What was recorded before and stays, held until the commit: it must not be
 /// collected meanwhile.
-struct Kept<B> {
+struct Kept<H: Host> {
     /// What the plan holds.
     planned: BTreeSet<Digest>,
     /// How to pull what the plan brings under a name of its own.
     alone: String,
+    retention: Retention,
     /// What the plan does not hold.
-    blobs: BTreeMap<Digest, B>,
+    blobs: BTreeMap<Digest, H::Blob>,
+    /// What is here in the place of blobs that were given up, by their digests.
+    instead: BTreeMap<Digest, H::Layer>,
     /// What belongs to each manifest, itself included.
     manifests: BTreeMap<Digest, Vec<Descriptor>>,
 }
 
-impl<B: Blob> Kept<B> {
-    fn beside<H: Host<Blob = B>>(plan: &Plan<H>) -> Self {
+impl<H: Host> Kept<H> {
+    fn beside(plan: &Plan<H>) -> Self {
         let digest = &plan.choices.first().map_or(&plan.target, |chosen| &chosen.selected.held.descriptor).digest;
         Self {
             planned: plan.parts.iter().map(|part| part.descriptor.digest.clone()).collect(),
             alone: format!("wharf pull {}@{digest}", plan.name.familiar_name()),
+            retention: plan.retention(),
             blobs: BTreeMap::new(),
+            instead: BTreeMap::new(),
             manifests: BTreeMap::new(),
         }
     }
 
     /// Holds every blob of a manifest that was recorded, and returns what they
     /// are; or none if one is gone or damaged.
-    async fn hold<H: Host<Blob = B>>(
-        &mut self,
-        host: &H,
-        present: &Present,
-        board: &Board,
-    ) -> Result<Option<&[Descriptor]>, Failure> {
+    async fn hold(&mut self, host: &H, present: &Present, board: &Board) -> Result<Option<&[Descriptor]>, Failure> {
         let digest = &present.manifest.digest;
         if !self.manifests.contains_key(digest) {
             let read = async {
@@ -204,18 +207,33 @@ impl<B: Blob> Kept<B> {
             let Some(manifest) = usable(read.await, present, board)? else { return Ok(None) };
             let parts: Vec<&Descriptor> = manifest.document.parts().filter(|part| !self.has(&part.digest)).collect();
             self.check_room(1 + parts.len())?;
+            let mut instead = self.instead(host, &manifest.document).await?;
             let mut blobs = BTreeMap::new();
-            for part in parts {
+            for part in parts.into_iter().filter(|part| !instead.contains_key(&part.digest)) {
                 let Some(blob) = usable(documents::find(host, part).await, present, board)? else { return Ok(None) };
                 blobs.insert(part.digest.clone(), blob);
             }
             let descriptors = std::iter::once(&present.manifest).chain(manifest.document.parts()).cloned().collect();
             self.blobs.append(&mut blobs);
+            self.instead.append(&mut instead);
             let blob = manifest.blob.and_then(std::rc::Rc::into_inner).expect("`read` returns the one handle");
             self.blobs.insert(digest.clone(), blob);
             self.manifests.insert(digest.clone(), descriptors);
         }
         Ok(self.manifests.get(digest).map(Vec::as_slice))
+    }
+
+    /// Returns the layers of a manifest that stand for blobs which were given up.
+    async fn instead(&self, host: &H, document: &Document) -> Result<BTreeMap<Digest, H::Layer>, Failure> {
+        let Document::Manifest(manifest) = document else { return Ok(BTreeMap::new()) };
+        if self.retention != Retention::Unpacked || !manifest.is_image() {
+            return Ok(BTreeMap::new());
+        }
+        let Some(blob) = documents::find(host, &manifest.config).await? else { return Ok(BTreeMap::new()) };
+        match Config::parse(&documents::bytes(&manifest.config, &blob).await?) {
+            Ok(config) => given_up::instead(host, self.retention, manifest, &config).await,
+            Err(_) => Ok(BTreeMap::new()),
+        }
     }
 
     fn has(&self, digest: &Digest) -> bool {
@@ -224,7 +242,7 @@ impl<B: Blob> Kept<B> {
 
     /// Refuses more handles than there may be; see [`BLOBS_MAX`].
     fn check_room(&self, more: usize) -> Result<(), Failure> {
-        if self.planned.len() + self.blobs.len() + more <= BLOBS_MAX {
+        if self.planned.len() + self.blobs.len() + self.instead.len() + more <= BLOBS_MAX {
             return Ok(());
         }
         let why = format!(

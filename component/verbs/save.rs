@@ -17,6 +17,7 @@ use super::{
     contract::{Caller, Form, SaveOptions, Saved, SavedImage},
     documents::{self, Held, INDEX, RECORD},
     failing::{because, fail, problem, try_this},
+    given_up,
     history::{self, Opened},
     library::{self, Entry, Library, Meant},
     store,
@@ -164,6 +165,7 @@ impl<H: Host> Archive<'_, H> {
         let mut opened = Vec::new();
         for present in platforms.values() {
             let manifest = history::open(self.host, entry, present).await?;
+            given_up::refuse(self.host, entry, manifest.manifest()).await?;
             self.blobs.insert((Kept::Document, present.manifest.digest.clone()), present.manifest.size);
             let Opened { held, .. } = &manifest;
             for (at, part) in held.document.parts().enumerate() {

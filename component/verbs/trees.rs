@@ -295,6 +295,8 @@ impl<H: Host> Trees<H> {
         if let Some(layer) = there(host.layer(&rung.diff_id).await).map_err(|code| self.unable(code))? {
             return Ok(layer);
         }
+        // Its blob may be still on its way: nobody waited for that.
+        self.state.when(|state| state.is_over.then_some(())).await;
         let blob = host.open(&rung.layer.digest).await?;
         host.unpack(&blob, &rung.diff_id).await.map_err(|refusal| self.unpackable(rung, refusal))
     }

@@ -10,11 +10,11 @@ use super::{
     contract::{Caller, ImageUsage, Usage},
     failing::problem,
     ingests::unfinished,
-    reach::{Parts, Reader},
+    reach::{Parts, Reader, weight},
     roots::{Root, Roots},
 };
 use crate::{
-    host::{Host, Layer, Snapshot},
+    host::{Host, Snapshot},
     nouns::{
         digest::Digest,
         problem::{ErrorCode, Problem},
@@ -129,7 +129,7 @@ impl Disk {
             last = page.last().cloned();
             for diff_id in page {
                 match found(host.layer(&diff_id).await)? {
-                    Some(layer) => layers.push((diff_id, layer.size())),
+                    Some(layer) => layers.push((diff_id, weight(&layer).await?)),
                     None => lost += 1,
                 }
             }

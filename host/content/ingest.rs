@@ -307,6 +307,13 @@ impl Ingest {
         Ok(Follower::new(self.arrival.clone(), file, stop))
     }
 
+    /// Returns what the bytes that have arrived hash to, by SHA-256.
+    pub fn digest(&self) -> Result<Digest, Error> {
+        let mut state = self.state();
+        state.catch_up(self.offset())?;
+        Ok(state.hasher.clone().finish())
+    }
+
     /// Forgets the bytes that have arrived, and begins again at offset 0.
     pub fn restart(&self) -> Result<(), Error> {
         let mut state = self.state();

@@ -1,13 +1,20 @@
-//! The exports that put images in one file, as Rust calls. See `wit/images.wit`.
+//! The exports that put images in one file, or take them out, as Rust calls. See `wit/images.wit`.
 
-use super::{Caller, ErrorCode, Failure, Outcome, Problem, SaveOptions, Saved, Wharf};
-use crate::imports::drain;
+use super::listen;
+use super::{Caller, ErrorCode, Event, Failure, LoadOptions, Loaded, Outcome, Problem, SaveOptions, Saved, Wharf};
+use crate::imports::{drain, serve};
 use bytes::{Buf, Bytes};
 use std::io::{self, ErrorKind, Read};
+use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
+
+/// The bytes of an archive that are read at once.
+const READ_BYTES: usize = 256 << 10;
+/// How many times that waits until the component has taken it.
+const READS_MAX: usize = 4;
 
 /// The bytes of an archive as they come. Reading blocks, and fails if the archive ends early.
 #[derive(Debug)]
@@ -89,6 +96,62 @@ impl Wharf {
             })
         })
         .await
+    }
+}
+
+impl Wharf {
+    /// See `images.load`. `archive` is read on a thread of its own, which it may block for ever; `tell` and `stop` are
+    /// as in [`Wharf::pull`].
+    pub async fn load(
+        &self,
+        caller: &Caller,
+        archive: impl Read + Send + 'static,
+        options: &LoadOptions,
+        stop: &CancellationToken,
+        tell: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Loaded, Failure> {
+        let (caller, options) = (caller.clone(), options.clone());
+        let (sender, receiver) = mpsc::channel(READS_MAX);
+        let (fail, failed) = oneshot::channel();
+        self.call(&self.services, "load", async |accessor, manager| {
+            let reading = thread::Builder::new().name("archive".to_owned()).spawn(move || {
+                if let Err(error) = feed(archive, &sender) {
+                    // Whoever does not ask has another reason to fail.
+                    let _ = fail.send(error);
+                }
+            });
+            reading.map_err(wasmtime::Error::new)?;
+            let archive = accessor.with(|mut access| {
+                let share = access.data_mut().budget.stream()?;
+                serve(&mut access, receiver, share)
+            })?;
+            let told = manager.wharf_images_images().call_load(accessor, caller, archive, options).await?;
+            let outcome = listen(accessor, told, stop, tell).await?;
+            // To the component an archive that cannot be read is one that was cut off.
+            Ok(match (outcome, failed.await) {
+                (Err(problem), Ok(error)) => {
+                    Err(Problem { why: vec![format!("the archive cannot be read: {error}")], fix: None, ..problem })
+                }
+                (outcome, _) => outcome,
+            })
+        })
+        .await
+    }
+}
+
+/// Reads an archive until nobody wants it any more.
+fn feed(mut archive: impl Read, sender: &mpsc::Sender<Bytes>) -> io::Result<()> {
+    loop {
+        let mut chunk = vec![0; READ_BYTES];
+        match archive.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(length) => chunk.truncate(length),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        }
+        if sender.blocking_send(chunk.into()).is_err() {
+            return Ok(());
+        }
     }
 }
 

@@ -6,18 +6,23 @@
 //! finds no rest of one that was dropped; a dropped `append` ends its run,
 //! which stops the batch that is under way at the chunk that it is writing.
 
+mod appending;
+
+use super::departures::{self, Departing};
+use super::inflate;
 use super::stream::{self, Chunks};
 use crate::bindings::wharf::images::content::{
     Host, HostBlob, HostBlobWithStore, HostClaimed, HostClaimedWithStore, HostIngest, HostIngestWithStore,
     HostWithStore, Part, Unfinished,
 };
-use crate::content::{self, Content, Error, Key};
+use crate::content::{self, Content, Error, Key, READ_BYTES_MAX};
 use crate::engine::state::{HasState, Push, State};
 use crate::engine::{Budget, Share};
 use crate::hash::Digest;
+use appending::Appending;
 use bytes::Bytes;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use wasmtime::component::{Access, Accessor, Resource, StreamReader};
@@ -164,6 +169,38 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
         stream::read(&mut store, pieces, Some(share))
     }
 
+    fn depart(mut store: Access<'_, T, Self>, blob: Resource<Blob>, offset: u64, length: u64) -> Result<Departing> {
+        let blob = store.get().table.get(&blob)?.service.clone();
+        departures::depart(store, blob, offset, length)
+    }
+
+    async fn take(
+        store: &Accessor<T, Self>,
+        data: StreamReader<u8>,
+        length: u64,
+    ) -> Answer<(Vec<u8>, Option<StreamReader<u8>>)> {
+        if length > READ_BYTES_MAX {
+            return Ok(Err(ErrorCode::TooLarge(READ_BYTES_MAX)));
+        }
+        let mut bytes = Vec::new();
+        let (_, rest) =
+            stream::pass(store, "content.take", data, length, |chunk| bytes.extend_from_slice(&chunk)).await?;
+        store.with(|mut access| access.get().crossings.entered(bytes.len() as u64));
+        Ok(Ok((bytes, rest)))
+    }
+
+    async fn skip(
+        store: &Accessor<T, Self>,
+        data: StreamReader<u8>,
+        length: u64,
+    ) -> Result<(u64, Option<StreamReader<u8>>)> {
+        stream::pass(store, "content.skip", data, length, drop).await
+    }
+
+    fn inflate(store: Access<'_, T, Self>, data: StreamReader<u8>) -> Result<stream::Served> {
+        inflate::inflate(store, data)
+    }
+
     async fn entries(
         store: &Accessor<T, Self>,
         after: Option<types::Digest>,
@@ -258,7 +295,7 @@ impl<T: Send + 'static> HostIngestWithStore<T> for HasState {
             let state = access.get();
             let budget = state.budget.clone();
             let run = Appending::begin(state.table.get(&ingest)?, budget)?;
-            Ok::<_, wasmtime::Error>((run, Chunks::pipe(access, data)?))
+            Ok::<_, wasmtime::Error>((run, Chunks::pipe(&mut access, data)?))
         })?;
         let mut taken = 0;
         while taken < limit {
@@ -279,14 +316,14 @@ impl<T: Send + 'static> HostIngestWithStore<T> for HasState {
         Ok(Ok((taken, Some(rest))))
     }
 
+    async fn digest(store: &Accessor<T, Self>, ingest: Resource<Ingest>) -> Answer<types::Digest> {
+        let (lane, budget) = lane(store, &ingest, "content.ingest.digest").await?;
+        let digest = blocking(&budget, move || lane.service.digest()).await?;
+        Ok(digest.map(|digest| digest.to_string()))
+    }
+
     async fn restart(store: &Accessor<T, Self>, ingest: Resource<Ingest>) -> Answer<()> {
-        let (service, lane, budget) = store.with(|mut access| {
-            access.get().crossings.note("content.ingest.restart");
-            let state = access.get();
-            let ingest = state.table.get(&ingest)?;
-            Ok::<_, wasmtime::Error>((ingest.service.clone(), ingest.lane.clone(), state.budget.clone()))
-        })?;
-        let lane = Lane::enter(service, lane).await;
+        let (lane, budget) = lane(store, &ingest, "content.ingest.restart").await?;
         blocking(&budget, move || lane.service.restart()).await
     }
 
@@ -370,6 +407,21 @@ impl<T: Send + 'static> HostBlobWithStore<T> for HasState {
     }
 }
 
+/// Waits for what a cancelled `append` has under way on an ingest.
+async fn lane<T: Send + 'static>(
+    store: &Accessor<T, HasState>,
+    ingest: &Resource<Ingest>,
+    call: &'static str,
+) -> Result<(Lane, Budget)> {
+    let (service, lane, budget) = store.with(|mut access| {
+        access.get().crossings.note(call);
+        let state = access.get();
+        let ingest = state.table.get(ingest)?;
+        Ok::<_, wasmtime::Error>((ingest.service.clone(), ingest.lane.clone(), state.budget.clone()))
+    })?;
+    Ok((Lane::enter(service, lane).await, budget))
+}
+
 /// Reads digests, if each of them is one.
 pub(super) fn parsed(digests: &[types::Digest]) -> Option<Vec<Digest>> {
     digests.iter().map(|digest| digest.parse().ok()).collect()
@@ -391,52 +443,6 @@ async fn take<T: Send + 'static>(
     match Arc::try_unwrap(service) {
         Ok(service) => Ok((service, budget)),
         Err(_) => bail!("the component ends an ingest while it works with it"),
-    }
-}
-
-/// One `append` on one ingest: only one at a time.
-struct Appending {
-    service: Arc<content::Ingest>,
-    run: content::Run,
-    lane: Arc<Mutex<()>>,
-    budget: Budget,
-    flag: Arc<AtomicBool>,
-}
-
-impl Appending {
-    fn begin(ingest: &Ingest, budget: Budget) -> Result<Self> {
-        if ingest.appending.swap(true, Ordering::AcqRel) {
-            bail!("the component appends to one ingest twice at the same time");
-        }
-        let Ingest { service, lane, appending } = ingest;
-        let run = service.run();
-        Ok(Self { service: service.clone(), run, lane: lane.clone(), budget, flag: appending.clone() })
-    }
-
-    /// Writes and hashes a batch. Returns how many bytes that were.
-    async fn write(&self, batch: Vec<Bytes>) -> Answer<u64> {
-        let run = self.run;
-        let lane = Lane::enter(self.service.clone(), self.lane.clone()).await;
-        blocking(&self.budget, move || {
-            let mut written = 0;
-            for chunk in &batch {
-                if !lane.service.append_in(run, chunk)? {
-                    break;
-                }
-                written += chunk.len() as u64;
-            }
-            Ok(written)
-        })
-        .await
-    }
-}
-
-impl Drop for Appending {
-    fn drop(&mut self) {
-        // From here on nothing arrives, also if a batch is under way: the offset that the component reads next is
-        // where its next `append` begins.
-        self.service.interrupt();
-        self.flag.store(false, Ordering::Release);
     }
 }
 

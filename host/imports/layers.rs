@@ -337,6 +337,33 @@ impl<T: Send + 'static> HostLayerWithStore<T> for HasState {
         blocking(&budget, move || layer.verify(&|| stopped.load(Ordering::Relaxed))).await
     }
 
+    async fn recipe(store: &Accessor<T, Self>, layer: Resource<Layer>) -> Answer<Option<u64>> {
+        let (_, budget) = store.layers("layers.layer.recipe");
+        let layer =
+            store.with(|mut access| Ok::<_, wasmtime::Error>(access.get().table.get(&layer)?.service.clone()))?;
+        blocking(&budget, move || layer.recipe()).await
+    }
+
+    async fn describe(store: &Accessor<T, Self>, layer: Resource<Layer>, blob: Resource<Blob>) -> Answer<u64, Refusal> {
+        let (layers, budget) = store.layers("layers.layer.describe");
+        let (layer, blob) = store.with(|mut access| {
+            let table = &access.get().table;
+            Ok::<_, wasmtime::Error>((table.get(&layer)?.service.clone(), table.get(&blob)?.service().clone()))
+        })?;
+        let stop = Stop::default();
+        let stopped = stop.0.clone();
+        blocking(&budget, move || layers.describe(&layer, blob.reader(0), blob.size(), &stopped)).await
+    }
+
+    async fn rebuild(store: &Accessor<T, Self>, layer: Resource<Layer>) -> Answer<(), Refusal> {
+        let (_, budget) = store.layers("layers.layer.rebuild");
+        let layer =
+            store.with(|mut access| Ok::<_, wasmtime::Error>(access.get().table.get(&layer)?.service.clone()))?;
+        let stop = Stop::default();
+        let stopped = stop.0.clone();
+        blocking(&budget, move || layer.rebuild(&stopped)).await
+    }
+
     fn diff_id(mut store: Access<'_, T, Self>, layer: Resource<Layer>) -> Result<types::Digest> {
         Ok(store.get().table.get(&layer)?.service.diff_id().to_string())
     }

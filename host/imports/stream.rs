@@ -9,14 +9,16 @@ use crate::engine::{Budget, Share};
 use crate::hash::Hasher;
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use std::any::{Any, TypeId};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::PollSender;
 use wasmtime::component::{
-    Access, Destination, FutureReader, Source, StreamConsumer, StreamProducer, StreamReader, StreamResult,
+    Access, Accessor, Destination, FutureReader, Source, StreamConsumer, StreamProducer, StreamReader, StreamResult,
 };
 use wasmtime::{AsContextMut, Result, StoreContextMut};
 use wharf_vocabulary::types::ErrorCode;
@@ -25,6 +27,8 @@ use wharf_vocabulary::types::ErrorCode;
 const CHUNK_BYTES_MAX: usize = 256 << 10;
 /// Chunks that wait between the stream's producer and its consumer.
 const CHUNKS_MAX: usize = 4;
+/// The bytes that are passed over at once.
+const PASSED_BYTES: usize = 1 << 20;
 /// The bytes of a blob that are read at once.
 const READ_BYTES: u64 = 256 << 10;
 
@@ -38,9 +42,15 @@ pub(super) struct Chunks {
 
 impl Chunks {
     /// Starts to drain `data`. Dropping the result closes the stream.
-    pub(super) fn pipe<T: Send + 'static>(mut store: Access<'_, T, HasState>, data: StreamReader<u8>) -> Result<Self> {
+    pub(super) fn pipe<T: Send + 'static>(store: &mut Access<'_, T, HasState>, data: StreamReader<u8>) -> Result<Self> {
+        // What was handed out before comes back as it was, so that a stream which is taken apart piece by piece does
+        // not go through one more channel for each.
+        let data = match data.try_into::<Rest>(&mut *store) {
+            Ok(Rest { receiver, rest, share }) => return Ok(Self { receiver, rest, share }),
+            Err(data) => data,
+        };
         let share = store.get().budget.stream()?;
-        Ok(Self { receiver: drain(&mut store, data)?, rest: None, share })
+        Ok(Self { receiver: drain(&mut *store, data)?, rest: None, share })
     }
 
     /// Returns what there is, at least one byte and at most `bytes_max`, or
@@ -67,7 +77,12 @@ impl Chunks {
     /// Gives what was not taken back as a stream.
     pub(super) fn into_stream<T: Send + 'static>(self, mut store: Access<'_, T, HasState>) -> Result<StreamReader<u8>> {
         let Self { receiver, rest, share } = self;
-        StreamReader::new(&mut store, Rest { receiver, rest, _share: share })
+        StreamReader::new(&mut store, Rest { receiver, rest, share })
+    }
+
+    /// Returns what was received, what is to come, and what the store counts the stream by.
+    pub(super) fn into_parts(self) -> (Option<Bytes>, mpsc::Receiver<Bytes>, Share) {
+        (self.rest, self.receiver, self.share)
     }
 }
 
@@ -111,10 +126,19 @@ impl<D> StreamConsumer<D> for Drain {
     }
 }
 
+/// Serves what arrives in a channel. The store counts the stream by `share`.
+pub(crate) fn serve(
+    store: impl AsContextMut,
+    receiver: mpsc::Receiver<Bytes>,
+    share: Share,
+) -> Result<StreamReader<u8>> {
+    StreamReader::new(store, Rest { receiver, rest: None, share })
+}
+
 struct Rest {
     receiver: mpsc::Receiver<Bytes>,
     rest: Option<Bytes>,
-    _share: Share,
+    share: Share,
 }
 
 impl<D> StreamProducer<D> for Rest {
@@ -142,21 +166,56 @@ impl<D> StreamProducer<D> for Rest {
             Poll::Pending => Poll::Pending,
         }
     }
+
+    fn try_into(me: Pin<Box<Self>>, wanted: TypeId) -> std::result::Result<Box<dyn Any>, Pin<Box<Self>>> {
+        if wanted != TypeId::of::<Self>() {
+            return Err(me);
+        }
+        let me: Box<Self> = Pin::into_inner(me);
+        Ok(me)
+    }
 }
 
-/// Hands `chunk` to whoever reads. A read of no bytes gets none, and the chunk
-/// is kept.
+/// Hands `chunk` to whoever reads, as much as there is room for, and keeps what is
+/// left: bytes that the runtime holds would be lost to [`Chunks::pipe`].
 fn give<D>(
     store: &mut StoreContextMut<'_, D>,
     destination: &mut Destination<'_, u8, Bytes>,
-    chunk: Bytes,
+    mut chunk: Bytes,
     keep: impl FnOnce(Bytes),
 ) {
-    if destination.remaining(store.as_context_mut()) == Some(0) {
-        keep(chunk);
-    } else {
+    let room = destination.remaining(store.as_context_mut());
+    if let Some(room) = room.filter(|room| *room < chunk.len()) {
+        keep(chunk.split_off(room));
+    }
+    if !chunk.is_empty() {
         destination.set_buffer(chunk);
     }
+}
+
+/// Shows the next `length` bytes of a stream to `visit`. Returns how many there were, and the unread rest.
+pub(super) async fn pass<T: Send + 'static>(
+    store: &Accessor<T, HasState>,
+    call: &'static str,
+    data: StreamReader<u8>,
+    length: u64,
+    mut visit: impl FnMut(Bytes),
+) -> Result<(u64, Option<StreamReader<u8>>)> {
+    let mut chunks = store.with(|mut access| {
+        access.get().crossings.note(call);
+        Chunks::pipe(&mut access, data)
+    })?;
+    let mut passed = 0;
+    while passed < length {
+        let want = usize::try_from(length - passed).unwrap_or(usize::MAX).min(PASSED_BYTES);
+        let Some(batch) = chunks.next(want).await else { return Ok((passed, None)) };
+        for chunk in batch {
+            passed += chunk.len() as u64;
+            visit(chunk);
+        }
+    }
+    let rest = store.with(|access| chunks.into_stream(access))?;
+    Ok((passed, Some(rest)))
 }
 
 /// A part of what [`read`] serves.
@@ -192,11 +251,21 @@ pub(super) fn read<T: Send + 'static>(
     pieces: Vec<Piece>,
     share: Option<Share>,
 ) -> Result<Served> {
+    count(store, pieces, share, Arc::default())
+}
+
+/// The same, and counts the bytes that have been taken.
+pub(super) fn count<T: Send + 'static>(
+    store: &mut Access<'_, T, HasState>,
+    pieces: Vec<Piece>,
+    share: Option<Share>,
+    taken: Arc<AtomicU64>,
+) -> Result<Served> {
     let budget = store.get().budget.clone();
     let shares = (budget.stream()?, share);
     let (ended, end) = oneshot::channel();
     let pieces =
-        Pieces { pieces: pieces.into(), reading: None, kept: None, ended: Some(ended), budget, _shares: shares };
+        Pieces { pieces: pieces.into(), reading: None, kept: None, taken, ended: Some(ended), budget, _shares: shares };
     let stream = StreamReader::new(&mut *store, pieces)?;
     let end = FutureReader::new(&mut *store, async move {
         // A reader that goes away has what it wanted.
@@ -212,6 +281,7 @@ struct Pieces {
     pieces: VecDeque<Piece>,
     reading: Option<BoxFuture<'static, Read>>,
     kept: Option<Bytes>,
+    taken: Arc<AtomicU64>,
     ended: Option<oneshot::Sender<std::result::Result<(), ErrorCode>>>,
     budget: Budget,
     _shares: (Share, Option<Share>),
@@ -295,7 +365,12 @@ impl<D> StreamProducer<D> for Pieces {
     ) -> Poll<Result<StreamResult>> {
         let outcome = match self.poll_next(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
-                give(&mut store, &mut destination, chunk, |rest| self.kept = Some(rest));
+                let (length, taken) = (chunk.len() as u64, self.taken.clone());
+                taken.fetch_add(length, Ordering::Relaxed);
+                give(&mut store, &mut destination, chunk, |rest| {
+                    taken.fetch_sub(length, Ordering::Relaxed);
+                    self.kept = Some(rest);
+                });
                 return Poll::Ready(Ok(StreamResult::Completed));
             }
             Poll::Ready(Some(Err(code))) => Err(code),

@@ -29,6 +29,7 @@ mod tree;
 mod whiteout;
 
 pub use self::budget::Budget;
+pub(super) use self::name::clean;
 
 use self::entry::Layer;
 use super::archive::{Archive, Time};

@@ -52,35 +52,44 @@ pub fn unpack(
     stop: &AtomicBool,
 ) -> Result<Unpacked, Error> {
     let nascent = layers.begin()?;
+    let stopped = || stop.load(Ordering::Relaxed);
+    let (applied, diff_id) = reading(source, stop, |bytes| {
+        let mut archive = Archive::new(bytes);
+        let applied = apply::apply(&mut archive, nascent.tree(), layers.rights(), budget, &stopped)?;
+        archive.finish(budget.bytes)?;
+        Ok(applied)
+    })?;
+    Ok(Unpacked { nascent, applied, diff_id })
+}
+
+/// Inflates `source` on a thread of its own, while `read` takes what comes of it to its end. Returns what `read` does, and
+/// the digest of the uncompressed bytes. Ends soon after `stop` is set.
+pub(super) fn reading<T>(
+    source: impl Read + Send,
+    stop: &AtomicBool,
+    read: impl FnOnce(Buffers<'_>) -> Result<T, Error>,
+) -> Result<(T, Digest), Error> {
     let (full, arriving) = sync_channel(BUFFERS);
     let (spent, empty) = sync_channel(BUFFERS + 2);
     let failure = RefCell::new(None);
-    let (applied, diff_id) = thread::scope(|scope| {
+    thread::scope(|scope| {
         let inflating = thread::Builder::new()
             .name("inflate".to_owned())
             .spawn_scoped(scope, move || inflate(source, &full, &empty))
             .map_err(Error::io("cannot start a thread"))?;
-        let stopped = || stop.load(Ordering::Relaxed);
-        let mut archive =
-            Archive::new(Buffers { arriving, spent, current: Buffer::default(), failure: &failure, stop });
-        let applied =
-            apply::apply(&mut archive, nascent.tree(), layers.rights(), budget, &stopped).and_then(|applied| {
-                archive.finish(budget.bytes)?;
-                Ok(applied)
-            });
+        let outcome = read(Buffers { arriving, spent, current: Buffer::default(), failure: &failure, stop });
         // The buffers are gone, so that it ends.
-        let diff_id = inflating.join().expect("inflating does not panic");
-        if stopped() {
+        let digest = inflating.join().expect("inflating does not panic");
+        if stop.load(Ordering::Relaxed) {
             return Err(Error::Stopped);
         }
         // What is wrong with the bytes comes before what that meant for the archive.
-        match (failure.take(), applied, diff_id) {
+        match (failure.take(), outcome, digest) {
             (Some(error), ..) | (None, Err(error), _) => Err(error),
-            (None, Ok(applied), Some(diff_id)) => Ok((applied, diff_id)),
+            (None, Ok(outcome), Some(digest)) => Ok((outcome, digest)),
             (None, Ok(_), None) => unreachable!("the archive was read to its end, or somebody failed"),
         }
-    })?;
-    Ok(Unpacked { nascent, applied, diff_id })
+    })
 }
 
 /// Inflates and hashes to the end, into buffers that come back empty. Returns the hash, unless it failed or nobody wants
@@ -148,7 +157,7 @@ impl Buffer {
 }
 
 /// The reader's end of the buffers.
-struct Buffers<'f> {
+pub(super) struct Buffers<'f> {
     arriving: Receiver<Result<Buffer, Error>>,
     spent: SyncSender<Buffer>,
     current: Buffer,

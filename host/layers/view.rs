@@ -1,15 +1,18 @@
 //! Reads a stack of trees as one, by the rules of overlay, without mounting it: any user may.
 //!
 //! It finds; `view/entry` describes and reads, `view/walk` goes through everything, `view/difference` compares two,
+//! `view/archive` makes one tar of it,
 //! `view/foreign` looks for what is not root's.
 //! Symbolic links are resolved inside the image, `..` stops at its root, and nothing leads outside: every step is one
 //! name in one open directory, no link followed by the kernel.
 
+mod archive;
 mod difference;
 mod entry;
 pub(super) mod foreign;
 mod walk;
 
+pub use self::archive::{ArchiveError, Archived};
 pub use self::difference::{Change, Difference};
 pub use self::entry::{Entry, Kind};
 pub use self::walk::Walk;

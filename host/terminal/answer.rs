@@ -5,8 +5,11 @@
 
 use crate::cli::{self, TableFormat, TextFormat};
 use crate::render::{self, images::ImagesStyle};
+use wharf_vocabulary::archives::Loaded;
 use wharf_vocabulary::changes::Usage;
 use wharf_vocabulary::changes::{Changed, Happening, IngestInfo, Lease, Plan};
+use wharf_vocabulary::discovery::{Found, Referral};
+use wharf_vocabulary::uploads::Pushed;
 use wharf_vocabulary::vocabulary::{Explanation, Findings, Image};
 use wharf_vocabulary::vocabulary::{PullPlan, Pulled, Step};
 
@@ -54,6 +57,28 @@ pub fn pulled_talk(quiet: bool, progress: cli::Progress, pulled: &[Pulled]) -> O
     wanted.then(|| render::pulled::talk(pulled))
 }
 
+/// `--dry-run` of `wharf push`, for standard output.
+pub fn push_plan(format: TextFormat, pushed: &[Pushed]) -> String {
+    match format {
+        TextFormat::Json => render::pushed::json(pushed),
+        TextFormat::Text => render::pushed::plan(pushed),
+    }
+}
+
+/// `wharf push` and `wharf copy`, for standard output.
+pub fn pushed(format: TextFormat, pushed: &[Pushed]) -> String {
+    match format {
+        TextFormat::Json => render::pushed::json(pushed),
+        TextFormat::Text => render::pushed::names(pushed),
+    }
+}
+
+/// The same for standard error, unless nothing is to be said.
+pub fn pushed_talk(quiet: bool, progress: cli::Progress, pushed: &[Pushed]) -> Option<String> {
+    let wanted = !quiet && progress != cli::Progress::Json;
+    wanted.then(|| render::pushed::talk(pushed))
+}
+
 /// `wharf fsck`.
 pub fn findings(asked: &cli::Fsck, found: &Findings) -> String {
     match asked.format {
@@ -70,11 +95,41 @@ pub fn explanation(asked: &cli::Explain, explanation: &Explanation, sources: &re
     }
 }
 
+/// `wharf load`, for standard output.
+pub fn loaded(asked: &cli::Load, loaded: &Loaded) -> String {
+    match asked.format {
+        TextFormat::Json => render::loaded::json(loaded),
+        TextFormat::Text => render::loaded::lines(loaded),
+    }
+}
+
+/// The same for standard error, unless nothing is to be said.
+pub fn loaded_talk(asked: &cli::Load, loaded: &Loaded) -> Option<String> {
+    let wanted = !asked.quiet && asked.progress != cli::Progress::Json && !loaded.notes.is_empty();
+    wanted.then(|| render::loaded::talk(loaded))
+}
+
 /// `wharf tags` and `wharf catalog`.
 pub fn list(format: TextFormat, names: &[String]) -> String {
     match format {
         TextFormat::Json => render::lists::json(names),
         TextFormat::Text => render::lists::lines(names),
+    }
+}
+
+/// `wharf search`.
+pub fn found(asked: &cli::Search, found: &Found) -> String {
+    match asked.format {
+        TableFormat::Json => render::found::json(found),
+        TableFormat::Table => render::found::table(found, asked.no_trunc),
+    }
+}
+
+/// `wharf referrers`.
+pub fn referrers(asked: &cli::Referrers, referral: &Referral) -> String {
+    match asked.format {
+        TableFormat::Json => render::referrers::json(referral),
+        TableFormat::Table => render::referrers::table(referral, asked.no_trunc),
     }
 }
 

@@ -24,22 +24,24 @@ pub mod portable;
 mod schedule;
 mod surroundings;
 mod trees;
+mod uploads;
 
 pub use access::{Access, Patience, RETRIES, RETRIES_MAX, TIMEOUT, TIMEOUTS};
-pub use archives::{ArchiveFormat, Save};
-pub use changes::{Apply, Gc, INGEST_AGE, PlanFile, Planning, Prune, Rm, Tag};
+pub use archives::{ArchiveFormat, Export, Load, Save};
+pub use changes::{Apply, Gc, INGEST_AGE, Kept, PlanFile, Planning, Prune, Retain, Rm, Tag};
 pub use events::Events;
 pub use explain::Explain;
 pub use fsck::Fsck;
 pub use holding::{Df, Ingest, IngestCommand, IngestLs, IngestRm, Label, LabelChange};
 pub use holding::{Lease, LeaseCommand, LeaseCreate, LeaseLs, LeaseRm};
 pub use images::{History, Images, Inspect};
-pub use lists::{Asking, Catalog, Tags};
+pub use lists::{Asking, Catalog, Referrers, SEARCH_LIMIT, SEARCH_LIMIT_MAX, Search, Tags};
 pub use login::{AuthFile, Login, Logout, Whoami};
 pub use pages::{Page, completion, manual};
 pub use schedule::Schedule;
 pub use surroundings::Surroundings;
 pub use trees::{Cat, Diff, Ls, Mount, Mounts, Umount, Unpack, Which};
+pub use uploads::{CONCURRENT_UPLOADS, CONCURRENT_UPLOADS_MAX, Copy, Push};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
@@ -121,6 +123,10 @@ pub struct Global {
 pub enum Verb {
     /// Download an image, verify it and give it its name
     Pull(Pull),
+    /// Bring an image that is here to a registry
+    Push(Push),
+    /// Bring an image from one registry to another, without keeping it here
+    Copy(Copy),
     /// List the images that are here, newest first
     #[command(visible_alias = "list")]
     Images(Images),
@@ -145,8 +151,14 @@ pub enum Verb {
     Mounts(Mounts),
     /// Give names to an image that is here
     Tag(Tag),
+    /// Keep images unpacked, compressed, or both, and free the rest
+    Retain(Retain),
     /// Write images into one file, for `docker load` and others
     Save(Save),
+    /// Bring the images of such a file here, of docker's and others' too
+    Load(Load),
+    /// Write the files of an image into one tar, as they are seen in a container
+    Export(Export),
     /// Remove names, and images with their last name
     #[command(visible_alias = "rmi")]
     Rm(Rm),
@@ -174,6 +186,10 @@ pub enum Verb {
     Tags(Tags),
     /// List the repositories of a registry, where it tells them
     Catalog(Catalog),
+    /// Search Docker Hub, or another registry, for repositories
+    Search(Search),
+    /// List what refers to an image: signatures and other artifacts
+    Referrers(Referrers),
     /// Log in to a registry, and have the login kept
     Login(Login),
     /// Forget the login for a registry
@@ -335,8 +351,12 @@ impl Cli {
     pub fn problem_is_json(&self) -> bool {
         match &self.verb {
             Verb::Pull(pull) => pull.format == TextFormat::Json || pull.progress == Progress::Json,
+            Verb::Copy(copy) => copy.format == TextFormat::Json || copy.progress == Progress::Json,
+            Verb::Push(push) => push.format == TextFormat::Json || push.progress == Progress::Json,
+            Verb::Load(load) => load.format == TextFormat::Json || load.progress == Progress::Json,
             Verb::Fsck(fsck) => fsck.format == TextFormat::Json,
             Verb::Tag(Tag { plan, .. })
+            | Verb::Retain(Retain { plan, .. })
             | Verb::Rm(Rm { plan, .. })
             | Verb::Prune(Prune { plan, .. })
             | Verb::Gc(Gc { plan, .. }) => plan.format == TextFormat::Json,

@@ -55,6 +55,15 @@ pub fn written<'a>(reference: &'a str, aliases: &'a [(String, String)]) -> Optio
     name.split_once('/').map(|(first, _)| first).filter(|first| is_registry(first))
 }
 
+/// Returns a name in the registry that a search for `term` goes to: the one that is written in it, as docker reads it, or
+/// Docker Hub. An alias counts for nothing.
+pub fn searched(term: &str) -> String {
+    let first = term.trim().split_once('/').map(|(first, _)| first);
+    let registry = first.filter(|first| first.contains(['.', ':']) || *first == "localhost");
+    // A registry alone would be read as a path in the default one.
+    format!("{}/", registry.unwrap_or(DEFAULT))
+}
+
 /// Returns the host that answers for a registry, with its port if it has one.
 pub fn host(registry: &str) -> &str {
     if registry.eq_ignore_ascii_case(DEFAULT) || registry.eq_ignore_ascii_case(DEFAULT_ALIAS) {
@@ -136,6 +145,22 @@ mod tests {
             ("host.lan/a", "host.lan"),
         ] {
             assert_eq!(registry(reference, &aliases()), expected, "{reference}");
+        }
+    }
+
+    #[test]
+    fn a_search_goes_to_the_registry_that_is_written_or_to_docker_hub() {
+        for (term, expected) in [
+            ("fedora", "docker.io/"),
+            ("org/app", "docker.io/"),
+            ("Host/app", "docker.io/"),
+            ("", "docker.io/"),
+            (" lan:5000/app ", "lan:5000/"),
+            ("localhost/app", "localhost/"),
+            ("ghcr.io/", "ghcr.io/"),
+            ("ghcr.io", "docker.io/"),
+        ] {
+            assert_eq!(searched(term), expected, "{term}");
         }
     }
 

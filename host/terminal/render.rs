@@ -9,6 +9,7 @@
 //! | [`lists`] | the tags of a repository, the repositories of a registry |
 //! | [`findings`] | what is damaged or missing |
 //! | [`plan`], [`pulled`] | what a pull would do, and what it did |
+//! | [`pushed`] | the same of a push |
 //! | [`changes`] | what another change would do, and what it did |
 //! | [`usage`], [`leases`], [`ingests`], [`labels`] | what takes space, and what holds it |
 //! | [`happenings`] | what has happened to images |
@@ -25,6 +26,7 @@ pub mod changes;
 pub mod escape;
 pub mod explain;
 pub mod findings;
+pub mod found;
 pub mod happenings;
 pub mod history;
 pub mod images;
@@ -34,12 +36,15 @@ pub mod json;
 pub mod labels;
 pub mod leases;
 pub mod lists;
+pub mod loaded;
 pub mod names;
 pub mod palette;
 pub mod plan;
 pub mod problem;
 pub mod progress;
 pub mod pulled;
+pub mod pushed;
+pub mod referrers;
 pub mod saved;
 pub mod size;
 pub mod table;

@@ -26,7 +26,7 @@ fn a_wrong_argument_is_told_with_what_was_probably_meant() {
             "pul alpine",
             "error: unrecognized subcommand 'pul'
 
-  tip: a similar subcommand exists: 'pull'
+  tip: some similar subcommands exist: 'push', 'pull'
 
 Usage: wharf [OPTIONS] <COMMAND>
 
@@ -155,8 +155,10 @@ fn quiet_excludes_what_it_would_silence() {
 }
 
 /// In the order of `--help`.
-const VERBS: [&str; 31] = [
+const VERBS: [&str; 38] = [
     "pull",
+    "push",
+    "copy",
     "images",
     "inspect",
     "history",
@@ -168,7 +170,10 @@ const VERBS: [&str; 31] = [
     "umount",
     "mounts",
     "tag",
+    "retain",
     "save",
+    "load",
+    "export",
     "rm",
     "prune",
     "gc",
@@ -182,6 +187,8 @@ const VERBS: [&str; 31] = [
     "explain",
     "tags",
     "catalog",
+    "search",
+    "referrers",
     "login",
     "logout",
     "whoami",

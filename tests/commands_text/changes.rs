@@ -9,6 +9,7 @@ use wharf::render::palette::Palette;
 fn renamed(name: &str, before: Option<char>, after: Option<char>, why: &str) -> NameChange {
     let name = format!("docker.io/library/{name}");
     NameChange {
+        retention: None,
         name,
         before: before.map(digest),
         after: after.map(digest),

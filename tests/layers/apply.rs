@@ -3,7 +3,7 @@
 //!
 //! These tests need root: devices, owners, `trusted.*` attributes and a mount namespace of their own.
 
-mod archives;
+pub(crate) mod archives;
 mod costs;
 mod ordinary;
 pub(crate) mod peers;

@@ -18,7 +18,7 @@ use wharf::layers::{Error, Snapshot, View, unpack};
 const NOW: i64 = 1_700_000_000;
 
 /// Unpacks archives and stacks them, the lowest first.
-fn stacked(shelf: &Shelf, archives: &[Vec<u8>]) -> Result<Snapshot, Error> {
+pub(super) fn stacked(shelf: &Shelf, archives: &[Vec<u8>]) -> Result<Snapshot, Error> {
     let mut top: Option<Snapshot> = None;
     for (number, archive) in archives.iter().enumerate() {
         let diff_id = Digest::of(Algorithm::Sha256, archive);
@@ -31,7 +31,7 @@ fn stacked(shelf: &Shelf, archives: &[Vec<u8>]) -> Result<Snapshot, Error> {
 
 /// Leaves out how many names a file has on disk: a settled tree shares its files with that of the layer. Which names of
 /// the stack are one file stays.
-fn comparable(mut tree: Tree) -> Tree {
+pub(super) fn comparable(mut tree: Tree) -> Tree {
     let mut sizes: BTreeMap<PathBuf, usize> = BTreeMap::new();
     for first in tree.values().filter_map(|node| node.first.clone()) {
         *sizes.entry(first).or_default() += 1;
@@ -46,7 +46,7 @@ fn comparable(mut tree: Tree) -> Tree {
 }
 
 /// Stacks with everything that a layer may imply about those below it.
-fn stacks() -> Vec<(&'static str, Vec<Vec<Entry>>)> {
+pub(super) fn stacks() -> Vec<(&'static str, Vec<Vec<Entry>>)> {
     let shut = |name: &str| directory(name).mode(0o700).owner(5, 6).mtime("1234.5");
     vec![
         (

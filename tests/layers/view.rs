@@ -21,7 +21,7 @@ fn opaque(path: &Path) {
 }
 
 /// A stack with every way in which layers meet.
-fn nasty(shelf: &Shelf) -> Vec<Snapshot> {
+pub(super) fn nasty(shelf: &Shelf) -> Vec<Snapshot> {
     let fills: [fn(&Path); 4] = [
         |tree| {
             for path in ["a/b/c/one", "a/b/two", "hidden/x", "hidden/deep/y", "file", "dir/z", "link/q", "gone/r"] {

@@ -26,6 +26,14 @@ impl host::Layer for Layer {
     async fn verify(&self) -> Made<()> {
         self.0.verify(&|| false).map_err(refusal)
     }
+
+    async fn recipe(&self) -> Result<Option<u64>> {
+        self.0.recipe().map_err(code)
+    }
+
+    async fn rebuild(&self) -> Made<()> {
+        self.0.rebuild(&AtomicBool::new(false)).map_err(refusal)
+    }
 }
 
 /// See `layers.snapshot`.
@@ -95,6 +103,12 @@ impl Drop for Extraction {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().map(JoinHandle::join);
     }
+}
+
+/// Writes the recipe of a layer.
+pub(super) fn describe(layers: &Layers, layer: &Layer, blob: &Blob) -> Made<u64> {
+    let never = AtomicBool::new(false);
+    layers.describe(&layer.0, blob.0.reader(0), blob.0.size(), &never).map_err(refusal)
 }
 
 /// Extracts a blob from its beginning.

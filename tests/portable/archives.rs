@@ -46,3 +46,31 @@ fn both_hosts_write_the_same_archives() {
     let refused = portable.run(&["save", &names[0], "-o", "nowhere/archive.tar"]).failure();
     assert!(refused.contains("--dir ./archives"), "{refused}");
 }
+
+#[test]
+fn an_archive_is_loaded_on_both_hosts() {
+    let registry = open_registry();
+    registry.push("app", "1", &demo());
+    let name = format!("{}/app:1", registry.address());
+    let (directory, portable) = portable();
+    let archives = directory.path().join("archives");
+    fs::create_dir(&archives).expect("the temporary directory is writable");
+    let portable = portable.give_directory(&archives, "archives");
+    let native = Wharf::new(directory.path());
+    native.run(&["pull", "-q", "--no-unpack", "--all-platforms", &name]).success();
+    let archive = archives.join("app.tar");
+    native.run(&["save", "-q", &name, "-o", &archive.to_string_lossy()]).success();
+    assert_eq!(portable.run(&["load", "-q", "--no-unpack", "-i", "archives/app.tar"]).success(), format!("{name}\n"));
+    portable.run(&["save", "-q", &name, "-o", "archives/again.tar"]).success();
+    assert!(fs::read(&archive).expect("an archive") == fs::read(archives.join("again.tar")).expect("an archive"));
+
+    let bytes = fs::read(&archive).expect("an archive");
+    fs::write(archives.join("cut.tar"), &bytes[..bytes.len() / 2]).expect("a file");
+    fs::write(archives.join("app.tar.gz"), [&[0x1f, 0x8b][..], &bytes].concat()).expect("a file");
+    let cut = portable.run(&["load", "--no-unpack", "--tag", "cut:1", "-i", "archives/cut.tar"]).failure();
+    assert!(cut.contains("cut off"), "{cut}");
+    let packed = portable.run(&["load", "--no-unpack", "-i", "archives/app.tar.gz"]).failure();
+    assert!(packed.contains("hint: decompress it first, as by `gzip -d`"), "{packed}");
+    let refused = portable.run(&["load", "-i", "archives/app.tar"]).failure();
+    assert!(refused.contains("load it with `--no-unpack`"), "{refused}");
+}

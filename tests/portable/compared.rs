@@ -125,6 +125,8 @@ fn both_hosts_say_the_same_and_store_the_same() {
         &["explain", "registry.test/harbour/app", "--platform", "linux/amd64"],
         &["tags", &format!("{address}/library/demo")],
         &["catalog", &address.to_string()],
+        &["search", &format!("{address}/demo")],
+        &["referrers", &demo],
         &["fsck", "-q"],
         &["completion", "zsh"],
         &["man"],
@@ -141,6 +143,7 @@ fn both_hosts_say_the_same_and_store_the_same() {
         &["explain", "--format", "json", "--platform", "linux/amd64", &demo],
         &["tags", "--format", "json", &format!("{address}/library/demo")],
         &["catalog", "--format", "json", &address.to_string()],
+        &["search", "--format", "json", "--limit", "1", &format!("{address}/DEMO")],
     ] {
         both.same_json(arguments);
     }

@@ -102,7 +102,9 @@ fn a_verb_that_it_lacks_says_so_in_the_error_and_is_not_in_the_help() {
     let help = wharf.run(&["--help"]).success();
     let rows: &[(&[&str], &str, &str)] = &[
         (&["unpack", "a"], "WASI cannot set", "wharf unpack REF"),
+        (&["retain", "unpacked", "a"], "WASI cannot set", "wharf retain unpacked REF"),
         (&["ls", "a"], "WASI cannot set", "wharf ls REF"),
+        (&["export", "a"], "WASI cannot set", "wharf export REF -o FILE"),
         (&["cat", "a", "b"], "WASI cannot set", "wharf cat REF PATH"),
         (&["diff", "a", "b"], "WASI cannot set", "wharf diff REF REF"),
         (&["mount", "a", "b"], "WASI has no mounts", "wharf mount REF DIR"),

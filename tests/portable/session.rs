@@ -121,6 +121,12 @@ fn every_tag_is_pulled_and_tags_and_repositories_are_listed() {
     let address = registry.address();
     assert_eq!(wharf.run(&["tags", &format!("{address}/a/one")]).success(), "1\n2\n");
     assert_eq!(wharf.run(&["catalog", &address.to_string()]).success(), "a/one\nb\n");
+    let found = wharf.run(&["search", "--format", "json", &format!("{address}/one")]);
+    assert!(found.stderr.contains("has no search"), "{}", found.stderr);
+    assert_eq!(json(&found.success())[0]["name"], object!(format!("{address}/a/one")));
+    let listed = wharf.run(&["referrers", &format!("{address}/a/one:1")]);
+    assert!(listed.stderr.contains("keeps no list of referrers"), "{}", listed.stderr);
+    assert_eq!(listed.success().lines().count(), 1, "the heading alone");
     let pulled = wharf.run(&["pull", "-a", &format!("{address}/a/one")]).success();
     assert_eq!(pulled, format!("{address}/a/one:1\n{address}/a/one:2\n"));
     assert_eq!(wharf.run(&["images", "-q", "--no-trunc"]).success().lines().count(), 2);

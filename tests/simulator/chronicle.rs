@@ -105,6 +105,8 @@ pub struct Chronicle {
     excused: RefCell<BTreeSet<Digest>>,
     /// The manifests whose trees have to be there.
     trees: RefCell<BTreeSet<Digest>>,
+    /// Whether trees may have gone although somebody was told of them.
+    are_trees_void: Cell<bool>,
     /// The manifests that are recorded now.
     recorded: RefCell<BTreeSet<Digest>>,
     /// When a manifest was recorded for the last time, for those that were.
@@ -176,9 +178,15 @@ impl Chronicle {
         }
     }
 
+    /// Notes that somebody wants no trees of a name. Other names of the same image, and
+    /// those that get its record, then have them or not.
+    pub fn trees_may_go(&self) {
+        self.are_trees_void.set(true);
+    }
+
     /// The manifests whose trees have to be there.
     pub fn trees(&self) -> BTreeSet<Digest> {
-        self.trees.borrow().clone()
+        if self.are_trees_void.get() { BTreeSet::new() } else { self.trees.borrow().clone() }
     }
 
     /// What leases hold.

@@ -12,6 +12,7 @@ use crate::{
         network::{Answer, Grant},
         registry::Registry,
         stream::{Fault, Pace},
+        uploads::Dock,
     },
 };
 use std::{
@@ -29,6 +30,8 @@ use wharf_component::{
 
 /// Where it answers.
 pub const AUTHORITY: &str = "hub.test";
+/// Where what is pushed goes to.
+pub const DOCK: &str = "dock.test";
 /// The platforms that an image may have, the machine's first.
 pub const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
 
@@ -72,6 +75,7 @@ pub struct Hub {
 #[derive(Debug)]
 struct State {
     registry: Registry,
+    dock: Dock,
     clock: Clock,
     dice: RefCell<Dice>,
     mood: RefCell<Mood>,
@@ -92,6 +96,7 @@ impl Hub {
     pub fn start(machine: &Memory, dice: &mut Dice) -> Self {
         let state = State {
             registry: Registry::default(),
+            dock: Dock::default(),
             clock: machine.clock().clone(),
             dice: RefCell::new(Dice::new(dice.number(), 3)),
             mood: RefCell::default(),
@@ -118,6 +123,9 @@ impl Hub {
         let (service, issuer) = (hub.clone(), hub.clone());
         machine.network().serve(AUTHORITY, move |request| Ok(service.answer(request)));
         machine.network().issue(move |_| Ok(issuer.grant()));
+        let (dock, breaker) = (hub.clone(), hub.clone());
+        machine.network().take(DOCK, move |request, carried| Ok(dock.take(request, carried)));
+        machine.network().break_off(move |request| breaker.breaks_off(request));
         hub
     }
 
@@ -235,6 +243,42 @@ impl Hub {
         self.state.wrong.set(0);
         self.state.spoilt.set(0);
         self.state.mood.replace(mood);
+    }
+
+    /// The registry that takes what is pushed.
+    pub fn dock(&self) -> &Dock {
+        &self.state.dock
+    }
+
+    fn take(&self, request: &Request, carried: &[u8]) -> Answer {
+        let mood = self.state.mood.borrow();
+        if mood.token_ms.is_some() && !self.is_granted(request) {
+            return refusal(401).with("www-authenticate", LOGIN);
+        }
+        let may = self.state.wrong.get() < mood.wrong_max && mood.wrong_one_in > 0;
+        if may && self.state.dice.borrow_mut().chance(1, mood.wrong_one_in) {
+            self.state.wrong.set(self.state.wrong.get() + 1);
+            // What was asked for may be done all the same.
+            if self.state.dice.borrow_mut().chance(1, 2) {
+                self.state.dock.answer(request, carried);
+            }
+            return refusal(503);
+        }
+        self.state.dock.answer(request, carried)
+    }
+
+    /// After how many bytes of what it carries the connection of a request breaks.
+    fn breaks_off(&self, request: &Request) -> Option<usize> {
+        let mood = self.state.mood.borrow();
+        let mut dice = self.state.dice.borrow_mut();
+        let may = self.state.wrong.get() < mood.wrong_max && mood.wrong_one_in > 0;
+        if !may || !dice.chance(1, mood.wrong_one_in) {
+            return None;
+        }
+        self.state.wrong.set(self.state.wrong.get() + 1);
+        let length = request.headers.iter().find(|(name, _)| name == "content-length");
+        let length = length.and_then(|(_, length)| length.parse().ok()).unwrap_or(0);
+        Some(dice.below(length + 1))
     }
 
     fn grant(&self) -> Grant {

@@ -7,7 +7,8 @@
 //! a store came to be as it is: what is allowed is an [`Expectation`].
 //!
 //! ```text
-//! record ─► target ─► (index ─►) manifest ─► config, layers        blobs, hashed
+//! record ─► target ─► (index ─►) manifest ─► config, layers        blobs, hashed, or of a layer
+//!                                    │                             a tree that makes its archive again
 //!                                    └─► config ─► DiffIDs ─► layers, snapshot
 //! ```
 
@@ -234,24 +235,40 @@ impl<H: Host> Checker<'_, H> {
             let what = format!("`{name}` records `{}` as a config, not `{}`", present.config.short(), config.short());
             self.broken(Promise::Whole, what);
         }
-        for layer in manifest["layers"].as_array().into_iter().flatten() {
+        let config = self.document(name, "config", &config, config_size).await;
+        let diff_ids = config.as_ref().map(diff_ids);
+        for (at, layer) in manifest["layers"].as_array().into_iter().flatten().enumerate() {
             match pointer(layer) {
+                Some((layer, _)) if self.is_rebuilt(&layer, diff_ids.as_deref(), at).await => {}
                 Some((layer, size)) => {
                     self.blob(name, "layer", &layer, size, false).await;
                 }
                 None => self.broken(Promise::Whole, format!("a layer of `{}` has no digest", digest.short())),
             }
         }
-        let Some(config) = self.document(name, "config", &config, config_size).await else { return };
+        let Some(config) = config else { return };
         if is_unpacked {
             self.tree(name, &config).await;
         }
     }
 
+    /// Whether a blob was given up for a tree that makes its archive again. Without a
+    /// config, whose lack is told, nobody knows, and it is taken to be so.
+    async fn is_rebuilt(&self, blob: &Digest, diff_ids: Option<&[Digest]>, at: usize) -> bool {
+        if self.seen.contains_key(blob) || self.host.open(blob).await.is_ok() {
+            return false;
+        }
+        let Some(diff_ids) = diff_ids else { return true };
+        let Some(diff_id) = diff_ids.get(at) else { return false };
+        match self.host.layer(diff_id).await {
+            Ok(layer) => layer.rebuild().await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
     /// Finds the layers of a config, and the stack of them.
     async fn tree(&mut self, name: &str, config: &Value) {
-        let listed = config["rootfs"]["diff_ids"].as_array().into_iter().flatten();
-        let diff_ids: Vec<Digest> = listed.filter_map(|id| id.as_str()?.parse().ok()).collect();
+        let diff_ids = diff_ids(config);
         for diff_id in &diff_ids {
             match self.host.layer(diff_id).await {
                 Ok(layer) => self.whole(layer.verify().await, &format!("the layer `{}` of `{name}`", diff_id.short())),
@@ -340,6 +357,12 @@ impl<H: Host> Checker<'_, H> {
         let actual = Digest::of(digest.algorithm(), &bytes);
         if actual == *digest { Ok(Some(bytes)) } else { Err(format!("its bytes hash to `{}`", actual.short())) }
     }
+}
+
+/// Reads the DiffIDs of a config.
+fn diff_ids(config: &Value) -> Vec<Digest> {
+    let listed = config["rootfs"]["diff_ids"].as_array().into_iter().flatten();
+    listed.filter_map(|id| id.as_str()?.parse().ok()).collect()
 }
 
 /// Reads a descriptor of a document.

@@ -9,6 +9,7 @@
 //! at once; with one it takes as long as that says, fails, hangs, or is where the
 //! process dies. What a power cut leaves is in [`power`].
 
+mod calls;
 pub mod claims;
 pub mod clock;
 pub mod content;
@@ -21,15 +22,15 @@ pub mod process;
 pub mod registry;
 pub mod stream;
 pub mod tally;
+pub mod uploads;
 
 use claims::{Claim, TreeClaim};
 use clock::{Clock, DAWN};
 use content::{Blob, Content, Disk, Ingest};
 use layers::{Extraction, Kind, Layer, Layers, Stacked, Trees};
-use locks::Locks;
 use metadata::{Rows, Table, Transaction};
 use network::{Grant, Network};
-use process::{Fate, Process, Then};
+use process::{Fate, Process};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -39,7 +40,7 @@ use std::{
 use stream::Stream;
 use tally::Tally;
 use wharf_component::{
-    host::{Challenge, Host, HttpError, Made, Origin, Request, Response, Result, Unfinished, Visit},
+    host::{Challenge, Departure, Host, HttpError, Made, Origin, Request, Response, Result, Unfinished, Visit},
     nouns::{digest::Digest, problem::ErrorCode},
 };
 
@@ -217,61 +218,6 @@ impl Memory {
     pub fn import(&self, blobs: BTreeMap<String, Rc<[u8]>>) {
         self.inner.content.disk.borrow_mut().blobs.extend(blobs);
     }
-
-    /// Does `act` right before the next `call`, once. The call fails if it does.
-    /// Several for one call are used up one by one, oldest first.
-    pub fn interfere(&self, call: Call, act: impl FnOnce(&Memory) -> Result<()> + 'static) {
-        self.inner.traps.borrow_mut().push(Trap { call, act: Box::new(act) });
-    }
-
-    fn before(&self, call: Call) -> Result<()> {
-        let position = self.inner.traps.borrow().iter().position(|trap| trap.call == call);
-        match position {
-            Some(position) => {
-                let trap = self.inner.traps.borrow_mut().remove(position);
-                (trap.act)(self)
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Lets traps and fate have their say before a call, or inside one.
-    async fn step(&self, call: Call, about: &str) -> Result<()> {
-        self.before(call)?;
-        let Some(fate) = self.fate() else { return Ok(()) };
-        let verdict = fate.at(self.process.id, self.inner.clock.now_ms(), call, about);
-        self.inner.clock.sleep(verdict.wait_ms).await;
-        match verdict.then {
-            Then::Go => Ok(()),
-            Then::Fail(code) => {
-                fate.ended(self.process.id, self.inner.clock.now_ms(), call, about, Some(&code));
-                Err(code)
-            }
-            Then::Stop => std::future::pending().await,
-        }
-    }
-
-    /// Makes a call: `work`, after fate has had its say.
-    async fn call<T>(&self, call: Call, about: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
-        self.step(call, about).await?;
-        let result = work.await;
-        if let Some(fate) = self.fate() {
-            fate.ended(self.process.id, self.inner.clock.now_ms(), call, about, result.as_ref().err());
-        }
-        result
-    }
-
-    /// Waits until nobody has something for himself. Who looks for a test sees it as
-    /// it is.
-    async fn wait<K: Ord + Clone>(&self, claimed: &Locks<K>, key: &K) {
-        if !self.process.is_observer {
-            claimed.free(key).await;
-        }
-    }
-
-    fn fate(&self) -> Option<Rc<dyn Fate>> {
-        self.inner.fate.borrow().clone().filter(|_| !self.process.is_observer)
-    }
 }
 
 impl Host for Memory {
@@ -336,6 +282,28 @@ impl Host for Memory {
         content::literal(&self.inner.clock, bytes)
     }
 
+    async fn take(&self, mut stream: Stream, length: u64) -> Result<(Vec<u8>, Option<Stream>)> {
+        self.inner.tally.note("content.take");
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < length {
+            let room = usize::try_from(length).unwrap_or(usize::MAX) - bytes.len();
+            let Some(chunk) = stream.next(room).await else { return Ok((bytes, None)) };
+            bytes.extend(chunk);
+        }
+        Ok((bytes, Some(stream)))
+    }
+
+    async fn skip(&self, mut stream: Stream, length: u64) -> Result<(u64, Option<Stream>)> {
+        self.inner.tally.note("content.skip");
+        let mut passed = 0;
+        while passed < length {
+            let room = usize::try_from(length - passed).unwrap_or(usize::MAX);
+            let Some(chunk) = stream.next(room).await else { return Ok((passed, None)) };
+            passed += chunk.len() as u64;
+        }
+        Ok((passed, Some(stream)))
+    }
+
     async fn collect(&self, mut stream: Stream, limit: u64) -> Result<Vec<u8>> {
         let mut all = Vec::new();
         while let Some(chunk) = stream.next(usize::MAX).await {
@@ -354,6 +322,11 @@ impl Host for Memory {
 
     async fn unpack(&self, blob: &Blob, diff_id: &Digest) -> Made<Layer> {
         self.unpack_blob(blob, diff_id).await
+    }
+
+    async fn describe(&self, layer: &Layer, blob: &Blob) -> Made<u64> {
+        self.inner.tally.note("layers.layer.describe");
+        self.write_recipe(layer, blob).await
     }
 
     fn follow(&self, ingest: &Ingest) -> Extraction {
@@ -436,13 +409,17 @@ impl Host for Memory {
 
     async fn send(&self, request: Request) -> std::result::Result<Response<Stream>, HttpError> {
         self.inner.tally.note("client.send");
-        // What a call of this kind fails with is the network's.
-        self.step(Call::Send, &request.path).await.map_err(|code| match code {
-            ErrorCode::Unavailable => HttpError::Timeout,
-            ErrorCode::NotFound => HttpError::Connect("connection refused".to_owned()),
-            other => HttpError::Broken(other.to_string()),
-        })?;
-        self.inner.network.clone().send(&self.inner.clock, request).await
+        self.exchange(request, None).await
+    }
+
+    fn depart(&self, blob: &Blob, offset: u64, length: u64) -> Departure<Stream> {
+        self.inner.tally.note("content.depart");
+        uploads::depart(&self.inner.clock, blob, offset, length)
+    }
+
+    async fn send_body(&self, request: Request, body: Stream) -> std::result::Result<Response<Stream>, HttpError> {
+        self.inner.tally.note("client.send");
+        self.exchange(request, Some(body)).await
     }
 
     fn clock(&self) -> (i64, u32) {

@@ -7,14 +7,14 @@ use wharf_component::planted::{Bug, plant};
 
 /// Every bug, and the seed from which on it is looked for. That is 0, but for
 /// those that are so rare that a test cannot begin there.
-pub const BUGS: [(Bug, u64); 19] = [
+pub const BUGS: [(Bug, u64); 22] = [
     (Bug::ConflictTaken, 0),
     (Bug::StaleRecordMerged, 0),
     (Bug::NameMovesBack, 0),
-    (Bug::BlobsUnsynced, 4_300),
+    (Bug::BlobsUnsynced, 5_000),
     (Bug::LayersUnsynced, 0),
     (Bug::OthersLayersUnsynced, 0),
-    (Bug::UpToDateUnsynced, 14_000),
+    (Bug::UpToDateUnsynced, 31_000),
     (Bug::TreeUnsynced, 3_000),
     (Bug::BlobsReleased, 0),
     (Bug::TreeReleased, 0),
@@ -27,6 +27,9 @@ pub const BUGS: [(Bug, u64); 19] = [
     (Bug::SweepUnchecked, 0),
     (Bug::LeaseIgnored, 0),
     (Bug::CollectedEarly, 0),
+    (Bug::UploadOffsetTrusted, 0),
+    (Bug::ManifestEarly, 2_000),
+    (Bug::RecipeUnwritten, 2_900),
 ];
 
 /// The bug of this name, as in `ConflictTaken`.

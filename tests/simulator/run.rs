@@ -110,6 +110,9 @@ impl World {
                 self.broken(Promise::Kept, format!("`{}` is not here, and a lease holds it", digest.short()));
             }
         }
+        for flaw in self.hub.dock().flaws() {
+            self.broken(Promise::Whole, flaw);
+        }
         let expectation = self.chronicle.expectation(&self.hub, &wrong);
         let found = check(&self.machine.observer(), &expectation).now_or_never();
         for Violation { promise, what } in found.expect("an observer waits for nothing") {

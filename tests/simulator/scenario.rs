@@ -32,6 +32,16 @@ pub enum Step {
     History(String),
     /// `images.save`.
     Save(String),
+    /// `images.push`, to the dock, and for which platform, and after how many events
+    /// the listener leaves.
+    Push(String, Option<String>, Option<usize>),
+    /// `images.plan-push`.
+    PlanPush(String),
+    /// `images.copy`, to the dock.
+    Copy(String),
+    /// `images.save`, and so many milliseconds later `images.load` under other names; after how many events the
+    /// listener leaves.
+    Load(String, Vec<String>, u64, Option<usize>),
     /// `images.explain`.
     Explain(String),
     /// `images.check-login`.
@@ -40,6 +50,10 @@ pub enum Step {
     Tags(String),
     /// `images.catalog`.
     Catalog,
+    /// `images.search`.
+    Search(String),
+    /// `images.referrers`.
+    Referrers(String),
     /// `images.fsck`, and whether to repair what is damaged.
     Fsck(Vec<String>, bool),
     /// `images.perform`, and after how many events the listener leaves.
@@ -77,10 +91,16 @@ impl Step {
             Self::Unpack(..) => "unpack",
             Self::History(_) => "history",
             Self::Save(_) => "save",
+            Self::Push(..) => "push",
+            Self::PlanPush(_) => "plan-push",
+            Self::Copy(_) => "copy",
+            Self::Load(..) => "load",
             Self::Explain(_) => "explain",
             Self::CheckLogin => "check-login",
             Self::Tags(_) => "tags",
             Self::Catalog => "catalog",
+            Self::Search(_) => "search",
+            Self::Referrers(_) => "referrers",
             Self::Fsck(..) => "fsck",
             Self::Perform(..) => "perform",
             Self::PlanChange(_) | Self::Apply(..) => "plan-change",
@@ -110,7 +130,17 @@ impl fmt::Display for Step {
             }
             Self::Entries(filters) => write!(f, " {}", filters.join(" ")),
             Self::Inspect(reference) | Self::History(reference) | Self::Explain(reference) => write!(f, " {reference}"),
-            Self::Tags(reference) | Self::Save(reference) => write!(f, " {reference}"),
+            Self::Search(reference) | Self::Referrers(reference) => write!(f, " {reference}"),
+            Self::Tags(reference) | Self::Save(reference) | Self::PlanPush(reference) | Self::Copy(reference) => {
+                write!(f, " {reference}")
+            }
+            Self::Push(reference, platform, leave) => {
+                write!(f, " {reference} {}", platform.as_deref().unwrap_or_default())?;
+                leave.map_or(Ok(()), |events| write!(f, ", until {events} events"))
+            }
+            Self::Load(reference, names, wait_ms, _) => {
+                write!(f, " {reference} as {}, {wait_ms} ms later", names.join(" "))
+            }
             Self::Unpack(reference, platform) => write!(f, " {reference} {}", platform.as_deref().unwrap_or_default()),
             Self::CheckLogin | Self::Catalog | Self::DiskUsage | Self::Leases | Self::Ingests | Self::Watch(_) => {
                 Ok(())
@@ -281,7 +311,7 @@ fn phase(dice: &mut Dice, hub: &Hub, temper: usize, at: usize) -> Phase {
 /// Early moments are drawn more often than late ones, and those at which a crash
 /// makes a difference more often than others.
 fn moment(dice: &mut Dice) -> When {
-    const DELICATE: [Call; 19] = [
+    const DELICATE: [Call; 21] = [
         Call::CommitIngest,
         Call::Synced,
         Call::Renamed,
@@ -290,6 +320,8 @@ fn moment(dice: &mut Dice) -> When {
         Call::Discard,
         Call::Sync,
         Call::Unpack,
+        Call::Describe,
+        Call::Described,
         Call::Stack,
         Call::SyncLayers,
         Call::LayersSynced,
@@ -349,13 +381,26 @@ fn step(dice: &mut Dice, hub: &Hub, eagerness: usize) -> Step {
             1 => Step::Entries(vec![format!("reference={AUTHORITY}/*")]),
             _ => Step::Tags(repository.to_owned()),
         },
+        13 if dice.chance(3, 4) => match dice.below(8) {
+            0 | 7 => Step::PlanPush(name),
+            1 | 2 => Step::Copy(name),
+            draw => {
+                let platform = (draw < 5).then(|| (*dice.pick(&PLATFORMS)).to_owned());
+                Step::Push(name, platform, dice.chance(1, 12).then(|| 1 + dice.below(20)))
+            }
+        },
         13 => Step::Inspect(name),
         14..16 => Step::Unpack(name, dice.chance(1, 4).then(|| (*dice.pick(&PLATFORMS)).to_owned())),
-        16 if dice.chance(1, 2) => Step::Save(name),
-        16 => Step::History(name),
-        17 => match dice.below(3) {
+        16 => match dice.below(6) {
+            0 | 1 => Step::Save(name),
+            2..5 => changes::load(dice, name),
+            _ => Step::History(name),
+        },
+        17 => match dice.below(5) {
             0 => Step::Explain(name),
             1 => Step::CheckLogin,
+            2 => Step::Search(repository.to_owned()),
+            3 => Step::Referrers(name),
             _ => Step::Catalog,
         },
         _ => {

@@ -3,6 +3,7 @@
 
 mod changes;
 mod leases;
+mod uploads;
 
 use crate::{
     chronicle::{Acknowledged, NAMESPACE},
@@ -25,7 +26,9 @@ use wharf_component::{
     },
     verbs::{
         self, change,
-        contract::{Access, Caller, Change, Event, FlawKind, Form, PullOptions, Pulled, SaveOptions, Wanted},
+        contract::{
+            Access, Caller, Change, Event, FlawKind, Form, PullOptions, Pulled, SaveOptions, SearchOptions, Wanted,
+        },
         ingests, label,
         leases::leases as list_leases,
         listen::Listener,
@@ -121,12 +124,25 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
             world.chronicle.unpacked(&tree.manifest, began);
             Ok(())
         }
-        Step::Save(reference) => save(world, process, reference).await,
+        Step::Save(reference) => save(world, process, reference).await.map(drop),
+        Step::Load(source, names, wait_ms, leave) => {
+            // What cannot be saved is told of a step that only saves.
+            let Ok(Some(archive)) = save(world, process, source).await else { return Ok(()) };
+            process.clock().sleep(*wait_ms).await;
+            Box::pin(changes::load(world, process, (source, archive), names, *leave)).await
+        }
+        Step::Push(reference, platform, leave) => {
+            uploads::push(world, process, reference, platform.as_deref(), *leave).await
+        }
+        Step::Copy(reference) => uploads::copy(world, process, reference).await,
+        Step::PlanPush(reference) => uploads::plan(process, reference).await,
         Step::History(reference) => verbs::history(process, &caller, reference, None).await.map(drop),
         Step::Explain(reference) => verbs::explain(&caller, reference, &Wanted::Machine, &access).map(drop),
         Step::CheckLogin => verbs::check_login(process, AUTHORITY, &access).await.map(drop),
         Step::Tags(repository) => verbs::tags(process, repository, &access).await.map(drop),
         Step::Catalog => verbs::catalog(process, AUTHORITY, &access).await.map(drop),
+        Step::Search(term) => search(world, process, term, &access).await,
+        Step::Referrers(reference) => referrers(world, process, reference, &access).await,
         Step::Fsck(references, repair) => {
             let repair = repair.then_some(&access);
             verbs::fsck(process, &caller, references, repair, false, &Ear::default()).await.map(drop)
@@ -145,18 +161,29 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
     }
 }
 
-/// What is to be saved is here until it is written.
-async fn save(world: &Rc<World>, process: &Memory, reference: &str) -> Result<(), Problem> {
+/// What is to be saved is here until it is written. Returns the archive, unless a blob is damaged, or not everything is
+/// in it.
+async fn save(world: &Rc<World>, process: &Memory, reference: &str) -> Result<Option<Vec<u8>>, Problem> {
     let options = SaveOptions { form: Form::OciArchive, platforms: Vec::new() };
-    let (_, pieces) = verbs::save(process, &caller(), &[reference.to_owned()], &options).await?;
+    let (saved, pieces) = verbs::save(process, &caller(), &[reference.to_owned()], &options).await?;
+    let (mut archive, mut is_whole) = (Vec::new(), saved.images.iter().all(|image| image.reduced_from.is_none()));
     for piece in pieces {
-        if let Piece::Blob(blob, size) = piece
-            && blob.read(0, size).await == Err(ErrorCode::NotFound)
-        {
-            world.broken(Promise::Apart, format!("a blob of `{reference}` went while it was saved"));
+        match piece {
+            Piece::Bytes(bytes) => archive.extend(bytes),
+            Piece::Blob(blob, size) => match blob.read(0, size).await {
+                Ok(bytes) => {
+                    is_whole &= bytes.len() as u64 == size && blob.verify().await.is_ok();
+                    archive.extend(bytes);
+                }
+                Err(ErrorCode::NotFound) => {
+                    world.broken(Promise::Apart, format!("a blob of `{reference}` went while it was saved"));
+                    is_whole = false;
+                }
+                Err(_) => is_whole = false,
+            },
         }
     }
-    Ok(())
+    Ok(is_whole.then_some(archive))
 }
 
 async fn pull(
@@ -221,6 +248,31 @@ fn names(world: &World, reference: &str, options: &PullOptions) -> Vec<String> {
     tags.filter(|name| name.rsplit_once(':').is_some_and(|(repository, _)| repository == reference)).collect()
 }
 
+/// Searches. The registry has no search and lists nothing, so that what is found
+/// is the repository of that very name.
+async fn search(world: &World, process: &Memory, term: &str, access: &Access) -> Result<(), Problem> {
+    let options = SearchOptions { limit: 25, filters: Vec::new() };
+    let found = verbs::search(process, term, &options, access).await?;
+    let names: Vec<_> = found.repositories.iter().map(|one| one.name.as_str()).collect();
+    if names != [term] {
+        world.broken(Promise::Served, format!("a search for `{term}` finds {names:?}"));
+    }
+    Ok(())
+}
+
+/// Lists what refers to an image: nothing does, and the subject is what the tag
+/// pointed to meanwhile.
+async fn referrers(world: &World, process: &Memory, reference: &str, access: &Access) -> Result<(), Problem> {
+    let begun_ms = process.clock().now_ms();
+    let listed = verbs::referrers(process, reference, None, access).await?;
+    if !listed.referrers.is_empty()
+        || !world.hub.since(&reference[AUTHORITY.len() + 1..], begun_ms).contains(&listed.subject)
+    {
+        world.broken(Promise::Served, format!("what refers to `{reference}` is {listed:?}"));
+    }
+    Ok(())
+}
+
 /// Whether a call may fail so although nothing is wrong.
 fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> bool {
     let (reference, options, leave) = match step {
@@ -231,13 +283,21 @@ fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> b
         Step::Perform(change, leave) => {
             return is_expected_of(change, code) || *code == ErrorCode::Cancelled && leave.is_some();
         }
+        Step::Load(.., leave) => return *code == ErrorCode::Cancelled && leave.is_some(),
         Step::PlanChange(change) => return is_expected_of(change, code),
         Step::Apply(change, _) => return is_expected_of(change, code) || *code == ErrorCode::Conflict,
         // The name or the lease may not be here, the ID may be taken, and the ingest in use.
         Step::Hold(..) | Step::Release(_) | Step::Discard(_) => {
             return matches!(code, ErrorCode::NotFound | ErrorCode::InUse);
         }
-        Step::Label(..) => return *code == ErrorCode::NotFound,
+        Step::Label(..) | Step::PlanPush(_) => return *code == ErrorCode::NotFound,
+        // The image may not be here, or not as a whole, and a blob may go meanwhile.
+        Step::Push(_, _, leave) => {
+            return *code == ErrorCode::NotFound || *code == ErrorCode::Cancelled && leave.is_some();
+        }
+        // What passes through is not looked at: a source that is wrong, or says nothing more, is
+        // noticed by the registry that takes it, or late, and not asked again.
+        Step::Copy(_) => return matches!(code, ErrorCode::Unavailable | ErrorCode::Invalid),
         // The image may not be here, or not for this platform.
         Step::Inspect(_) | Step::History(_) | Step::Save(_) | Step::Unpack(..) | Step::Fsck(..) => {
             return *code == ErrorCode::NotFound;
@@ -276,6 +336,8 @@ fn is_expected_of(change: &Change, code: &ErrorCode) -> bool {
         // Another one prunes.
         Change::Prune(_) => *code == ErrorCode::InUse,
         Change::Collect(_) => false,
+        // It may not be here, or go meanwhile.
+        Change::Retain(_) => matches!(code, ErrorCode::NotFound | ErrorCode::Conflict),
     }
 }
 

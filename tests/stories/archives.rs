@@ -1,6 +1,9 @@
-//! Images in one file: what other tools read of it, and that a file is there as a whole or not at all.
+//! Images, and the files of one, in one file: what other tools read of it, and that a file is there as a whole or not at
+//! all.
 
+use super::trees::{image, pushed};
 use super::{json, open_registry, wharf};
+use crate::layers::apply::write::{self, directory, file};
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::push::large;
 use crate::support::require;
@@ -151,4 +154,80 @@ fn what_cannot_be_written_is_told() {
         assert!(error.contains(expected), "{error}");
     }
     wharf.run(&["save", "-q", &two, "-o", "/dev/null"]).success();
+}
+
+/// By root and by a user without rights, whose store has the owners beside the trees.
+#[test]
+fn an_image_is_exported_as_it_is_mounted() {
+    let registry = open_registry();
+    let layers = [
+        vec![
+            directory("./"),
+            directory("etc"),
+            file("etc/shadow", b"secret\n").mode(0o640).owner(0, 42),
+            file("etc/old", b"old\n"),
+            write::link("etc/again", "etc/shadow").mode(0o640).owner(0, 42),
+            file("tool", b"#!\n").mode(0o4755).owner(1000, 70_000).xattr("user.kept", b"1"),
+            write::character("null", 1, 3).mode(0o666),
+            write::symlink("link", "etc/shadow").owner(33, 34).mtime("7.25"),
+        ],
+        // What a layer does not name of the root has the time of its extraction.
+        vec![
+            directory("./"),
+            directory("etc").mode(0o711),
+            file("etc/.wh.old", b""),
+            file("etc/new", b"new\n").mode(0o600),
+        ],
+    ];
+    let reference = pushed(&registry, "1", &image(&layers));
+    let (directory, wharf) = wharf();
+    let path = directory.path().join("root.tar");
+    wharf.run(&["pull", "-q", "--no-unpack", &reference]).success();
+    let said = wharf.run(&["export", &reference, "-o", &path.to_string_lossy()]);
+    assert!(said.stderr.contains(&format!("in {}: 8 entries, ", path.display())), "{}", said.stderr);
+    said.success();
+    let exported = fs::read(&path).expect("the archive");
+    let shell = "\"$0\" --root \"$1\" export -q \"$2\" | cmp - \"$3\"";
+    let store = wharf.store().to_string_lossy().into_owned();
+    let program = env!("CARGO_BIN_EXE_wharf");
+    tell(directory.path(), "sh", &["-c", shell, program, &store, &reference, &path.to_string_lossy()]);
+
+    let names = tell(directory.path(), "tar", &["-tvf", "root.tar", "--numeric-owner", "--utc", "--full-time"]);
+    let rows: Vec<_> = names.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let expected = [
+        "drwx--x--x 0/0 0 2001-09-09 01:46:40 etc/",
+        "hrw-r----- 0/42 0 2001-09-09 01:46:40 etc/shadow link to etc/again",
+        "lrwxrwxrwx 33/34 0 1970-01-01 00:00:07.25 link -> etc/shadow",
+        "crw-rw-rw- 0/0 1,3 2001-09-09 01:46:40 null",
+        "-rwsr-xr-x 1000/70000 3 2001-09-09 01:46:40 tool",
+    ];
+    for row in expected {
+        assert!(rows.iter().any(|listed| listed == row), "{row} in {rows:#?}");
+    }
+    assert!(rows[0].ends_with(" ./") && !names.contains("old"), "{names}");
+
+    let (other, wharf) = super::wharf();
+    let wharf = wharf.run_by_nobody();
+    wharf.run(&["pull", "-q", &reference]).success();
+    let path = other.path().join("home/user.tar");
+    wharf.run(&["export", "-q", &reference, "-o", &path.to_string_lossy()]).success();
+    let user = fs::read(path).expect("the archive");
+    assert!(user == exported, "the archive of a user is another one");
+}
+
+#[test]
+fn what_cannot_be_exported_is_told() {
+    let (_registry, directory, wharf, [_, two]) = with_apps();
+    let at = directory.path().to_string_lossy().into_owned();
+    for (output, expected) in [
+        (at.as_str(), "it is a directory"),
+        ("/dev/full", "No space left on device"),
+        ("/nowhere/root.tar", "No such file or directory"),
+    ] {
+        let error = wharf.run(&["export", &two, "-o", output]).failure();
+        assert!(error.contains(expected), "{error}");
+    }
+    let error = wharf.run(&["export", "nothing", "-o", "/dev/null"]).failure();
+    assert!(error.contains("cannot export `nothing`"), "{error}");
+    assert_eq!(files(directory.path()), [""; 0], "nothing was left");
 }

@@ -4,6 +4,7 @@
 //! Everything here blocks, so that a test reads as a story and needs no runtime of its own. A fixture
 //! that cannot do its work panics and says what is missing; none is skipped in silence.
 
+pub(crate) mod desk;
 pub(crate) mod docker_registry;
 pub(crate) mod fault_registry;
 pub(crate) mod portable;

@@ -3,6 +3,7 @@
 
 mod docker;
 mod prune;
+mod retain;
 
 use super::{Ear, Recipe, World, caller, chain, options, platforms, unpacking};
 use wharf_component::{
@@ -92,7 +93,9 @@ fn the_last_name_takes_what_nothing_else_needs() {
     assert!(!world.has(&target.digest));
     world.remove("other:1").unwrap();
     assert_eq!((world.counts(), world.names()), ((0, 0, 0), Vec::new()));
-    assert_eq!(world.remove("app:1").unwrap_err().code, ErrorCode::NotFound);
+    let absent = world.remove("app:1").unwrap_err();
+    // It was `wharf pull app:1`, and nobody pulls what is to go.
+    assert_eq!((absent.code, absent.fix.as_deref()), (ErrorCode::NotFound, Some("wharf images")));
 }
 
 #[test]

@@ -1,11 +1,14 @@
-//! Pulling every tag of a repository, and listing them.
+//! Pulling every tag of a repository, listing them, and finding the repository and what refers to its images.
 
 use super::{Recipe, World, options};
 use wharf_component::{
-    nouns::problem::ErrorCode,
+    nouns::{
+        media_type::{OCI_INDEX, OCI_MANIFEST},
+        problem::ErrorCode,
+    },
     verbs::{
         self,
-        contract::{Access, PullOptions},
+        contract::{Access, PullOptions, SearchOptions},
     },
 };
 use wharf_sim::memory::{Call, registry::Trouble};
@@ -128,4 +131,70 @@ fn a_registry_without_a_catalog_says_so() {
     assert_eq!(problem.code, ErrorCode::Unsupported);
     assert_eq!(problem.what, "cannot list the repositories of `docker.io`");
     assert_eq!(world.requests(), ["GET _catalog?n=1000"]);
+}
+
+#[test]
+fn a_registry_is_searched_by_what_it_has() {
+    let world = World::new();
+    world.image("library/app", Some("1"), Recipe { layers: &["base"], ..Recipe::default() });
+    world.memory.network().serve("lan.test", {
+        let registry = world.registry.clone();
+        move |request| Ok(registry.answer(request))
+    });
+    let options = |filters: &[&str]| SearchOptions {
+        limit: 25,
+        filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
+    };
+    let search = |term: &str, filters: &[&str]| {
+        world.memory.run(verbs::search(&world.memory, term, &options(filters), &Access::default()))
+    };
+    let found = search("lan.test/library/app", &[]).unwrap();
+    let names: Vec<_> = found.repositories.iter().map(|one| (one.name.as_str(), one.stars)).collect();
+    assert_eq!(names, [("lan.test/library/app", None)]);
+    assert_eq!(found.notes, ["`lan.test` has no search and lists no repositories; the one of this very name is there"]);
+    assert_eq!(search("lan.test/library/app", &["stars=1"]).unwrap().repositories, []);
+
+    let problem = search("lan.test/app", &[]).unwrap_err();
+    assert_eq!((problem.what.as_str(), problem.code), ("cannot search for `lan.test/app`", ErrorCode::Unsupported));
+    assert_eq!(problem.why[0], "`lan.test` has no search, and no repository of the name `app`");
+    let problem = search("lan.test/app", &["colour=red"]).unwrap_err();
+    assert_eq!(problem.code, ErrorCode::Invalid);
+}
+
+/// The registry in memory keeps no list of its own.
+#[test]
+fn what_refers_to_an_image_is_listed_or_kept_under_a_tag() {
+    let world = World::new();
+    let built = world.image("library/app", Some("1"), Recipe { layers: &["base"], ..Recipe::default() });
+    let subject = built.manifest;
+    let list = |reference: &str, kind: Option<&str>| {
+        world.memory.run(verbs::referrers(&world.memory, reference, kind, &Access::default()))
+    };
+    let tag = subject.as_str().replace(':', "-");
+    let note = format!("`docker.io` keeps no list of referrers; these are those that the tag `{tag}` names");
+    let none = list("app:1", None).unwrap();
+    assert_eq!((none.subject.clone(), none.referrers, none.notes), (subject.clone(), vec![], vec![note]));
+
+    let entry = |at: u32, kind: &str| {
+        serde_json::json!({
+            "mediaType": OCI_MANIFEST, "digest": format!("sha256:{at:064x}"), "size": 7, "artifactType": kind,
+            "annotations": { "b": "2", "a": "1" },
+        })
+    };
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": OCI_INDEX,
+        "manifests": [entry(1, "application/spdx+json"), entry(2, "application/x.sig")],
+    });
+    world.registry.manifest("library/app", Some(&tag), OCI_INDEX, &index.to_string());
+    let by_digest = list(&format!("app@{subject}"), Some("application/x.sig")).unwrap();
+    assert_eq!(by_digest.repository, "app");
+    let [one] = &by_digest.referrers[..] else { panic!("one is of this type: {by_digest:?}") };
+    assert_eq!(one.target.digest.as_str(), format!("sha256:{:064x}", 2));
+    assert_eq!(one.artifact_type.as_deref(), Some("application/x.sig"));
+    assert_eq!(one.annotations, [("a", "1"), ("b", "2")].map(|(key, value)| (key.to_owned(), value.to_owned())));
+    assert_eq!(list("app:1", None).unwrap().referrers.len(), 2);
+
+    let problem = list("app:2", None).unwrap_err();
+    assert_eq!((problem.what.as_str(), problem.code), ("cannot list what refers to `app:2`", ErrorCode::NotFound));
+    assert_eq!(list("app:1", Some("")).unwrap_err().code, ErrorCode::Invalid);
 }

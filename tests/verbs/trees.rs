@@ -156,6 +156,21 @@ fn a_layer_that_is_there_is_not_followed_where_the_config_is_known() {
     assert!(world.has(&base), "the blob is brought all the same");
 }
 
+#[test]
+fn a_layer_that_somebody_removes_is_extracted_once_its_blob_has_come() {
+    let layers = &["base", "top"];
+    let world = app(layers);
+    world.pull("app:1", &unpacking()).unwrap();
+    let (diff_ids, chain_ids) = chain(layers);
+    chain_ids.iter().rev().for_each(|name| world.memory.layers().remove(name).unwrap());
+    layers.iter().for_each(|name| world.memory.content().remove(&digest_of(&layer(name))).unwrap());
+    let top = diff_ids[1].clone();
+    world.memory.interfere(Call::Stack, move |memory| memory.layers().remove(&top));
+    // One at a time: the upper one is not there yet when it is wanted.
+    world.pull("app:1", &PullOptions { concurrent_downloads: 1, ..unpacking() }).unwrap();
+    assert!(world.memory.layers().visible().snapshots.contains_key(&chain_ids[1]));
+}
+
 /// The config says the DiffIDs, and it comes last here.
 #[test]
 fn a_layer_that_is_faster_than_the_config_waits_for_it() {

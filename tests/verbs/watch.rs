@@ -88,7 +88,7 @@ fn what_cannot_be_read_is_told_with_what_could() {
         ("soon", "0s", &[][..], None),
         ("1h", "later", &[], None),
         ("1h", "0s", &["colour=red"], Some("the filters are `event` and `image`, as in `--filter event=tag`")),
-        ("1h", "0s", &["event=push"], None),
+        ("1h", "0s", &["event=copy"], None),
     ] {
         let problem = world.past(since, until, filters).unwrap_err();
         assert_eq!((problem.code, problem.fix.as_deref()), (ErrorCode::Invalid, fix), "{since} {until} {filters:?}");

@@ -26,3 +26,23 @@ impl From<contract::SavedImage> for wit::SavedImage {
         Self { names, target: target.into(), reduced_from: reduced_from.map(|digest| digest.to_string()), platforms }
     }
 }
+
+impl From<wit::LoadOptions> for contract::LoadOptions {
+    fn from(wit::LoadOptions { names, unpack }: wit::LoadOptions) -> Self {
+        Self { names, unpack }
+    }
+}
+
+impl From<contract::Loaded> for wit::Loaded {
+    fn from(contract::Loaded { images, notes }: contract::Loaded) -> Self {
+        Self { images: each(images), notes }
+    }
+}
+
+impl From<contract::LoadedImage> for wit::LoadedImage {
+    fn from(image: contract::LoadedImage) -> Self {
+        let contract::LoadedImage { names, target, id, platforms, moved } = image;
+        let moved = moved.into_iter().map(|(name, digest)| (name, digest.to_string())).collect();
+        Self { names, target: target.into(), id: id.to_string(), platforms, moved }
+    }
+}

@@ -26,14 +26,38 @@ impl From<wit::Change> for contract::Change {
             wit::Change::Collect(wit::Collecting { ingest_age_s }) => {
                 Self::Collect(contract::Collecting { ingest_age_s })
             }
+            wit::Change::Retain(wit::Retaining { references, retention }) => {
+                Self::Retain(contract::Retaining { references, retention: retention.into() })
+            }
+        }
+    }
+}
+
+impl From<wit::Retention> for contract::Retention {
+    fn from(retention: wit::Retention) -> Self {
+        match retention {
+            wit::Retention::Both => Self::Both,
+            wit::Retention::Unpacked => Self::Unpacked,
+            wit::Retention::Compressed => Self::Compressed,
+        }
+    }
+}
+
+impl From<contract::Retention> for wit::Retention {
+    fn from(retention: contract::Retention) -> Self {
+        match retention {
+            contract::Retention::Both => Self::Both,
+            contract::Retention::Unpacked => Self::Unpacked,
+            contract::Retention::Compressed => Self::Compressed,
         }
     }
 }
 
 impl From<contract::NameChange> for wit::NameChange {
     fn from(change: contract::NameChange) -> Self {
-        let contract::NameChange { name, before, after, platforms, why } = change;
-        Self { name, before: before.map(Into::into), after: after.map(Into::into), platforms, why }
+        let contract::NameChange { name, before, after, platforms, retention, why } = change;
+        let (before, after) = (before.map(Into::into), after.map(Into::into));
+        Self { name, before, after, platforms, retention: retention.map(Into::into), why }
     }
 }
 

@@ -62,6 +62,8 @@ impl From<contract::Action> for wit::Action {
             contract::Action::Delete => Self::Delete,
             contract::Action::Prune => Self::Prune,
             contract::Action::Label => Self::Label,
+            contract::Action::Push => Self::Push,
+            contract::Action::Load => Self::Load,
         }
     }
 }

@@ -1,15 +1,19 @@
-//! `wharf save`: the pieces of an archive, one after the other.
+//! `wharf save`: the pieces of an archive, one after the other. `wharf load`: an archive that is read on the spot.
 
-use super::program::{offline, talk};
+use super::program::{offline, print, talk};
+use super::screen::Screen;
+use super::stream::Stream;
 use crate::host::Blob;
 use crate::nouns::problem::ErrorCode;
 use crate::verbs;
 use crate::verbs::contract::Caller;
 use crate::verbs::save::Piece;
 use std::fs::{File, remove_file, rename};
-use std::io::{BufWriter, IsTerminal, Write, stdout};
+use std::io::{BufWriter, IsTerminal, Read, Write, stdin, stdout};
 use std::path::Path;
+use wharf_terminal::answer;
 use wharf_terminal::cli::{self, PlanFile};
+use wharf_terminal::render::palette::Palette;
 use wharf_terminal::render::saved;
 use wharf_vocabulary::types;
 use wharf_vocabulary::vocabulary::Problem;
@@ -84,6 +88,29 @@ async fn pour<B: Blob, W: Write>(pieces: Vec<Piece<B>>, out: W) -> Result<W, Err
         }
     }
     out.into_inner().map_err(|error| error.into_error().into())
+}
+
+/// `wharf load`.
+pub(super) async fn load(asked: &cli::Load, caller: &Caller, root: &Path, palette: Palette) -> Result<(), Problem> {
+    let unread = |why: &str, fix: &str| Problem { what: "cannot read the archive".to_owned(), ..refused(why, fix) };
+    let file: Box<dyn Read> = match asked.input() {
+        PlanFile::Standard if stdin().is_terminal() => {
+            return Err(unread("standard input is a terminal", "say where it is, as in `--input image.tar`"));
+        }
+        PlanFile::Standard => Box::new(stdin()),
+        PlanFile::Named(path) => Box::new(File::open(path).map_err(|error| {
+            let fix = "a file has to be in a directory that the runtime was given, as by `--dir ./archives`";
+            unread(&format!("`{}`: {error}", path.display()), fix)
+        })?),
+    };
+    let host = offline(root).await?;
+    let screen = Screen::of(asked.progress, asked.quiet, palette);
+    let options = asked.options().into();
+    let loaded = screen.watch(verbs::load(&host, caller, Stream::File(file), &options, &screen)).await?.into();
+    if let Some(text) = answer::loaded_talk(asked, &loaded) {
+        talk(&text);
+    }
+    print(&answer::loaded(asked, &loaded))
 }
 
 fn refused(why: &str, fix: &str) -> Problem {

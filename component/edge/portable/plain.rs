@@ -3,10 +3,10 @@
 //! with [`ErrorCode::Unsupported`].
 
 use super::rights::Rights;
-use super::stream::Stream;
+use super::stream::{Part, Stream};
 use crate::edge::http;
 use crate::host::{
-    self, Challenge, Host, HttpError, Made, Origin, Refusal, Request, Response, Result, Unfinished, Visit,
+    self, Challenge, Departure, Host, HttpError, Made, Origin, Refusal, Request, Response, Result, Unfinished, Visit,
 };
 use crate::nouns::digest::Digest;
 use crate::nouns::problem::ErrorCode;
@@ -20,6 +20,8 @@ const USER_AGENT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
 
 /// How many bytes of a document are taken at once.
 const READ_BYTES: usize = 64 << 10;
+/// How many bytes of a blob are handed on at once.
+const SEND_BYTES: usize = 256 << 10;
 
 /// The machine that plain WASI makes.
 pub(super) struct Plain {
@@ -80,6 +82,14 @@ impl host::Layer for Absent {
     async fn verify(&self) -> Made<()> {
         Err(lacking())
     }
+
+    async fn recipe(&self) -> Result<Option<u64>> {
+        Err(ErrorCode::Unsupported)
+    }
+
+    async fn rebuild(&self) -> Made<()> {
+        Err(lacking())
+    }
 }
 
 impl host::Snapshot for Absent {
@@ -108,6 +118,28 @@ impl host::TreeClaim for Absent {
 
     async fn remove(self, _: &[String], _: &[Digest]) -> Result<()> {
         Ok(())
+    }
+}
+
+impl Plain {
+    async fn exchange(
+        &self,
+        mut request: Request,
+        body: Option<Stream>,
+    ) -> std::result::Result<Response<Stream>, HttpError> {
+        request.headers.push(("user-agent".to_owned(), USER_AGENT.to_owned()));
+        let grant = self.rights.exchange(&mut request)?;
+        let sent = match body {
+            None => http::send(request).await,
+            Some(mut body) => http::send_chunks(request, async || body.next(SEND_BYTES).await).await,
+        };
+        let Response { status, headers, body, end } = sent?;
+        if status == 401
+            && let Some(grant) = grant
+        {
+            self.rights.refused(&grant);
+        }
+        Ok(Response { status, headers, body: Stream::Body(body), end })
     }
 }
 
@@ -171,11 +203,35 @@ impl Host for Plain {
         Ok(document)
     }
 
+    async fn take(&self, mut stream: Stream, length: u64) -> Result<(Vec<u8>, Option<Stream>)> {
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < length {
+            let room = usize::try_from(length).unwrap_or(usize::MAX) - bytes.len();
+            let Some(chunk) = stream.next(room).await else { return Ok((bytes, None)) };
+            bytes.extend(chunk);
+        }
+        Ok((bytes, Some(stream)))
+    }
+
+    async fn skip(&self, mut stream: Stream, length: u64) -> Result<(u64, Option<Stream>)> {
+        let mut passed = 0;
+        while passed < length {
+            let room = usize::try_from(length - passed).unwrap_or(usize::MAX).min(READ_BYTES);
+            let Some(chunk) = stream.next(room).await else { return Ok((passed, None)) };
+            passed += chunk.len() as u64;
+        }
+        Ok((passed, Some(stream)))
+    }
+
     async fn layer(&self, _: &Digest) -> Result<Absent> {
         Err(ErrorCode::Unsupported)
     }
 
     async fn unpack(&self, _: &Blob, _: &Digest) -> Made<Absent> {
+        Err(lacking())
+    }
+
+    async fn describe(&self, _: &Absent, _: &Blob) -> Made<u64> {
         Err(lacking())
     }
 
@@ -241,16 +297,23 @@ impl Host for Plain {
         self.rights.authorize(registry, repository, challenge, visit).await
     }
 
-    async fn send(&self, mut request: Request) -> std::result::Result<Response<Stream>, HttpError> {
-        request.headers.push(("user-agent".to_owned(), USER_AGENT.to_owned()));
-        let grant = self.rights.exchange(&mut request)?;
-        let Response { status, headers, body, end } = http::send(request).await?;
-        if status == 401
-            && let Some(grant) = grant
-        {
-            self.rights.refused(&grant);
+    async fn send(&self, request: Request) -> std::result::Result<Response<Stream>, HttpError> {
+        self.exchange(request, None).await
+    }
+
+    fn depart(&self, blob: &Blob, offset: u64, length: u64) -> Departure<Stream> {
+        let part = Part::of(blob, offset, length);
+        let (account, ended) = (part.account.clone(), part.account.clone());
+        let end = async move { ended.failed.take().map_or(Ok(()), Err) };
+        Departure {
+            body: Stream::Part(Box::new(part)),
+            taken: Box::new(move || account.taken.get()),
+            end: Box::pin(end),
         }
-        Ok(Response { status, headers, body: Stream::Body(body), end })
+    }
+
+    async fn send_body(&self, request: Request, body: Stream) -> std::result::Result<Response<Stream>, HttpError> {
+        self.exchange(request, Some(body)).await
     }
 
     fn clock(&self) -> (i64, u32) {

@@ -6,6 +6,7 @@ use super::given;
 use super::plain::{Plain, now};
 use super::rights::Rights;
 use super::screen::Screen;
+use super::uploads;
 use crate::edge::convert::each;
 use crate::verbs;
 use crate::verbs::contract::{self, Caller};
@@ -54,6 +55,8 @@ async fn verb(cli: &Cli, palette: Palette) -> Result<u8, Problem> {
     let changes = async || Changes::open(&root, &caller, palette).await;
     match &cli.verb {
         Verb::Pull(asked) => pull(asked, &caller, &root, palette).await?,
+        Verb::Push(asked) => uploads::push(asked, &caller, &root, palette).await?,
+        Verb::Copy(asked) => uploads::copy(asked, &caller, &root, palette).await?,
         Verb::Images(asked) => {
             let host = offline(&root).await?;
             let found = verbs::images::entries(&host, &caller, &asked.filters()).await?;
@@ -64,6 +67,7 @@ async fn verb(cli: &Cli, palette: Palette) -> Result<u8, Problem> {
         }
         Verb::Tag(asked) => return changes().await?.change(asked.change(), &asked.plan).await,
         Verb::Save(asked) => archives::save(asked, &caller, &root).await?,
+        Verb::Load(asked) => archives::load(asked, &caller, &root, palette).await?,
         Verb::Rm(asked) => return changes().await?.change(asked.change(), &asked.plan).await,
         Verb::Prune(asked) => return changes().await?.change(asked.change(WHO.to_owned()), &asked.plan).await,
         Verb::Gc(asked) => return changes().await?.change(asked.change(), &asked.plan).await,
@@ -118,6 +122,23 @@ async fn verb(cli: &Cli, palette: Palette) -> Result<u8, Problem> {
             let host = online(&asking.access, &format!("{registry}/"), &access, &root).await?;
             let names = verbs::catalog::catalog(&host, registry, &access.into()).await;
             print(&answer::list(asking.format, &host.explained(names)?))?;
+        }
+        Verb::Search(asked) => {
+            let access = asked.access();
+            let host = online(&asked.access, &named::searched(&asked.term), &access, &root).await?;
+            let found = verbs::search::search(&host, &asked.term, &asked.options().into(), &access.into()).await;
+            let found = host.explained(found)?.into();
+            talk(&render::found::talk(&found));
+            print(&answer::found(asked, &found))?;
+        }
+        Verb::Referrers(asked) => {
+            let access = asked.access();
+            let host = online(&asked.access, &asked.reference, &access, &root).await?;
+            let kind = asked.artifact_type.as_deref();
+            let listed = verbs::referrers(&host, &asked.reference, kind, &access.into()).await;
+            let listed = host.explained(listed)?.into();
+            talk(&render::referrers::talk(&listed));
+            print(&answer::referrers(asked, &listed))?;
         }
         Verb::Completion { shell } => print(&cli::completion(*shell))?,
         Verb::Man { directory } => manual(directory.as_deref())?,
@@ -205,8 +226,25 @@ pub(super) async fn offline(root: &Path) -> Result<Plain, Problem> {
 }
 
 /// A host for a verb that asks the registry of `reference`.
-async fn online(options: &cli::Access, reference: &str, access: &Access, root: &Path) -> Result<Plain, Problem> {
-    let rights = rights(options, reference, access, root)?;
+pub(super) async fn online(
+    options: &cli::Access,
+    reference: &str,
+    access: &Access,
+    root: &Path,
+) -> Result<Plain, Problem> {
+    online_all(options, &[reference], access, root).await
+}
+
+/// The same for several references.
+pub(super) async fn online_all(
+    options: &cli::Access,
+    references: &[&str],
+    access: &Access,
+    root: &Path,
+) -> Result<Plain, Problem> {
+    let registries: Vec<_> = references.iter().flat_map(|reference| named::registries(reference, access)).collect();
+    let documents = given::logins(options, root)?;
+    let rights = Rights::new(documents, options.token_servers(), &registries).map_err(|error| unusable(&error))?;
     Ok(Plain::new(given::store(root).await?, rights))
 }
 
@@ -218,7 +256,7 @@ fn rights(options: &cli::Access, reference: &str, access: &Access, root: &Path) 
 
 impl Plain {
     /// Adds to a failure what there is to say about logins.
-    fn explained<T>(&self, outcome: Result<T, crate::nouns::problem::Problem>) -> Result<T, Problem> {
+    pub(super) fn explained<T>(&self, outcome: Result<T, crate::nouns::problem::Problem>) -> Result<T, Problem> {
         outcome.map_err(|problem| {
             let mut problem = Problem::from(problem);
             problem.why.extend(self.said());

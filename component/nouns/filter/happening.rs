@@ -102,7 +102,7 @@ mod tests {
         let rows = [
             ("event", Error::Form("event".to_owned())),
             ("event=", Error::Form("event=".to_owned())),
-            ("event=push", Error::Action("push".to_owned())),
+            ("event=copy", Error::Action("copy".to_owned())),
             ("label=x", Error::HappeningKey("label".to_owned())),
             ("image=[a", Error::Pattern("[a".to_owned())),
         ];

@@ -25,11 +25,16 @@ pub enum Action {
     Prune,
     /// Labels were changed.
     Label,
+    /// A registry has what a name points to here.
+    Push,
+    /// A name came with an archive.
+    Load,
 }
 
 impl Action {
     /// Every one.
-    pub const ALL: [Self; 6] = [Self::Pull, Self::Tag, Self::Untag, Self::Delete, Self::Prune, Self::Label];
+    pub const ALL: [Self; 8] =
+        [Self::Pull, Self::Tag, Self::Untag, Self::Delete, Self::Prune, Self::Label, Self::Push, Self::Load];
 
     /// As in `untag`.
     pub fn name(self) -> &'static str {
@@ -40,6 +45,8 @@ impl Action {
             Self::Delete => "delete",
             Self::Prune => "prune",
             Self::Label => "label",
+            Self::Push => "push",
+            Self::Load => "load",
         }
     }
 }

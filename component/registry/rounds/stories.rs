@@ -355,3 +355,16 @@ fn a_blocked_repository_is_not_asked_for() {
     assert_eq!(failure.code, ErrorCode::Denied);
     assert_eq!(failure.why, ["the configuration of this machine blocks `lan.example/a`"]);
 }
+
+/// A registry that refuses connections was once told as one that the
+/// configuration does not name, after a single attempt.
+#[test]
+fn a_registry_that_refuses_connections_is_tried_again_and_told_as_that() {
+    let refused = || broken(HttpError::Connect("refused".to_owned()));
+    let host = Script::new([refused(), refused(), manifest()]);
+    host.run(host.repository("lan.example/a/b").manifest("v1")).expect("it is there again");
+    let host = Script::new((0..20).map(|_| refused()));
+    let failure = host.run(host.repository("lan.example/a/b").manifest("v1")).expect_err("nobody listens");
+    assert_eq!(failure.code, ErrorCode::Unavailable);
+    assert_eq!(failure.why[0], "cannot connect to `lan.example`: refused");
+}

@@ -142,6 +142,14 @@ impl Layer for NoLayer {
     async fn verify(&self) -> Made<()> {
         match *self {}
     }
+
+    async fn recipe(&self) -> Result<Option<u64>> {
+        match *self {}
+    }
+
+    async fn rebuild(&self) -> Made<()> {
+        match *self {}
+    }
 }
 
 impl Snapshot for NoLayer {

@@ -29,11 +29,13 @@ pub(crate) struct ScriptStream {
     taken: usize,
     /// Read to its end, or dropped.
     pub(super) over: Rc<Cell<bool>>,
+    /// How many bytes were taken.
+    pub(super) passed: Rc<Cell<usize>>,
 }
 
 impl ScriptStream {
     pub(super) fn new(bytes: Vec<u8>, fate: Fate) -> Self {
-        ScriptStream { bytes: bytes.into(), fate, taken: 0, over: Rc::default() }
+        ScriptStream { bytes: bytes.into(), fate, taken: 0, over: Rc::default(), passed: Rc::default() }
     }
 
     /// Returns some bytes, at most `limit`, or none at the end.
@@ -48,6 +50,7 @@ impl ScriptStream {
         clock.clone().wait(if matches!(self.fate, Fate::Drip) { 1_000 } else { STEP_MS }).await;
         let count = step_bytes.min(end - self.taken).min(self.bytes.len()).min(limit);
         self.taken += count;
+        self.passed.set(self.taken);
         let bytes: Vec<u8> = self.bytes.drain(..count).collect();
         self.over.set(bytes.is_empty());
         (!bytes.is_empty()).then_some(bytes)

@@ -11,14 +11,14 @@
 //! ```
 //!
 //! `mark` is what the bytes of the record hash to; null if there is none. `do` is
-//! `untag`; `shrink`, with the `manifests` that go; or `point`, with the name it
-//! comes `from` and the `from-mark` of its record. `leases` go because their time is
+//! `untag`; `shrink`, with the `manifests` that go; `retain`, with the `retention`; or
+//! `point`, with the name it comes `from` and the `from-mark` of its record. `leases` go because their time is
 //! over. Sizes are in bytes.
 
 use crate::{
     nouns::digest::Digest,
     verbs::{
-        contract::{Garbage, NameChange, Plan},
+        contract::{Garbage, NameChange, Plan, Retention},
         filed::VERSION,
     },
 };
@@ -68,6 +68,12 @@ pub(super) enum Verb {
         /// Their digests.
         manifests: Vec<Digest>,
     },
+    /// Something else is kept of it: `both`, `unpacked` or `compressed`.
+    Retain {
+        /// Which.
+        #[serde(with = "word")]
+        retention: Retention,
+    },
     /// It points to what another name points to.
     Point {
         /// That name.
@@ -75,6 +81,20 @@ pub(super) enum Verb {
         /// What its record hashes to.
         from_mark: Digest,
     },
+}
+
+/// What is kept, as its word.
+mod word {
+    use super::Retention;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(retention: &Retention, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(retention)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Retention, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
 }
 
 /// What nothing needs afterwards.
@@ -94,6 +114,10 @@ impl Step {
             before: self.before.clone(),
             after: self.after.clone(),
             platforms: self.platforms.clone(),
+            retention: match &self.verb {
+                Verb::Retain { retention } => Some(*retention),
+                _ => None,
+            },
             why: self.why.clone(),
         }
     }

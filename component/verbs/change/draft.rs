@@ -1,15 +1,18 @@
 //! What is here while a plan is made: every name of every namespace, what each
 //! needs, and what is mounted. From it comes what nothing needs afterwards.
 
-use super::document::{Draft, Step, Things, Verb};
+use super::{
+    document::{Draft, Step, Things, Verb},
+    retain,
+};
 use crate::{
-    host::{Host, Layer, Snapshot},
+    host::{Host, Snapshot},
     nouns::{digest::Digest, problem::ErrorCode, reference::Reference},
     registry::Failure,
     verbs::{
         contract::Caller,
         library::Library,
-        reach::{Parts, Reach, Reader, sizes},
+        reach::{Parts, Reach, Reader, sizes, weight},
         roots::{Root, Roots},
         sweep::{refuse_unreadable, unreadable},
     },
@@ -125,6 +128,12 @@ impl<'d, H: Host> Desk<'d, H> {
             }
             match &step.verb {
                 Verb::Untag | Verb::Point { .. } => drop(gone.insert(&root.record.target.digest)),
+                Verb::Retain { retention } => {
+                    staying.insert(&root.record.target.digest);
+                    for parts in retain::rest(self, root, *retention).await? {
+                        needed.add(&parts);
+                    }
+                }
                 Verb::Shrink { manifests } => {
                     staying.insert(&root.record.target.digest);
                     for parts in self.rest(root, manifests).await? {
@@ -155,7 +164,7 @@ impl<'d, H: Host> Desk<'d, H> {
         let mut things = Things { blobs: sizes(self.host, &blobs).await?.into_iter().collect(), ..Things::default() };
         for name in before.layers.difference(&needed.layers) {
             if let Some(layer) = absent(self.host.layer(name).await)? {
-                things.layers.push((name.clone(), layer.size()));
+                things.layers.push((name.clone(), weight(&layer).await?));
             }
         }
         for name in before.snapshots.difference(&needed.snapshots) {
@@ -185,7 +194,10 @@ impl<'d, H: Host> Desk<'d, H> {
         while let Some(page) = listed(self.host.layers(last.as_ref(), PAGE_TREES).await)? {
             last = page.last().cloned();
             for name in page.into_iter().filter(|name| !needed.layers.contains(name)) {
-                let size = absent(self.host.layer(&name).await)?.map_or(0, |layer| layer.size());
+                let size = match absent(self.host.layer(&name).await)? {
+                    Some(layer) => weight(&layer).await?,
+                    None => 0,
+                };
                 things.layers.push((name, size));
             }
         }

@@ -60,7 +60,11 @@ pub(super) async fn draft<H: Host>(desk: &Desk<'_, H>, removal: &Removal) -> Res
 /// The names that a text means. A name means itself; a digest with a repository
 /// all its names in that repository; an ID or a digest the whole image.
 fn meant<'d, H: Host>(desk: &'d Desk<'_, H>, text: &str, removal: &Removal) -> Result<Vec<&'d Root>, Failure> {
-    let found = desk.library.find(text)?;
+    let found = desk.library.find(text).map_err(|failure| match failure.code {
+        // What is not here need not be pulled to be removed.
+        ErrorCode::NotFound => try_this(failure, "wharf images"),
+        _ => failure,
+    })?;
     let target = &found.entry.record.target.digest;
     let names: Vec<&Root> = desk.own().filter(|root| root.record.target.digest == *target).collect();
     match reference::parse_any(text) {

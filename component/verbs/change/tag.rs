@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    nouns::{problem::ErrorCode, record::ImageRecord, reference::Reference},
+    nouns::{problem::ErrorCode, record::ImageRecord, reference::Reference, retention::Retention},
     registry::Failure,
     verbs::{
         contract::Tagging,
@@ -71,12 +71,10 @@ fn name(text: &str) -> Result<Reference, Failure> {
     Ok(name.with_default_tag())
 }
 
-/// The record of a name that points to what `source` does.
+/// The record of a name that points to what `source` does. What is kept of that comes with it: blobs that were given up
+/// would be missed otherwise.
 pub(super) fn pointed(before: Option<&ImageRecord>, source: &ImageRecord, now: i64) -> ImageRecord {
-    ImageRecord {
-        created: before.map_or(now, |before| before.created),
-        updated: now,
-        labels: before.map(|before| before.labels.clone()).unwrap_or_default(),
-        ..source.clone()
-    }
+    let mut labels = before.map(|before| before.labels.clone()).unwrap_or_default();
+    Retention::of(&source.labels).note(&mut labels);
+    ImageRecord { created: before.map_or(now, |before| before.created), updated: now, labels, ..source.clone() }
 }

@@ -43,3 +43,36 @@ pub struct SavedImage {
     /// The platforms that are in the archive.
     pub platforms: Vec<String>,
 }
+
+/// See `archives.load-options`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// What the one image is called here, instead of what the archive says.
+    pub names: Vec<String>,
+    /// Extract the layers of what runs on the machine.
+    pub unpack: bool,
+}
+
+/// See `archives.loaded`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// In the order of the archive.
+    pub images: Vec<LoadedImage>,
+    /// What a person may not expect.
+    pub notes: Vec<String>,
+}
+
+/// See `archives.loaded-image`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedImage {
+    /// Fully qualified, in order.
+    pub names: Vec<String>,
+    /// What the names point to.
+    pub target: Descriptor,
+    /// The digest of the config of what runs on the machine, or else of the first.
+    pub id: Digest,
+    /// The platforms that were in the archive.
+    pub platforms: Vec<String>,
+    /// What names pointed to before that pointed to something else.
+    pub moved: Vec<(String, Digest)>,
+}

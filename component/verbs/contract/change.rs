@@ -3,6 +3,8 @@
 
 use crate::nouns::digest::Digest;
 
+pub use crate::nouns::retention::Retention;
+
 /// See `vocabulary.change`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -14,6 +16,8 @@ pub enum Change {
     Prune(Pruning),
     /// What no record reaches.
     Collect(Collecting),
+    /// What is kept of images.
+    Retain(Retaining),
 }
 
 /// See `vocabulary.tagging`.
@@ -58,6 +62,15 @@ pub struct Collecting {
     pub ingest_age_s: u64,
 }
 
+/// See `vocabulary.retaining`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retaining {
+    /// Names, IDs or digests.
+    pub references: Vec<String>,
+    /// What is kept of them.
+    pub retention: Retention,
+}
+
 /// See `vocabulary.plan`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -86,6 +99,8 @@ pub struct NameChange {
     pub after: Option<Digest>,
     /// The platforms that go.
     pub platforms: Vec<String>,
+    /// What is kept of the image from now on, if that changes.
+    pub retention: Option<Retention>,
     /// As in `it has no tag`.
     pub why: String,
 }

@@ -7,7 +7,7 @@ use super::{
     several,
 };
 use crate::{
-    host::{Blob, Host},
+    host::{Blob, Host, Layer, Refusal},
     nouns::{access::Access, descriptor::Descriptor, digest::Digest, media_type::Kind, problem::ErrorCode},
     registry::{Failure, Phase, Repository},
     verbs::{
@@ -16,6 +16,7 @@ use crate::{
         failing::{because, fail},
         fetch,
         library::Entry,
+        reach,
     },
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -75,7 +76,13 @@ impl<H: Host> Look<'_, H> {
             let (size, wrong) = one(self.host, &digest, needed.descriptor.as_ref()).await?;
             // Whoever collects has removed what was listed a moment ago, and nobody misses it.
             let is_missed = |kind: FlawKind| kind != FlawKind::MissingBlob || !needed.images.is_empty();
-            let wrong = wrong.filter(|(kind, _)| is_missed(*kind));
+            let wrong = match (wrong.filter(|(kind, _)| is_missed(*kind)), needed.instead()) {
+                (Some((FlawKind::MissingBlob, why)), Some(diff_id)) => {
+                    let lack = stand_in(self.host, diff_id).await?;
+                    lack.map(|lack| (FlawKind::MissingBlob, format!("{why}, and {lack}")))
+                }
+                (wrong, _) => wrong,
+            };
             let told = Descriptor::new(UNKNOWN, digest.clone(), size.unwrap_or_default());
             self.board.about(&told).announce(Phase::Complete, told.size);
             Ok::<_, Failure>((size, wrong.map(|(kind, why)| (digest, needed.clone(), kind, why))))
@@ -175,6 +182,30 @@ fn flaw(digest: &Digest, needed: &Needed, kind: FlawKind, why: String) -> Flaw {
         }
     };
     Flaw { kind, subject: digest.to_string(), why, images, consequence, cure, repaired: None }
+}
+
+/// Says why a layer does not stand for its blob, if it does not.
+async fn stand_in<H: Host>(host: &H, diff_id: &Digest) -> Result<Option<String>, Failure> {
+    let Some(layer) = reach::found(host.layer(diff_id).await)? else {
+        return Ok(Some("its layer is not extracted".to_owned()));
+    };
+    if layer.recipe().await?.is_none() {
+        return Ok(Some("its tree does not say how to make it again".to_owned()));
+    }
+    // A tree may be another one in what no archive is made of: then it is extracted again, and that takes the blob.
+    for looked in [layer.verify().await, layer.rebuild().await] {
+        match looked {
+            Ok(()) => {}
+            Err(Refusal { code: ErrorCode::DigestMismatch(_), .. }) => {
+                return Ok(Some("its tree makes another archive".to_owned()));
+            }
+            Err(Refusal { code: ErrorCode::Invalid | ErrorCode::NotFound | ErrorCode::Other(_), why }) => {
+                return Ok(Some(format!("its tree does not make it again: {why}")));
+            }
+            Err(Refusal { code, .. }) => return Err(code.into()),
+        }
+    }
+    Ok(None)
 }
 
 /// Hashes one blob. Returns its size if it is there, and what is wrong.

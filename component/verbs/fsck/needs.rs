@@ -13,6 +13,7 @@ use crate::{
         problem::ErrorCode,
         record::Present,
         reference::Reference,
+        retention::Retention,
     },
     registry::Failure,
     verbs::{
@@ -29,6 +30,18 @@ pub(super) struct Needed {
     /// As the manifest says that points to it, if one does.
     pub(super) descriptor: Option<Descriptor>,
     pub(super) images: BTreeMap<String, Reference>,
+    /// The layer that may stand for it, if every image that needs it is kept
+    /// unpacked.
+    pub(super) instead: Option<Digest>,
+    /// Whether something needs the blob itself.
+    is_wanted: bool,
+}
+
+impl Needed {
+    /// Returns the layer that may stand for the blob.
+    pub(super) fn instead(&self) -> Option<&Digest> {
+        self.instead.as_ref().filter(|_| !self.is_wanted)
+    }
 }
 
 /// The tree of one image.
@@ -51,25 +64,34 @@ impl Needs {
     /// and what they list. A manifest that cannot be read lists nothing, and is
     /// found when it is hashed.
     pub(super) async fn add<H: Host>(&mut self, host: &H, entry: &Entry) -> Result<(), Failure> {
-        self.need(entry, &entry.record.target.digest, Some(&entry.record.target));
+        self.need(entry, &entry.record.target.digest, Some(&entry.record.target), None);
+        let is_unpacked = Retention::of(&entry.record.labels) == Retention::Unpacked;
         for present in &entry.record.platforms {
-            self.need(entry, &present.manifest.digest, Some(&present.manifest));
-            self.need(entry, &present.config, None);
+            self.need(entry, &present.manifest.digest, Some(&present.manifest), None);
+            self.need(entry, &present.config, None, None);
             let Some(Document::Manifest(manifest)) = readable(document(host, present).await)?.flatten() else {
                 continue;
             };
-            for part in manifest.layers.iter().chain([&manifest.config]) {
-                self.need(entry, &part.digest, Some(part));
+            let config = readable(config(host, &manifest).await)?.flatten();
+            self.need(entry, &manifest.config.digest, Some(&manifest.config), None);
+            for (at, part) in manifest.layers.iter().enumerate() {
+                let diff_id = config.as_ref().and_then(|config| config.rootfs.diff_ids.get(at));
+                self.need(entry, &part.digest, Some(part), diff_id.filter(|_| is_unpacked));
             }
-            if let Some(config) = readable(config(host, &manifest).await)?.flatten() {
+            if let Some(config) = config {
                 self.grow(entry, present, &manifest, &config);
             }
         }
         Ok(())
     }
 
-    fn need(&mut self, entry: &Entry, digest: &Digest, what: Option<&Descriptor>) {
+    fn need(&mut self, entry: &Entry, digest: &Digest, what: Option<&Descriptor>, instead: Option<&Digest>) {
         let needed = self.blobs.entry(digest.clone()).or_default();
+        match (instead, &needed.instead) {
+            (Some(layer), None) => needed.instead = Some(layer.clone()),
+            (Some(layer), Some(known)) if layer == known => {}
+            _ => needed.is_wanted = true,
+        }
         if needed.descriptor.is_none() {
             needed.descriptor =
                 what.map(|what| Descriptor::new(what.media_type.clone(), what.digest.clone(), what.size));

@@ -48,7 +48,7 @@ pub(super) fn meaning(base: &[u8]) -> Meaning<'_> {
 
 /// Returns `name` relative to the root, as Go's `filepath.Clean` does with a slash before it: no empty component, no `.`,
 /// no `..`. The root itself is empty. Links are not followed: `a/../b` is `b` whatever `a` is.
-pub(super) fn clean(name: &[u8]) -> Cow<'_, [u8]> {
+pub(in crate::layers) fn clean(name: &[u8]) -> Cow<'_, [u8]> {
     let trimmed = trim(name);
     if components(trimmed).all(|component| !matches!(component, b"" | b"." | b"..")) || trimmed.is_empty() {
         return Cow::Borrowed(trimmed);

@@ -1,10 +1,11 @@
-//! The arguments of the verbs that put images in one file: `save`.
+//! The arguments of the verbs that put images, or the files of one, in one file, or take them out: `save`, `load` and
+//! `export`.
 
-use super::{PlanFile, help};
+use super::{PlanFile, Progress, TextFormat, Which, help};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum, ValueHint};
 use std::path::PathBuf;
-use wharf_vocabulary::archives::{Form, SaveOptions};
+use wharf_vocabulary::archives::{Form, LoadOptions, SaveOptions};
 
 /// The arguments of `wharf save`.
 #[derive(Args, Clone, Debug)]
@@ -29,6 +30,30 @@ pub struct Save {
     /// Say nothing, except what went wrong
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// The arguments of `wharf export`.
+#[derive(Args, Clone, Debug)]
+#[command(override_usage = "wharf export [OPTIONS] <REF>", after_help = help::EXPORT, after_long_help = help::EXPORT_LONG)]
+pub struct Export {
+    /// The image.
+    #[command(flatten)]
+    pub which: Which,
+
+    /// Where to write the archive; `-` is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-", value_hint = ValueHint::AnyPath)]
+    output: PathBuf,
+
+    /// Say nothing, except what went wrong
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+impl Export {
+    /// Returns where the archive is to go.
+    pub fn output(&self) -> PlanFile<'_> {
+        PlanFile::of(&self.output)
+    }
 }
 
 /// What an archive is written as.
@@ -56,5 +81,46 @@ impl Save {
             ArchiveFormat::OciArchive | ArchiveFormat::OciDir => Form::OciArchive,
         };
         SaveOptions { form, platforms: self.platforms.clone() }
+    }
+}
+
+/// The arguments of `wharf load`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = help::LOAD, after_long_help = help::LOAD_LONG)]
+pub struct Load {
+    /// The archive, or a directory with an OCI image layout; `-` is standard input
+    #[arg(short, long, value_name = "FILE", default_value = "-", value_hint = ValueHint::AnyPath)]
+    input: PathBuf,
+
+    /// What to call the one image in it, instead of what the archive says; may be repeated
+    #[arg(short, long = "tag", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub names: Vec<String>,
+
+    /// Do not extract the layers; `wharf unpack` does it later
+    #[arg(long)]
+    pub no_unpack: bool,
+
+    /// Print the names of the images and nothing else, except warnings
+    #[arg(short, long, conflicts_with = "progress")]
+    pub quiet: bool,
+
+    /// How to show progress on standard error
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    pub progress: Progress,
+
+    /// How to print the result on standard output
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TextFormat,
+}
+
+impl Load {
+    /// Returns where the archive is.
+    pub fn input(&self) -> PlanFile<'_> {
+        PlanFile::of(&self.input)
+    }
+
+    /// Returns what the component has to know.
+    pub fn options(&self) -> LoadOptions {
+        LoadOptions { names: self.names.clone(), unpack: !self.no_unpack }
     }
 }

@@ -1,14 +1,14 @@
-//! The arguments of the verbs that change what is here: `tag`, `rm`, `prune`, `gc`, and `apply` for a change that was
+//! The arguments of the verbs that change what is here: `tag`, `retain`, `rm`, `prune`, `gc`, and `apply` for a change that was
 //! planned before, which may be a pull.
 
 use super::{Access, Patience, Progress, Schedule, TextFormat, filter, help};
 use bytesize::ByteSize;
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wharf_vocabulary::changes::{Change, Collecting, Pruning, Removal, Tagging};
+use wharf_vocabulary::changes::{Change, Collecting, Pruning, Removal, Retaining, Retention, Tagging};
 
 /// For how long nothing has to have come to a download before `wharf gc` gives it up.
 pub const INGEST_AGE: &str = "7d";
@@ -47,6 +47,34 @@ pub struct Tag {
     /// Its new names; one that is there is moved
     #[arg(value_name = "DST", required = true)]
     pub names: Vec<String>,
+
+    /// Whether to plan only.
+    #[command(flatten)]
+    pub plan: Planning,
+}
+
+/// What is kept of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kept {
+    /// The blobs as they came, and the trees
+    Both,
+    /// The trees, and no blob that they can make good for
+    Unpacked,
+    /// The blobs, and no trees until they are wanted
+    Compressed,
+}
+
+/// The arguments of `wharf retain`.
+#[derive(Args, Clone, Debug)]
+#[command(override_usage = "wharf retain [OPTIONS] <WHAT> <REF>...", after_help = help::RETAIN, after_long_help = help::RETAIN_LONG)]
+pub struct Retain {
+    /// What to keep
+    #[arg(value_name = "WHAT", value_enum)]
+    pub what: Kept,
+
+    /// A name, or an id or a digest, which means the image with all its names
+    #[arg(value_name = "REF", required = true)]
+    pub references: Vec<String>,
 
     /// Whether to plan only.
     #[command(flatten)]
@@ -182,6 +210,18 @@ impl Tag {
     /// Returns the change as the component takes it.
     pub fn change(&self) -> Change {
         Change::Tag(Tagging { source: self.source.clone(), names: self.names.clone() })
+    }
+}
+
+impl Retain {
+    /// Returns the change as the component takes it.
+    pub fn change(&self) -> Change {
+        let retention = match self.what {
+            Kept::Both => Retention::Both,
+            Kept::Unpacked => Retention::Unpacked,
+            Kept::Compressed => Retention::Compressed,
+        };
+        Change::Retain(Retaining { references: self.references.clone(), retention })
     }
 }
 

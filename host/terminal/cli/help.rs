@@ -4,11 +4,15 @@
 
 mod archives;
 mod changes;
+mod discovery;
 mod holding;
+mod uploads;
 
 pub(super) use archives::*;
 pub(super) use changes::*;
+pub(super) use discovery::*;
 pub(super) use holding::*;
+pub(super) use uploads::*;
 
 /// `wharf --help`.
 pub(super) const WHARF: &str = "\
@@ -18,7 +22,9 @@ Examples:
   wharf images                               what is here
   wharf history alpine:3.20                  how it was made
   wharf explain alpine:3.20                  where a pull would ask, and why
+  wharf search postgres                      what Docker Hub has of that name
   wharf save alpine:3.20 -o alpine.tar       one file, for docker load and others
+  wharf push registry.lan/base/alpine:3.20   to a registry, by a name that `wharf tag` gave
   wharf prune --dry-run --all                what could go, and what that would free
   wharf df                                   how much space images take
   wharf login ghcr.io                        for what is not public

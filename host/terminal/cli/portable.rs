@@ -44,11 +44,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
 
 /// A verb that plain WASI has too little for: its name, what it lacks, and an
 /// example of the native command.
-const LACKING: [(&str, &str, &str); 11] = [
+const LACKING: [(&str, &str, &str); 13] = [
     ("unpack", EXTRACTION, "wharf unpack REF"),
+    ("retain", EXTRACTION, "wharf retain unpacked REF"),
     ("ls", EXTRACTION, "wharf ls REF"),
     ("cat", EXTRACTION, "wharf cat REF PATH"),
     ("diff", EXTRACTION, "wharf diff REF REF"),
+    ("export", EXTRACTION, "wharf export REF -o FILE"),
     ("mount", MOUNTS, "wharf mount REF DIR"),
     ("umount", MOUNTS, "wharf umount DIR"),
     ("mounts", MOUNTS, "wharf mounts"),
@@ -66,9 +68,11 @@ const LOGINS: &str = "WASI starts no programs that keep logins, and hides no typ
 pub fn lacking(verb: &Verb) -> Option<Problem> {
     let name = match verb {
         Verb::Unpack(_) => "unpack",
+        Verb::Retain(_) => "retain",
         Verb::Ls(_) => "ls",
         Verb::Cat(_) => "cat",
         Verb::Diff(_) => "diff",
+        Verb::Export(_) => "export",
         Verb::Mount(_) => "mount",
         Verb::Umount(_) => "umount",
         Verb::Mounts(_) => "mounts",
@@ -77,11 +81,15 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
         Verb::Whoami(_) => "whoami",
         Verb::Demo => "demo",
         Verb::Pull(pull) => return options(&pull.access, Some(&pull.patience)),
+        Verb::Copy(copy) => return options(&copy.access, Some(&copy.patience)),
+        Verb::Push(push) => return options(&push.access, Some(&push.patience)),
         Verb::Apply(apply) => return options(&apply.access, Some(&apply.patience)),
         Verb::Explain(explain) => return options(&explain.access, None),
         Verb::Fsck(fsck) => return options(&fsck.access, None),
         Verb::Tags(tags) => return options(&tags.asking.access, Some(&tags.asking.patience)),
         Verb::Catalog(catalog) => return options(&catalog.asking.access, Some(&catalog.asking.patience)),
+        Verb::Search(search) => return options(&search.access, Some(&search.patience)),
+        Verb::Referrers(listed) => return options(&listed.access, Some(&listed.patience)),
         Verb::Images(_) | Verb::Inspect(_) | Verb::History(_) | Verb::Completion { .. } | Verb::Man { .. } => {
             return None;
         }
@@ -101,7 +109,13 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
             const WHY: &str = "the directory of images is an OCI image layout itself";
             return Some(unsupported(what, WHY, "copy that directory, or save an archive".to_owned()));
         }
-        Verb::Tag(_) | Verb::Save(_) | Verb::Rm(_) | Verb::Prune(_) | Verb::Gc(_) | Verb::Df(_) => return None,
+        Verb::Load(load) if !load.no_unpack => {
+            let fix = "load it with `--no-unpack`, or use the native program: `wharf load`".to_owned();
+            return Some(unsupported("cannot extract layers".to_owned(), EXTRACTION, fix));
+        }
+        Verb::Tag(_) | Verb::Save(_) | Verb::Load(_) | Verb::Rm(_) | Verb::Prune(_) | Verb::Gc(_) | Verb::Df(_) => {
+            return None;
+        }
         Verb::Lease(_) | Verb::Ingest(_) | Verb::Label(_) | Verb::Events(_) => return None,
     };
     let (_, why, native) = LACKING.into_iter().find(|(lacking, _, _)| *lacking == name)?;

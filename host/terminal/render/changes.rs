@@ -1,11 +1,12 @@
-//! What a change of what is here would do, and what it did: the answers of `wharf tag`, `rm`, `prune`, `gc` and `apply`.
+//! What a change of what is here would do, and what it did: the answers of `wharf tag`, `retain`, `rm`, `prune`, `gc` and
+//! `apply`.
 //!
 //! It does not plan; the component did, and the change does the same.
 
 use super::{age, escape, json, palette::Palette, problem, size};
 use serde::Serialize;
 use std::collections::BTreeSet;
-use wharf_vocabulary::changes::{Changed, Garbage, NameChange, Plan};
+use wharf_vocabulary::changes::{Changed, Garbage, NameChange, Plan, Retention};
 use wharf_vocabulary::types::ErrorCode;
 use wharf_vocabulary::vocabulary::Problem;
 
@@ -41,6 +42,8 @@ struct NameObject<'a> {
     before: Option<&'a str>,
     after: Option<&'a str>,
     platforms: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<&'static str>,
     why: &'a str,
 }
 
@@ -78,8 +81,9 @@ struct IngestObject<'a> {
 }
 
 impl<'a> From<&'a NameChange> for NameObject<'a> {
-    fn from(NameChange { name, before, after, platforms, why }: &'a NameChange) -> Self {
-        Self { name, before: before.as_deref(), after: after.as_deref(), platforms, why }
+    fn from(NameChange { name, before, after, platforms, retention, why }: &'a NameChange) -> Self {
+        let retention = retention.map(word);
+        Self { name, before: before.as_deref(), after: after.as_deref(), platforms, retention, why }
     }
 }
 
@@ -148,6 +152,7 @@ pub fn plan_json(Plan { names, leases, garbage, gone, risks, .. }: &Plan) -> Str
 /// tagged docker.io/library/app:2
 /// untagged docker.io/library/app:1
 /// removed linux/arm64 of docker.io/library/app:3
+/// keeping unpacked of docker.io/library/app:4
 /// deleted sha256:4bcf…
 /// ended the lease build-4711
 /// ```
@@ -229,6 +234,9 @@ fn told(names: &[NameChange], gone: &[String], tense: Tense) -> String {
                 let platforms = escape::line(&change.platforms.join(", "));
                 text.push_str(&format!("{} {platforms} of {name}", verb("removed", "would remove")));
             }
+            Some(_) if let Some(retention) = change.retention => {
+                text.push_str(&format!("{} {} of {name}", verb("keeping", "would keep"), word(retention)));
+            }
             Some(_) => text.push_str(&format!("{} {name}", verb("tagged", "would tag"))),
         }
         if tense == Tense::Planned && !change.why.is_empty() {
@@ -251,7 +259,16 @@ fn told(names: &[NameChange], gone: &[String], tense: Tense) -> String {
 
 /// Whether this is a change that is not about space.
 fn gives_names(names: &[NameChange]) -> bool {
-    names.iter().any(|change| change.after.is_some() && change.platforms.is_empty())
+    names.iter().any(|change| change.after.is_some() && change.platforms.is_empty() && change.retention.is_none())
+}
+
+/// What is kept, as it is typed.
+fn word(retention: Retention) -> &'static str {
+    match retention {
+        Retention::Both => "both",
+        Retention::Unpacked => "unpacked",
+        Retention::Compressed => "compressed",
+    }
 }
 
 /// Returns how much is freed, as in `1.2GB: 3 blobs, 4 layers`, unless it is nothing.

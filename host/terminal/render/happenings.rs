@@ -40,5 +40,7 @@ const fn word(action: Action) -> &'static str {
         Action::Delete => "delete",
         Action::Prune => "prune",
         Action::Label => "label",
+        Action::Push => "push",
+        Action::Load => "load",
     }
 }

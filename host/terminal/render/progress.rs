@@ -94,5 +94,9 @@ const fn word(phase: Phase) -> &'static str {
         Phase::Retrying => "retrying",
         Phase::Unpacking => "unpacking",
         Phase::Unpacked => "unpacked",
+        Phase::Uploading => "uploading",
+        Phase::Uploaded => "uploaded",
+        Phase::There => "there",
+        Phase::Mounted => "mounted",
     }
 }

@@ -14,8 +14,8 @@ use wharf::layers::{self, Layers, Rights};
 use wharf::network::{self, Network};
 use wharf::store::Store;
 use wharf_component::host::{
-    self, Challenge, Extraction, Grant, Host, HttpError, Layer, Made, Origin, Request, Response, Result, Snapshot,
-    TreeClaim, Unfinished, Visit,
+    self, Challenge, Departure, Extraction, Grant, Host, HttpError, Layer, Made, Origin, Request, Response, Result,
+    Snapshot, TreeClaim, Unfinished, Visit,
 };
 use wharf_component::nouns::digest::{Algorithm, Digest};
 use wharf_component::nouns::problem::ErrorCode;
@@ -248,6 +248,14 @@ impl Layer for Never {
     async fn verify(&self) -> Made<()> {
         match *self {}
     }
+
+    async fn recipe(&self) -> Result<Option<u64>> {
+        match *self {}
+    }
+
+    async fn rebuild(&self) -> Made<()> {
+        match *self {}
+    }
 }
 
 impl Snapshot for Never {
@@ -407,6 +415,14 @@ impl Host for Layout {
 
     async fn send(&self, _: Request) -> std::result::Result<Response<Pieces>, HttpError> {
         Err(HttpError::Denied("there is no network".to_owned()))
+    }
+
+    fn depart(&self, _: &portable::Blob, _: u64, _: u64) -> Departure<Pieces> {
+        unreachable!("there is no network to send a blob by")
+    }
+
+    async fn send_body(&self, request: Request, _: Pieces) -> std::result::Result<Response<Pieces>, HttpError> {
+        self.send(request).await
     }
 
     fn clock(&self) -> (i64, u32) {

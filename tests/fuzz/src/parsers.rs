@@ -6,6 +6,8 @@
 //! It does not look for inputs. The modules of the host are found at the root of the crate that this is part of, because
 //! two crates have it.
 
+#[path = "parsers/archives.rs"]
+mod archives;
 #[path = "parsers/configuration.rs"]
 mod configuration;
 #[path = "parsers/documents.rs"]
@@ -48,7 +50,7 @@ const fn on_disk(name: &'static str, check: fn(&[u8]) -> bool, seeds: fn() -> Ve
 }
 
 /// All of them.
-pub const ALL: [Parser; 26] = [
+pub const ALL: [Parser; 27] = [
     parser("reference", names::reference, names::references),
     parser("pattern", names::pattern, names::patterns),
     parser("digest", names::digest, names::digests),
@@ -57,6 +59,7 @@ pub const ALL: [Parser; 26] = [
     parser("time", names::time, names::times),
     parser("media-type", documents::media_type, documents::media_types),
     parser("manifest", documents::manifest, documents::manifests),
+    parser("archive", archives::headers, archives::seeds),
     parser("descriptor", documents::descriptor, documents::descriptors),
     parser("config", documents::config, documents::configs),
     parser("challenge", headers::challenge, headers::challenges),

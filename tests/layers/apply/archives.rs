@@ -167,7 +167,7 @@ fn mounted(layers: &Layers, snapshot: &Snapshot) -> Tree {
 }
 
 /// The archive of a case, compressed and not.
-fn archive(case: &Value) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn archive(case: &Value) -> (Vec<u8>, Vec<u8>) {
     let packed = BASE64_STANDARD.decode(case["tar_gzip_base64"].as_str().expect("an archive")).expect("it is base64");
     let mut bytes = Vec::new();
     Inflate::new(packed.as_slice())

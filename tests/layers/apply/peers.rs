@@ -15,7 +15,7 @@ fn below() -> Vec<u8> {
 }
 
 /// Layers with everything that an archive can say, each with a name for messages.
-fn layers() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn layers() -> Vec<(&'static str, Vec<u8>)> {
     let long = |letter: &str, times| vec![letter.repeat(50); times].join("/");
     vec![
         (

@@ -245,6 +245,14 @@ impl host::Ingest for Ingest {
         Ok((taken, (!finished).then_some(data)))
     }
 
+    async fn digest(&self) -> Result<Digest> {
+        let digest = async {
+            let disk = self.store().disk.borrow();
+            Ok(Digest::of(Algorithm::Sha256, disk.ingests.get(&self.name).map_or(&[][..], Vec::as_slice)))
+        };
+        self.memory.call(Call::Digest, &self.name, digest).await
+    }
+
     async fn restart(&self) -> Result<()> {
         let restart = async {
             self.restarts.set(self.restarts.get() + 1);

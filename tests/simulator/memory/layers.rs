@@ -34,6 +34,8 @@ pub use trees::{Kind, Trees};
 const UNPACK_MS: u64 = 400;
 /// How long it takes to extract the rest of a layer that was followed.
 const FINISH_MS: u64 = 50;
+/// What every recipe takes.
+const RECIPE_BYTES: u64 = 1;
 /// So many extractions run at once. One more is a trap.
 const EXTRACTIONS_MAX: usize = 128;
 /// So many directories of dead processes one process removes.
@@ -156,6 +158,11 @@ fn verified(pin: &Pin) -> Made<()> {
     }
 }
 
+/// Says whether what was extracted makes the archive again.
+fn rebuilt(pin: &Pin) -> Made<()> {
+    verified(pin).map_err(|_| ErrorCode::DigestMismatch(digest_of(b"another archive")).into())
+}
+
 /// A handle on a layer or a snapshot. Counted, so that a removal can refuse.
 #[derive(Debug)]
 struct Pin {
@@ -214,6 +221,19 @@ impl host::Layer for Layer {
     async fn verify(&self) -> Made<()> {
         self.pin.memory.inner.tally.note("layers.layer.verify");
         verified(&self.pin)
+    }
+
+    async fn recipe(&self) -> Result<Option<u64>> {
+        self.pin.memory.inner.tally.note("layers.layer.recipe");
+        Ok(self.pin.memory.inner.layers.visible.borrow().recipes.get(&self.pin.one.1).copied())
+    }
+
+    async fn rebuild(&self) -> Made<()> {
+        self.pin.memory.inner.tally.note("layers.layer.rebuild");
+        match self.recipe().await? {
+            Some(_) => rebuilt(&self.pin),
+            None => Err(ErrorCode::NotFound.into()),
+        }
     }
 }
 
@@ -306,6 +326,37 @@ impl Memory {
         let placed = (below, top.pin.one.1.clone());
         self.inner.layers.visible.borrow_mut().snapshots.entry(name.clone()).or_insert(placed);
         Stacked(Pin::new(self, Kind::Snapshot, name))
+    }
+
+    /// Writes the recipe of a layer: durably, and the layer before it.
+    pub(super) async fn write_recipe(&self, layer: &Layer, blob: &Blob) -> Made<u64> {
+        let layers = &self.inner.layers;
+        let one = &layer.pin.one.1;
+        let _until_it_is_written = Private::new(self);
+        self.inner.clock.sleep(UNPACK_MS).await;
+        let visible = layers.visible();
+        self.step(Call::Describe, one.as_str()).await?;
+        let text = unpacked(blob.bytes());
+        let found = digest_of(text);
+        if found != *one {
+            return Err(ErrorCode::DigestMismatch(found).into());
+        }
+        if text.starts_with(b"odd") {
+            return Err(Refusal {
+                code: ErrorCode::TooLarge(blob.bytes().len() as u64),
+                why: "little of it is in its tree".to_owned(),
+            });
+        }
+        rebuilt(&layer.pin)?;
+        layers.settle(visible);
+        for trees in [&layers.visible, &layers.durable] {
+            let mut trees = trees.borrow_mut();
+            if trees.layers.contains(one) {
+                trees.recipes.insert(one.clone(), RECIPE_BYTES);
+            }
+        }
+        self.step(Call::Described, one.as_str()).await?;
+        Ok(RECIPE_BYTES)
     }
 
     pub(super) async fn make_durable(&self) -> Result<()> {

@@ -58,10 +58,17 @@ impl Answer {
 
 type Service = Rc<dyn Fn(&Request) -> std::result::Result<Answer, HttpError>>;
 
+/// Is shown what a request carries, and may have enough of it after so many bytes.
+type Taker = Rc<dyn Fn(&Request, &[u8]) -> std::result::Result<Answer, HttpError>>;
+
 /// Everything that can be reached.
 #[derive(Default)]
 pub struct Network {
     services: RefCell<BTreeMap<String, Service>>,
+    takers: RefCell<BTreeMap<String, Taker>>,
+    /// After how many bytes the connection of a request that carries something breaks,
+    /// by a function of the request.
+    breaks: RefCell<Option<Breaks>>,
     logins: RefCell<BTreeMap<String, Result<Grant>>>,
     challenges: RefCell<Vec<Challenge>>,
     /// For which authority which grants are.
@@ -69,6 +76,8 @@ pub struct Network {
     log: RefCell<Vec<Request>>,
     issuer: RefCell<Option<Issuer>>,
 }
+
+type Breaks = Rc<dyn Fn(&Request) -> Option<usize>>;
 
 /// Makes grants, by the authority that wants one.
 type Issuer = Rc<dyn Fn(&str) -> Result<Grant>>;
@@ -87,6 +96,21 @@ impl Network {
         service: impl Fn(&Request) -> std::result::Result<Answer, HttpError> + 'static,
     ) {
         self.services.borrow_mut().insert(authority.to_owned(), Rc::new(service));
+    }
+
+    /// The same for a service that takes what requests carry.
+    pub fn take(
+        &self,
+        authority: &str,
+        taker: impl Fn(&Request, &[u8]) -> std::result::Result<Answer, HttpError> + 'static,
+    ) {
+        self.takers.borrow_mut().insert(authority.to_owned(), Rc::new(taker));
+    }
+
+    /// Has connections break while requests carry something: after as many bytes as
+    /// this says, if it says so.
+    pub fn break_off(&self, breaks: impl Fn(&Request) -> Option<usize> + 'static) {
+        self.breaks.replace(Some(Rc::new(breaks)));
     }
 
     /// Sets what `authorize` answers for an authority to who comes with a login.
@@ -116,17 +140,14 @@ impl Network {
 
     /// Method and path of every request since the last call.
     pub fn requests(&self) -> Vec<String> {
-        let name = |method| match method {
-            Method::Get => "GET",
-            Method::Head => "HEAD",
-        };
-        self.log.borrow_mut().drain(..).map(|request| format!("{} {}", name(request.method), request.path)).collect()
+        self.log.borrow_mut().drain(..).map(|request| format!("{} {}", request.method.name(), request.path)).collect()
     }
 
     pub(super) async fn send(
         self: Rc<Self>,
         clock: &Clock,
         request: Request,
+        carried: Option<Stream>,
     ) -> std::result::Result<Response<Stream>, HttpError> {
         if self.issuer.borrow().is_none() {
             self.log.borrow_mut().push(request.clone());
@@ -138,13 +159,34 @@ impl Network {
             return Err(HttpError::Denied("the grant is not for this origin".to_owned()));
         }
         clock.sleep(ROUND_TRIP_MS).await;
-        let service = self
-            .services
-            .borrow()
-            .get(&request.origin.authority)
-            .cloned()
-            .ok_or_else(|| HttpError::Name("nobody has it".to_owned()))?;
-        let answer = service(&request)?;
+        let brink = carried.as_ref().and_then(|_| self.breaks.borrow().clone()).and_then(|breaks| breaks(&request));
+        let length = request.headers.iter().find(|(name, _)| name == "content-length");
+        let length = length.and_then(|(_, length)| length.parse::<usize>().ok());
+        let mut bytes = Vec::new();
+        if let Some(mut carried) = carried {
+            while brink.is_none_or(|brink| bytes.len() < brink)
+                && let Some(chunk) = carried.next(brink.map_or(usize::MAX, |brink| brink - bytes.len())).await
+            {
+                bytes.extend(chunk);
+            }
+        }
+        let nobody = || HttpError::Name("nobody has it".to_owned());
+        let taker = self.takers.borrow().get(&request.origin.authority).cloned();
+        let service = self.services.borrow().get(&request.origin.authority).cloned();
+        let answer = match taker {
+            // What came before the connection broke may have been taken, and nobody hears of it.
+            Some(taker) if brink.is_some() => {
+                // The last third was on the wire.
+                let _ = taker(&request, &bytes[..bytes.len() - bytes.len() / 3]);
+                return Err(HttpError::Broken("the connection was reset".to_owned()));
+            }
+            // As HTTP has it: a body that ends too early is none.
+            Some(_) if length.is_some_and(|length| length != bytes.len()) => {
+                return Err(HttpError::Broken("the body was shorter than it said".to_owned()));
+            }
+            Some(taker) => taker(&request, &bytes)?,
+            None => service.ok_or_else(nobody)?(&request)?,
+        };
         let body: Rc<[u8]> = if request.method == Method::Head { Rc::from([]) } else { answer.body };
         let body = Stream::new(clock, body, answer.pace, answer.fault);
         Ok(Response { status: answer.status, headers: answer.headers, end: body.end(), body })

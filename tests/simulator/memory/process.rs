@@ -74,6 +74,8 @@ pub enum Call {
     Append,
     /// `content.ingest.restart`.
     Restart,
+    /// `content.ingest.digest`.
+    Digest,
     /// `content.ingest.discard`.
     Discard,
     /// `content.ingest.commit`.
@@ -92,6 +94,10 @@ pub enum Call {
     Layer,
     /// `layers.unpack` and `layers.extraction.finish`.
     Unpack,
+    /// `layers.layer.describe`.
+    Describe,
+    /// Inside it: the layer and its recipe are durable, and nobody has been told.
+    Described,
     /// `layers.stack`.
     Stack,
     /// `layers.find`.

@@ -5,7 +5,11 @@
 
 use super::clock::Clock;
 use futures_util::future::{FutureExt, LocalBoxFuture};
-use std::{cell::RefCell, rc::Rc, task::Poll, task::Waker};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    task::{Poll, Waker},
+};
 use wharf_component::host::HttpError;
 
 /// How the bytes of a body come.
@@ -41,6 +45,7 @@ pub struct Stream {
     pace: Pace,
     fault: Option<Fault>,
     outcome: Rc<RefCell<Outcome>>,
+    taken: Rc<Cell<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +57,12 @@ struct Outcome {
 impl Stream {
     /// Makes a stream of `bytes`.
     pub fn new(clock: &Clock, bytes: Rc<[u8]>, pace: Pace, fault: Option<Fault>) -> Self {
-        Self { clock: clock.clone(), bytes, position: 0, pace, fault, outcome: Rc::default() }
+        Self { clock: clock.clone(), bytes, position: 0, pace, fault, outcome: Rc::default(), taken: Rc::default() }
+    }
+
+    /// How many bytes have been taken.
+    pub fn taken(&self) -> Rc<Cell<u64>> {
+        self.taken.clone()
     }
 
     /// Resolves after the stream was read to its end or dropped.
@@ -84,6 +94,7 @@ impl Stream {
         let end = brink.min(self.position.saturating_add(self.pace.chunk.min(limit)));
         let chunk = self.bytes[self.position..end].to_vec();
         self.position = end;
+        self.taken.set(end as u64);
         Some(chunk)
     }
 

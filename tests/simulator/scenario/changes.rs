@@ -5,7 +5,7 @@ use crate::{
     dice::Dice,
     hub::{AUTHORITY, Hub, PLATFORMS},
 };
-use wharf_component::verbs::contract::{Change, Collecting, Pruning, Removal, Tagging};
+use wharf_component::verbs::contract::{Change, Collecting, Pruning, Removal, Retaining, Retention, Tagging};
 
 /// So many names are made that no registry has.
 const MADE: usize = 3;
@@ -27,6 +27,13 @@ fn name(dice: &mut Dice, hub: &Hub) -> String {
         0 => made(dice),
         _ => format!("{AUTHORITY}/{}", dice.pick(&hub.tags())),
     }
+}
+
+/// Draws a load of what `source` is.
+pub(super) fn load(dice: &mut Dice, source: String) -> Step {
+    let names = if dice.chance(1, 2) { vec![made(dice)] } else { vec![made(dice), made(dice)] };
+    let names = names.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+    Step::Load(source, names, dice.below(400) as u64, dice.chance(1, 8).then(|| 1 + dice.below(10)))
 }
 
 /// Draws one of the verbs about changes, and of those beside them.
@@ -74,8 +81,18 @@ fn change(dice: &mut Dice, hub: &Hub) -> Change {
             keep_bytes: dice.chance(1, 4).then(|| dice.below(4_000) as u64),
             who: "a process".to_owned(),
         }),
-        _ => Change::Collect(Collecting { ingest_age_s: dice.below(4) as u64 }),
+        9 | 10 => Change::Collect(Collecting { ingest_age_s: dice.below(4) as u64 }),
+        _ => Change::Retain(retaining(dice, hub)),
     }
+}
+
+fn retaining(dice: &mut Dice, hub: &Hub) -> Retaining {
+    let retention = match dice.below(8) {
+        0..4 => Retention::Unpacked,
+        4 | 5 => Retention::Compressed,
+        _ => Retention::Both,
+    };
+    Retaining { references: vec![name(dice, hub)], retention }
 }
 
 fn tagging(dice: &mut Dice, hub: &Hub) -> Tagging {

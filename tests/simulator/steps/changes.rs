@@ -10,17 +10,18 @@ use crate::{
 };
 use std::{collections::BTreeMap, rc::Rc};
 use wharf_component::{
+    host::Host,
     nouns::problem::Problem,
     verbs::{
-        change,
-        contract::{Change, Changed, Collecting, Removal},
+        self, change,
+        contract::{Change, Changed, Collecting, LoadOptions, Removal, Retention},
     },
 };
 
 /// What a change may mean, as it is noted.
 fn scope(change: &Change) -> Option<Scope> {
     match change {
-        Change::Tag(_) => None,
+        Change::Tag(_) | Change::Retain(_) => None,
         Change::Remove(Removal { references, .. }) if references.iter().all(|text| text.starts_with(AUTHORITY)) => {
             Some(Scope::Names(references.clone()))
         }
@@ -60,6 +61,9 @@ async fn noted(
         _ => (&[][..], None),
     };
     let writes: Vec<_> = names.iter().map(|name| (name, world.chronicle.write(name, now_ms, source))).collect();
+    if matches!(change, Change::Retain(retaining) if retaining.retention == Retention::Compressed) {
+        world.chronicle.trees_may_go();
+    }
     let removal = scope(change).map(|scope| world.chronicle.remove(scope));
     let changed = work.await;
     world.note_records();
@@ -77,6 +81,28 @@ async fn noted(
     if let Some(removal) = removal {
         let names = changed.names.iter().map(|change| (change.name.clone(), change.after.is_none()));
         world.chronicle.removed(&removal, names.collect::<BTreeMap<_, _>>());
+    }
+    Ok(())
+}
+
+/// Loads an archive of what `source` was under other names.
+pub(super) async fn load(
+    world: &Rc<World>,
+    process: &Memory,
+    (source, archive): (&str, Vec<u8>),
+    names: &[String],
+    leave: Option<usize>,
+) -> Result<(), Problem> {
+    let now_ms = process.clock().now_ms();
+    let writes: Vec<_> = names.iter().map(|name| world.chronicle.write(name, now_ms, Some(source))).collect();
+    let options = LoadOptions { names: names.to_vec(), unpack: true };
+    let ear = Ear { leave, ..Ear::default() };
+    let loaded = verbs::load(process, &caller(), process.stream(archive), &options, &ear).await;
+    world.note_records();
+    let target = loaded?.images.remove(0).target.digest;
+    for write in &writes {
+        let what = Acknowledged { target: target.clone(), manifests: Vec::new(), unpacked: Vec::new() };
+        world.chronicle.acknowledge(write, what);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The same for the verbs that put images in one file.
+//! The same for the verbs that put images, or the files of one, in one file, or take them out.
 
 macro_rules! save_examples {
     () => {
@@ -34,4 +34,77 @@ Formats:
 Output:
   The archive, and nothing else, on standard output or in FILE, which is there as a whole or not at
   all. Every blob is compared with its digest on the way: a damaged one ends the command."
+);
+
+macro_rules! load_examples {
+    () => {
+        "\
+Examples:
+  wharf load -i alpine.tar
+  ssh host docker save app:1 | wharf load
+  wharf load -i layout.tar.gz --tag registry.example/app:1
+  wharf load -i ./layout --no-unpack"
+    };
+}
+
+/// `wharf load -h`.
+pub(in crate::cli) const LOAD: &str = load_examples!();
+
+/// `wharf load --help`.
+pub(in crate::cli) const LOAD_LONG: &str = concat!(
+    load_examples!(),
+    "\n
+What is read:
+  An OCI image layout in a tar or a directory, and what docker (every version), podman, skopeo,
+  containerd, kaniko and buildkit write; as a whole compressed with gzip or zstd, or not. It is read
+  once, from its beginning to its end, so that a pipe will do. Every file that is called by a digest
+  is compared with it, and every layer with the config.
+
+Names:
+  Those in the archive, all at once, and no others. A name that pointed to something else moves, and
+  that is told; the other image stays until `wharf gc` if no name is left to it. An image without a
+  name is called localhost/loaded@sha256:…; --tag names it, or gives it another name.
+
+Manifests:
+  Archives of docker before 25, podman and skopeo have none. Then an OCI manifest is made, always the
+  same for the same archive, with the layers as they are. Of an index, what is not in the archive is
+  told and left out.
+
+If something goes wrong:
+  Nothing is left: no name, no blob and no tree. An archive that leads out of itself, has a file twice,
+  was cut off or changed is refused.
+
+Output:
+  The full name of each image; with --format json {images: [{names, target, id, platforms, moved:
+  [{name, target}]}], notes}. Progress and everything that is told goes to standard error."
+);
+
+macro_rules! export_examples {
+    () => {
+        "\
+Examples:
+  wharf export alpine:3.20 -o root.tar
+  wharf export --platform linux/arm64 debian:12 | ssh board tar -xpC /mnt
+  wharf export app:1 | tar -t | grep etc/"
+    };
+}
+
+/// `wharf export -h`.
+pub(in crate::cli) const EXPORT: &str = export_examples!();
+
+/// `wharf export --help`.
+pub(in crate::cli) const EXPORT_LONG: &str = concat!(
+    export_examples!(),
+    "\n
+What is exported:
+  One tree: what `wharf mount` shows, with owners, modes, times, links, hard links, devices and
+  extended attributes, in order of path, the root itself as ./ first. Nothing of the config and no
+  history; `wharf save` writes images. An image that is not extracted yet is extracted first. The
+  same tree makes the same bytes; a directory that no layer names has the time of its extraction,
+  and so has the root if the last layer does not name it.
+
+Output:
+  A tar in the pax format, and nothing else, on standard output or in FILE, which is there as a
+  whole or not at all. Whoever extracts it as root, as `tar --xattrs --xattrs-include='*' -xpf`
+  does, has the tree as it was."
 );

@@ -53,6 +53,47 @@ Output:
     planning!()
 );
 
+macro_rules! retain_examples {
+    () => {
+        "\
+Examples:
+  wharf retain --dry-run unpacked python:3.13
+  wharf retain unpacked python:3.13
+  wharf retain compressed 4bcff63911fc
+  wharf retain both python:3.13 && wharf pull python:3.13"
+    };
+}
+
+/// `wharf retain -h`.
+pub(in crate::cli) const RETAIN: &str = retain_examples!();
+
+/// `wharf retain --help`.
+pub(in crate::cli) const RETAIN_LONG: &str = concat!(
+    retain_examples!(),
+    "\n
+What is kept:
+  both          Blobs as they came, and trees. This is what every image begins with.
+  unpacked      Trees, which are made if they are not there. For each layer a recipe is written, which
+                makes its uncompressed tar again from the tree: that is done once, and hashed, before
+                the blob goes. A blob whose recipe would have more bytes stays, and it is said.
+  compressed    Blobs. The trees go, and `wharf unpack` and `wharf mount` make them again.
+
+  What another name, a lease or a mount needs, stays. The choice belongs to the name, as the label
+  wharf.retain, comes along with `wharf tag`, and goes on through later pulls: a pull does not fetch
+  what is kept unpacked, and does not extract what is kept compressed. Blobs that are gone cannot be
+  made again, because another compressor makes other bytes: with both, a pull fetches them, and
+  until then the image cannot be saved or copied as it came.
+
+Output:
+  A line for each name, keeping WHAT of NAME. What was freed, and what had to stay, is told on
+  standard error.
+",
+    output!(),
+    " Each of names
+  has retention.\n\n",
+    planning!()
+);
+
 macro_rules! rm_examples {
     () => {
         "\

@@ -142,8 +142,8 @@ pub(in crate::cli) const EVENTS_LONG: &str = concat!(
     "\n
 What is told:
   What any process does to the images of the namespace, one line each: the time, what was done, to
-  which name, and the digest: pull, tag, untag, delete, prune, label. It is known for a day. Without
-  --since it begins now, without --until it goes on until it is interrupted.
+  which name, and the digest: pull, push, tag, untag, delete, prune, label. It is known for a day.
+  Without --since it begins now, without --until it goes on until it is interrupted.
 
 Filters:
   event=ACTION            as in `event=pull`

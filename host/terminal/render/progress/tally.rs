@@ -24,6 +24,8 @@ pub(super) struct Tally {
     name: String,
     sums: Sums,
     speed: Speed,
+    /// Whether blobs go to a registry, and do not come from one.
+    is_push: bool,
 }
 
 /// Where one blob stands.
@@ -42,6 +44,8 @@ pub(super) struct Blob {
     fetched: u64,
     /// Who sent it, if it was a mirror.
     mirror: Option<String>,
+    /// Whether it goes to a registry.
+    is_out: bool,
     speed: Speed,
 }
 
@@ -73,14 +77,16 @@ impl Tally {
     pub(super) fn record(&mut self, report: &Progress, now: Duration) -> (&Blob, Option<Phase>) {
         let Progress { blob: descriptor, phase, received } = report;
         let (phase, received) = (*phase, *received);
+        let is_out = matches!(phase, Phase::Uploading | Phase::Uploaded | Phase::There | Phase::Mounted);
+        self.is_push |= is_out;
         let known = self.blobs.contains_key(&descriptor.digest);
         let blob = self.blobs.entry(descriptor.digest.clone()).or_insert_with(|| {
             // What an unfinished blob has when it is first heard of came in an
             // earlier run; a finished one came at once.
             let from_before = match phase {
                 Phase::Waiting | Phase::Downloading | Phase::Retrying | Phase::Present => received,
-                Phase::Unpacking | Phase::Unpacked => received,
-                Phase::Verifying | Phase::Complete => 0,
+                Phase::Unpacking | Phase::Unpacked | Phase::There | Phase::Mounted => received,
+                Phase::Verifying | Phase::Complete | Phase::Uploading | Phase::Uploaded => 0,
             };
             self.sums.blobs += 1;
             self.sums.size = self.sums.size.saturating_add(descriptor.size);
@@ -95,6 +101,7 @@ impl Tally {
                 unpacking: None,
                 fetched: 0,
                 mirror: None,
+                is_out,
                 speed,
             }
         });
@@ -102,7 +109,12 @@ impl Tally {
 
         // A retry may begin again at 0, so that the number can fall.
         // A blob that waits tells what earlier runs left.
-        let came = if phase == Phase::Waiting { 0 } else { received.saturating_sub(blob.received) };
+        let came = match phase {
+            // What the registry has by itself did not go there.
+            Phase::Waiting | Phase::There | Phase::Mounted => 0,
+            _ => received.saturating_sub(blob.received),
+        };
+        blob.is_out |= is_out;
         self.sums.received = self.sums.received.saturating_sub(blob.received).saturating_add(received);
         self.sums.fetched = self.sums.fetched.saturating_add(came);
         blob.fetched = blob.fetched.saturating_add(came);
@@ -110,11 +122,13 @@ impl Tally {
 
         let here = match phase {
             Phase::Complete | Phase::Present => Some(phase),
+            Phase::Uploaded => Some(Phase::Complete),
+            Phase::There | Phase::Mounted => Some(Phase::Present),
             // Only what is here is unpacked. Of reports that follow each other fast the last one is told alone.
             Phase::Unpacking | Phase::Unpacked => {
                 blob.here.or(Some(if blob.started.is_some() { Phase::Complete } else { Phase::Present }))
             }
-            Phase::Waiting | Phase::Downloading | Phase::Verifying | Phase::Retrying => None,
+            Phase::Waiting | Phase::Downloading | Phase::Verifying | Phase::Retrying | Phase::Uploading => None,
         };
         let is = |phase: Option<Phase>, which| u64::from(phase == Some(which));
         for (sum, which) in [(&mut self.sums.complete, Phase::Complete), (&mut self.sums.present, Phase::Present)] {
@@ -128,7 +142,8 @@ impl Tally {
             blob.unpacking.get_or_insert(now);
         }
 
-        if blob.started.is_none() && matches!(phase, Phase::Downloading | Phase::Verifying | Phase::Complete) {
+        let is_begun = matches!(phase, Phase::Downloading | Phase::Verifying | Phase::Complete);
+        if blob.started.is_none() && (is_begun || matches!(phase, Phase::Uploading | Phase::Uploaded)) {
             blob.started = Some(now);
         }
         if blob.started.is_some() {
@@ -187,6 +202,20 @@ impl Tally {
         }
         let took = age::duration(now);
         let (here, all) = (size::si(received), size::si(size));
+        if self.is_push {
+            let rate = average(fetched, now).map(|rate| format!(" ({})", size::rate(rate))).unwrap_or_default();
+            return Some(match end {
+                End::Done if complete == 0 => format!("nothing to upload, {present} there before"),
+                End::Done => {
+                    let sent = size::si(fetched);
+                    format!("{sent} in {took}{rate}: {complete} uploaded, {present} there before")
+                }
+                End::Failed => format!("stopped after {took}: {here} of {all} are there"),
+                End::Interrupted => {
+                    format!("interrupted after {took}: {here} of {all} are there, and the next push goes on there")
+                }
+            });
+        }
         Some(match end {
             End::Done if complete == 0 && fetched == 0 => {
                 format!("nothing to download, {present} here before{extracted}")
@@ -218,6 +247,10 @@ impl Blob {
                 format!("downloading {here} of {all}{pace}")
             }
             Phase::Unpacking => format!("extracting {all}"),
+            Phase::Uploading => {
+                let pace = pace(self.speed.rate(now), self.size.saturating_sub(self.received));
+                format!("uploading {here} of {all}{pace}")
+            }
             phase => format!("{} {here} of {all}", super::word(phase)),
         }
     }
@@ -234,7 +267,20 @@ impl Blob {
             }
             Phase::Downloading if self.received == 0 => Some(format!("downloading {all}")),
             Phase::Downloading => Some(format!("downloading {all}, {} are here", size::si(self.received))),
-            Phase::Retrying => Some(format!("trying again, {} of {all} are here", size::si(self.received))),
+            Phase::Retrying => {
+                let place = if self.is_out { "there" } else { "here" };
+                Some(format!("trying again, {} of {all} are {place}", size::si(self.received)))
+            }
+            Phase::Uploading if self.received == 0 => Some(format!("uploading {all}")),
+            Phase::Uploading => Some(format!("uploading {all}, {} are there", size::si(self.received))),
+            Phase::There => Some(format!("there before, {all}")),
+            Phase::Mounted => Some(format!("mounted from another repository there, {all}")),
+            Phase::Uploaded => {
+                let took = now.saturating_sub(self.started.unwrap_or(now));
+                let rate =
+                    average(self.fetched, took).map(|rate| format!(" ({})", size::rate(rate))).unwrap_or_default();
+                Some(format!("uploaded, {all} in {}{rate}", age::duration(took)))
+            }
             Phase::Present => Some(format!("here before, {all}")),
             Phase::Complete => {
                 let took = now.saturating_sub(self.started.unwrap_or(now));

@@ -60,7 +60,7 @@ impl Terminal {
         let (blob, before) = self.tally.record(report, now);
         match blob.phase {
             Phase::Waiting => {}
-            Phase::Downloading | Phase::Verifying | Phase::Retrying | Phase::Unpacking => {
+            Phase::Downloading | Phase::Verifying | Phase::Retrying | Phase::Unpacking | Phase::Uploading => {
                 let bar = self.bars.entry(report.blob.digest.clone()).or_insert_with(|| {
                     let bar = ProgressBar::new(blob.size)
                         .with_style(style(BLOB))
@@ -70,7 +70,7 @@ impl Terminal {
                 bar.set_position(blob.received.min(blob.size));
                 bar.set_message(blob.state(now));
             }
-            Phase::Complete | Phase::Present | Phase::Unpacked => {
+            Phase::Complete | Phase::Present | Phase::Unpacked | Phase::Uploaded | Phase::There | Phase::Mounted => {
                 if let Some(bar) = self.bars.remove(&report.blob.digest) {
                     bar.finish_and_clear();
                     self.screen.remove(&bar);

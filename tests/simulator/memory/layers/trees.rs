@@ -21,6 +21,8 @@ pub struct Trees {
     pub snapshots: BTreeMap<Digest, (Option<Digest>, Digest)>,
     /// The sizes of layers, in bytes.
     pub sizes: BTreeMap<Digest, u64>,
+    /// The layers that have a recipe, with its size in bytes.
+    pub recipes: BTreeMap<Digest, u64>,
     /// Layers and snapshots whose tree is not what it was.
     pub damaged: BTreeSet<(Kind, Digest)>,
 }
@@ -50,7 +52,7 @@ impl Trees {
     /// Removes something, if it is there.
     pub(super) fn take(&mut self, kind: Kind, name: &Digest) {
         match kind {
-            Kind::Layer => drop((self.layers.remove(name), self.sizes.remove(name))),
+            Kind::Layer => drop((self.layers.remove(name), self.sizes.remove(name), self.recipes.remove(name))),
             Kind::Snapshot => drop(self.snapshots.remove(name)),
         }
         self.damaged.remove(&(kind, name.clone()));

@@ -1,0 +1,31 @@
+//! The words about images that go to a registry, field by field.
+
+use super::each;
+use crate::verbs::contract;
+use wharf_vocabulary::uploads as wit;
+
+impl From<wit::PushOptions> for contract::PushOptions {
+    fn from(wit::PushOptions { platform, all_tags, concurrent_uploads, access }: wit::PushOptions) -> Self {
+        Self { platform, all_tags, concurrent_uploads, access: access.into() }
+    }
+}
+
+impl From<contract::Pushed> for wit::Pushed {
+    fn from(pushed: contract::Pushed) -> Self {
+        let contract::Pushed { name, target, reduced_from, parts, sent_bytes, up_to_date, notes } = pushed;
+        let reduced_from = reduced_from.map(|digest| digest.to_string());
+        Self { name, target: target.into(), reduced_from, parts: each(parts), sent_bytes, up_to_date, notes }
+    }
+}
+
+impl From<contract::PushedPart> for wit::PushedPart {
+    fn from(contract::PushedPart { part, way, sent_bytes }: contract::PushedPart) -> Self {
+        let way = match way {
+            contract::Way::There => wit::Way::There,
+            contract::Way::Mounted(from) => wit::Way::Mounted(from),
+            contract::Way::Sent => wit::Way::Sent,
+            contract::Way::Elsewhere => wit::Way::Elsewhere,
+        };
+        Self { part: part.into(), way, sent_bytes }
+    }
+}

@@ -1,0 +1,59 @@
+//! The exports that bring images to a registry, as Rust calls. See `wit/images.wit`.
+
+use super::{Caller, Event, Failure, PushOptions, Pushed, Wharf, listen};
+use tokio_util::sync::CancellationToken;
+
+impl Wharf {
+    /// See `images.push`. `tell` and `stop` are as in [`Wharf::pull`]; what the registry has by then it keeps.
+    pub async fn push(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        options: &PushOptions,
+        stop: &CancellationToken,
+        tell: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Vec<Pushed>, Failure> {
+        let services = self.services_for(&[reference], &options.access);
+        let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
+        self.call(&services, "push", async |accessor, manager| {
+            let told = manager.wharf_images_images().call_push(accessor, caller, reference, options).await?;
+            listen(accessor, told, stop, tell).await
+        })
+        .await
+    }
+
+    /// See `images.copy`. Both registries may be asked; `tell` and `stop` are as in [`Wharf::push`].
+    pub async fn copy(
+        &self,
+        caller: &Caller,
+        source: &str,
+        destination: &str,
+        options: &PushOptions,
+        stop: &CancellationToken,
+        tell: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Vec<Pushed>, Failure> {
+        let services = self.services_for(&[source, destination], &options.access);
+        let (caller, options) = (caller.clone(), options.clone());
+        let (source, destination) = (source.to_owned(), destination.to_owned());
+        self.call(&services, "copy", async |accessor, manager| {
+            let told = manager.wharf_images_images().call_copy(accessor, caller, source, destination, options).await?;
+            listen(accessor, told, stop, tell).await
+        })
+        .await
+    }
+
+    /// See `images.plan-push`.
+    pub async fn plan_push(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        options: &PushOptions,
+    ) -> Result<Vec<Pushed>, Failure> {
+        let services = self.services_for(&[reference], &options.access);
+        let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
+        self.call(&services, "plan-push", async |accessor, manager| {
+            manager.wharf_images_images().call_plan_push(accessor, caller, reference, options).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,65 @@
+//! The verbs that bring images to a registry. It is a part of `main`, and takes no authority of its own.
+
+use crate::watch::{reporter, watch};
+use crate::{Failed, connect, connect_all, log, print, talk};
+use wharf::answer;
+use wharf::cli::{self, Cli, exit};
+use wharf::images::{Caller, Pushed};
+use wharf::render::palette::Palette;
+
+/// `wharf push`.
+pub(crate) async fn push(
+    cli: &Cli,
+    asked: &cli::Push,
+    caller: &Caller,
+    palette: Palette,
+    screen: log::Screen,
+) -> Result<u8, Failed> {
+    let mut options = asked.options();
+    let (wharf, access) = connect(cli, &asked.reference, &asked.access, &asked.patience, options.access)?;
+    options.access = access;
+    let pushed = if asked.dry_run {
+        wharf.plan_push(caller, &asked.reference, &options).await?
+    } else {
+        let reporter = reporter(asked.progress, asked.quiet, palette, screen);
+        let what = format!("the push of `{}`", asked.reference);
+        let call =
+            watch(reporter, &what, async |stop, tell| wharf.push(caller, &asked.reference, &options, stop, tell).await);
+        call.await?
+    };
+    if asked.dry_run {
+        print(&answer::push_plan(asked.format, &pushed));
+    } else {
+        tell(asked.quiet, asked.progress, asked.format, &pushed);
+    }
+    Ok(exit::DONE)
+}
+
+/// `wharf copy`.
+pub(crate) async fn copy(
+    cli: &Cli,
+    asked: &cli::Copy,
+    caller: &Caller,
+    palette: Palette,
+    screen: log::Screen,
+) -> Result<u8, Failed> {
+    let mut options = asked.options();
+    let names = [asked.source.clone(), asked.destination.clone()];
+    let (wharf, access) = connect_all(cli, &names, &asked.access, &asked.patience, options.access)?;
+    options.access = access;
+    let reporter = reporter(asked.progress, asked.quiet, palette, screen);
+    let what = format!("the copy of `{}`", asked.source);
+    let copied = watch(reporter, &what, async |stop, tell| {
+        wharf.copy(caller, &asked.source, &asked.destination, &options, stop, tell).await
+    });
+    tell(asked.quiet, asked.progress, asked.format, &copied.await?);
+    Ok(exit::DONE)
+}
+
+/// Tells what is in a registry now.
+fn tell(quiet: bool, progress: cli::Progress, format: cli::TextFormat, pushed: &[Pushed]) {
+    if let Some(text) = answer::pushed_talk(quiet, progress, pushed) {
+        talk(&text);
+    }
+    print(&answer::pushed(format, pushed));
+}
