@@ -3,11 +3,11 @@
 //! standard streams.
 
 use crate::watch::{reporter, watch};
-use crate::{Failed, log, open, print, problem, talk};
+use crate::{Failed, log, open, problem, report, talk};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, PipeReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use wharf::answer;
 use wharf::cli::{self, ArchiveFormat, Cli, PlanFile, exit};
 use wharf::images::{Caller, ErrorCode, Problem};
@@ -182,10 +182,7 @@ pub(crate) async fn load(
     let loaded =
         watch(reporter, "the loading", async |stop, tell| wharf.load(caller, archive, &options, stop, tell).await);
     let loaded = loaded.await?;
-    if let Some(text) = answer::loaded_talk(asked, &loaded) {
-        talk(&text);
-    }
-    print(&answer::loaded(asked, &loaded));
+    report(answer::loaded_talk(asked, &loaded).as_deref(), &answer::loaded(asked, &loaded));
     Ok(exit::DONE)
 }
 
@@ -212,14 +209,27 @@ fn source(asked: &cli::Load) -> Result<Box<dyn Read + Send>, Problem> {
     }
     let (reader, writer) = io::pipe().map_err(cannot)?;
     let path = path.to_owned();
-    thread::Builder::new()
-        .name("layout".to_owned())
-        .spawn(move || {
-            // Whoever reads stops early if something is wrong, and an archive without its end is told.
-            let _ = pack(&path, writer);
-        })
-        .map_err(cannot)?;
-    Ok(Box::new(reader))
+    let packing =
+        thread::Builder::new().name("layout".to_owned()).spawn(move || pack(&path, writer)).map_err(cannot)?;
+    Ok(Box::new(Packed { reader, packing: Some(packing) }))
+}
+
+/// A directory that another thread packs.
+struct Packed {
+    reader: PipeReader,
+    packing: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Read for Packed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.reader.read(buffer)?;
+        if length == 0
+            && let Some(packing) = self.packing.take()
+        {
+            packing.join().map_err(|_| io::Error::other("the directory cannot be packed"))??;
+        }
+        Ok(length)
+    }
 }
 
 /// Writes an image layout as an archive: what is needed of it, and nothing that is a link.

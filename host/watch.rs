@@ -125,7 +125,7 @@ async fn stopped_for_long(stop: &CancellationToken) {
 
 /// The component did not say it in time, so it is said for it.
 fn interrupted(what: &str) -> Problem {
-    let fix = "nothing is lost: what has arrived is kept, and the same command can be given again".to_owned();
+    let fix = "nothing is lost, and the same command can be given again".to_owned();
     Problem { fix: Some(fix), ..cancelled(&format!("{what} was interrupted")) }
 }
 

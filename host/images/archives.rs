@@ -112,7 +112,7 @@ impl Wharf {
     ) -> Result<Loaded, Failure> {
         let (caller, options) = (caller.clone(), options.clone());
         let (sender, receiver) = mpsc::channel(READS_MAX);
-        let (fail, failed) = oneshot::channel();
+        let (fail, mut failed) = oneshot::channel();
         self.call(&self.services, "load", async |accessor, manager| {
             let reading = thread::Builder::new().name("archive".to_owned()).spawn(move || {
                 if let Err(error) = feed(archive, &sender) {
@@ -127,8 +127,9 @@ impl Wharf {
             })?;
             let told = manager.wharf_images_images().call_load(accessor, caller, archive, options).await?;
             let outcome = listen(accessor, told, stop, tell).await?;
-            // To the component an archive that cannot be read is one that was cut off.
-            Ok(match (outcome, failed.await) {
+            // To the component an archive that cannot be read is one that was cut off. Nobody waits for whoever sends it:
+            // the reason is here before the end is.
+            Ok(match (outcome, failed.try_recv()) {
                 (Err(problem), Ok(error)) => {
                     Err(Problem { why: vec![format!("the archive cannot be read: {error}")], fix: None, ..problem })
                 }

@@ -365,10 +365,10 @@ impl<D> StreamProducer<D> for Pieces {
     ) -> Poll<Result<StreamResult>> {
         let outcome = match self.poll_next(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
-                let (length, taken) = (chunk.len() as u64, self.taken.clone());
-                taken.fetch_add(length, Ordering::Relaxed);
+                let taken = self.taken.clone();
+                taken.fetch_add(chunk.len() as u64, Ordering::Relaxed);
                 give(&mut store, &mut destination, chunk, |rest| {
-                    taken.fetch_sub(length, Ordering::Relaxed);
+                    taken.fetch_sub(rest.len() as u64, Ordering::Relaxed);
                     self.kept = Some(rest);
                 });
                 return Poll::Ready(Ok(StreamResult::Completed));

@@ -294,3 +294,26 @@ fn what_cannot_be_loaded_leaves_nothing_and_says_why() {
     let error = wharf.run(&["load", "-i", "/nowhere/archive.tar"]).failure();
     assert!(error.contains("No such file or directory"), "{error}");
 }
+
+#[test]
+fn a_load_is_stopped_while_nothing_more_comes_and_leaves_nothing() {
+    let (directory, wharf) = wharf();
+    let downloads = || wharf.run(&["ingest", "ls", "--format", "json"]).success();
+    let before = downloads();
+    tell(directory.path(), "mkfifo", &["pipe"]);
+    let path = directory.path().join("pipe");
+    // It has a reader as well, so that nobody waits for the other end.
+    let mut pipe = File::options().read(true).write(true).open(&path).expect("a pipe");
+    let load = wharf.spawn(&["load", "--progress", "none", "-i", &path.to_string_lossy()]);
+    let mut header = tar::Header::new_ustar();
+    header.set_path(format!("blobs/sha256/{}", "4b".repeat(32))).expect("a path");
+    header.set_size(10 << 20);
+    header.set_cksum();
+    // More than a pipe holds: afterwards somebody has read, and listens to Ctrl-C.
+    pipe.write_all(&[header.as_bytes(), &[0; 256 << 10][..]].concat()).expect("somebody reads");
+    load.interrupt();
+    let output = load.wait(Duration::from_secs(60));
+    assert_eq!(output.status.code(), Some(130), "{}", output.stderr);
+    assert!(output.stderr.contains("nothing is left of it"), "{}", output.stderr);
+    assert_eq!(downloads(), before);
+}
