@@ -377,6 +377,14 @@ fn is_read(text: &str) -> bool {
     }
 }
 
+/// Prints what came of a verb: what is told of it first, and then the data.
+fn report(told: Option<&str>, data: &str) {
+    if let Some(text) = told {
+        talk(text);
+    }
+    print(data);
+}
+
 /// Writes talk. Where nobody can read it, nobody can be told so either.
 fn talk(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());

@@ -4,7 +4,7 @@
 use crate::ambient::read_plan;
 use crate::changes::{Changes, save};
 use crate::watch::{reporter, watch};
-use crate::{Failed, connect, log, print, talk};
+use crate::{Failed, connect, log, report};
 use wharf::cli::{self, Cli, exit};
 use wharf::images::{Caller, Pulled};
 use wharf::render::palette::Palette;
@@ -58,8 +58,5 @@ pub(crate) async fn apply(
 
 /// Tells what was pulled.
 fn tell(quiet: bool, progress: cli::Progress, format: cli::TextFormat, pulled: &[Pulled]) {
-    if let Some(text) = answer::pulled_talk(quiet, progress, pulled) {
-        talk(&text);
-    }
-    print(&answer::pulled(format, pulled));
+    report(answer::pulled_talk(quiet, progress, pulled).as_deref(), &answer::pulled(format, pulled));
 }

@@ -1,7 +1,7 @@
 //! The verbs that bring images to a registry. It is a part of `main`, and takes no authority of its own.
 
 use crate::watch::{reporter, watch};
-use crate::{Failed, connect, connect_all, log, print, talk};
+use crate::{Failed, connect, connect_all, log, print, report};
 use wharf::answer;
 use wharf::cli::{self, Cli, exit};
 use wharf::images::{Caller, Pushed};
@@ -58,8 +58,5 @@ pub(crate) async fn copy(
 
 /// Tells what is in a registry now.
 fn tell(quiet: bool, progress: cli::Progress, format: cli::TextFormat, pushed: &[Pushed]) {
-    if let Some(text) = answer::pushed_talk(quiet, progress, pushed) {
-        talk(&text);
-    }
-    print(&answer::pushed(format, pushed));
+    report(answer::pushed_talk(quiet, progress, pushed).as_deref(), &answer::pushed(format, pushed));
 }

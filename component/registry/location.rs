@@ -1,5 +1,5 @@
 //! Where a `Location` or `Link` leads, by RFC 3986 section 5 and wharf's own
-//! rule. It sends nothing, and does not know which addresses the host allows.
+//! rule, and how a text is written in an address. It sends nothing, and does not know which addresses the host allows.
 //!
 //! The rule: `http` and `https` only, never from TLS to plain HTTP, no user
 //! name in the URL, a host that is a plain name or an address.
@@ -9,7 +9,10 @@ use crate::{
     host::Origin,
     planted::{Bug, has},
 };
-use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
+use iri_string::{
+    percent_encode::PercentEncodedForUri,
+    types::{UriAbsoluteStr, UriReferenceStr},
+};
 use std::{fmt, fmt::Write};
 
 /// A longer URL is not followed.
@@ -179,9 +182,27 @@ fn scheme(origin: &Origin) -> &'static str {
     if origin.secure { "https" } else { "http" }
 }
 
+/// Writes a text as a value of a query, or as a part of a path: all but the unreserved
+/// characters of RFC 3986 section 2.3 is escaped.
+pub(super) fn escaped(text: &str) -> String {
+    PercentEncodedForUri::unreserve(text).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_means_something_in_an_address_is_escaped() {
+        for (text, expected) in [
+            ("sha256:4b", "sha256%3A4b"),
+            ("a/b", "a%2Fb"),
+            ("é &=?#", "%C3%A9%20%26%3D%3F%23"),
+            ("A-z.0_9~", "A-z.0_9~"),
+        ] {
+            assert_eq!(escaped(text), expected);
+        }
+    }
     use proptest::prelude::*;
 
     fn target(url: &str) -> Target {

@@ -9,12 +9,12 @@
 use super::{
     Failure, Repository,
     failure::Fault,
+    location::escaped,
     manifest::MANIFEST_BYTES_MAX,
     pages,
     refusal::Subject,
     request::{Answer, Ask},
     rounds::Need,
-    search::escaped,
     server::Server,
 };
 use crate::{

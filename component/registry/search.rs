@@ -17,7 +17,7 @@ use super::{
     catalog::REPOSITORIES,
     endpoint::{self, Endpoint},
     failure::Fault,
-    location::Target,
+    location::{Target, escaped},
     pages::is_beyond_reach,
     ping,
     refusal::Subject,
@@ -35,7 +35,7 @@ use crate::{
         reference::{self, DEFAULT_DOMAIN},
     },
 };
-use std::{fmt::Write, rc::Rc};
+use std::rc::Rc;
 
 /// A larger answer is not read.
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
@@ -258,19 +258,6 @@ impl<H: Host> Server<'_, H> {
         };
         Ok(entries.into_iter().filter_map(hit).collect())
     }
-}
-
-/// Writes a text as the value of a query. RFC 3986 section 2.3: what is not
-/// unreserved is escaped.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => write!(out, "%{byte:02X}").expect("a string takes every write"),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

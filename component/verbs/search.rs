@@ -38,8 +38,8 @@ pub async fn search<H: Host>(host: &H, term: &str, options: &SearchOptions, acce
         let limit = options.limit.clamp(1, RESULTS_MAX);
         // What does not pass is taken away here, so that as much as there is has to come.
         let count = if options.filters.is_empty() { limit } else { RESULTS_MAX };
-        let (hits, way) = registry::search(host, registry, word, count, access).await?;
-        Ok(found(registry, word, hits, way, &filters, limit as usize))
+        let (hits, source) = registry::search(host, registry, word, count, access).await?;
+        Ok(found(registry, word, hits, source, &filters, limit as usize))
     };
     find.await.map_err(problem(format!("cannot search for `{}`", term.escape_debug())))
 }
@@ -64,9 +64,9 @@ fn split(term: &str) -> Result<(&str, &str), Failure> {
 }
 
 /// Chooses, orders and names what was found.
-fn found(registry: &str, word: &str, hits: Vec<Hit>, way: Source, filters: &Filters, limit: usize) -> Found {
+fn found(registry: &str, word: &str, hits: Vec<Hit>, source: Source, filters: &Filters, limit: usize) -> Found {
     let mut notes = Vec::new();
-    match way {
+    match source {
         Source::Search => {}
         Source::Catalog => notes.push(format!(
             "`{registry}` has no search; these are the repositories that it lists and that have `{}` in their name",
@@ -83,7 +83,7 @@ fn found(registry: &str, word: &str, hits: Vec<Hit>, way: Source, filters: &Filt
     }
     repositories.retain(|one| filters.pass(one));
     repositories.sort_by_key(|one| std::cmp::Reverse(one.stars));
-    if way == Source::Catalog && repositories.len() > limit {
+    if source == Source::Catalog && repositories.len() > limit {
         notes.push(format!("{} more are left out", repositories.len() - limit));
     }
     repositories.truncate(limit);

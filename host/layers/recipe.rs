@@ -12,9 +12,9 @@
 //! that file + tree ─► sha256 = DiffID ─► fsync ─► layers/<DiffID>/recipe ─► fsync of the directory
 //! ```
 //!
-//! A layer that has a recipe is durable, and so is the recipe; the archive was rebuilt by it once. It goes with its layer, and never before:
-//! whoever has removed a blob because there is a recipe may rely on it. It does not make compressed bytes again: another
-//! compressor would make others, which have another digest.
+//! A layer that has a recipe is durable, and so is the recipe; the archive was rebuilt by it once. It goes with its layer,
+//! and never before: whoever has removed a blob because there is a recipe may rely on it. It does not make compressed
+//! bytes again: another compressor would make others, which have another digest.
 
 mod describe;
 mod rebuild;

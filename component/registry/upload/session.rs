@@ -8,7 +8,7 @@ use crate::{
     planted::{Bug, has},
     registry::{
         failure::{Blame, Fault},
-        location::{self, Target},
+        location::{self, Target, escaped},
         range::number,
         refusal::Subject,
         request::{Answer, Ask, Bytes, Load, Part, only_location},
@@ -40,8 +40,7 @@ impl<H: Host> Upload<'_, '_, H> {
     /// Begins an upload, or mounts the blob.
     pub(super) async fn begin(&mut self, server: &Server<'_, H>, at: usize) -> Result<Option<Way>, Fault> {
         if let Some(source) = self.source.take() {
-            let rest =
-                format!("blobs/uploads/?mount={}&from={}", escaped(&self.what.digest), source.replace('/', "%2F"));
+            let rest = format!("blobs/uploads/?mount={}&from={}", escaped(self.what.digest.as_str()), escaped(source));
             self.attempts += 1;
             let answer = server.exchange(&server.ask(Method::Post, &rest, Vec::new())).await?;
             match answer.response.status {
@@ -167,7 +166,7 @@ impl<H: Host> Upload<'_, '_, H> {
         let session = self.session.as_ref().expect("whoever sends has an upload");
         let (offset, mut target) = (session.offset, session.target.clone());
         let sign = if target.path.contains('?') { '&' } else { '?' };
-        target.path = format!("{}{sign}digest={}", target.path, escaped(&self.what.digest));
+        target.path = format!("{}{sign}digest={}", target.path, escaped(self.what.digest.as_str()));
         let headers = vec![("content-type", "application/octet-stream".to_owned())];
         let ask = Ask { method: Method::Put, target, headers };
         // From here on the registry may have it, whatever this end hears.
@@ -286,11 +285,6 @@ fn end(header: &str) -> Option<u64> {
     let header = header.trim();
     let (first, last) = header.strip_prefix("bytes=").unwrap_or(header).split_once('-')?;
     (number(first)? == 0).then(|| number(last)?.checked_add(1)).flatten()
-}
-
-/// A digest in a query.
-fn escaped(digest: &Digest) -> String {
-    digest.as_str().replace(':', "%3A")
 }
 
 fn authority<S>(answer: &Answer<S>) -> &str {

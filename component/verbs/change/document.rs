@@ -12,8 +12,8 @@
 //!
 //! `mark` is what the bytes of the record hash to; null if there is none. `do` is
 //! `untag`; `shrink`, with the `manifests` that go; `retain`, with the `retention`; or
-//! `point`, with the name it comes `from` and the `from-mark` of its record. `leases` go because their time is
-//! over. Sizes are in bytes.
+//! `point`, with the name it comes `from` and the `from-mark` of its record. `leases`
+//! go because their time is over. Sizes are in bytes.
 
 use crate::{
     nouns::digest::Digest,
