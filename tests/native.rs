@@ -10,6 +10,7 @@ mod body;
 mod layers;
 
 use body::Body;
+use futures::future::LocalBoxFuture;
 use http_body_util::BodyExt as _;
 use layers::{Extraction, Layer, Snapshot, TreeClaim};
 use std::cell::RefCell;
@@ -162,6 +163,25 @@ impl Host for Native {
             }
         }
         Ok(all)
+    }
+
+    async fn take(&self, stream: Body, length: u64) -> Result<(Vec<u8>, Option<Body>)> {
+        const TAKEN_BYTES_MAX: u64 = 4 << 20;
+        if length > TAKEN_BYTES_MAX {
+            return Err(ErrorCode::TooLarge(TAKEN_BYTES_MAX));
+        }
+        let mut bytes = Vec::new();
+        let (_, rest) = stream.pass(length, |chunk| bytes.extend_from_slice(chunk)).await;
+        Ok((bytes, rest))
+    }
+
+    async fn skip(&self, stream: Body, length: u64) -> Result<(u64, Option<Body>)> {
+        Ok(stream.pass(length, |_| {}).await)
+    }
+
+    fn inflate(&self, stream: Body) -> (Body, LocalBoxFuture<'static, Result<()>>) {
+        let (body, end) = stream.inflated();
+        (body, Box::pin(std::future::ready(end)))
     }
 
     async fn layer(&self, diff_id: &Digest) -> Result<Layer> {
@@ -371,6 +391,10 @@ impl host::Ingest for Ingest {
             taken += chunk.len() as u64;
         }
         Ok((taken, Some(data)))
+    }
+
+    async fn digest(&self) -> Result<Digest> {
+        self.0.digest().map(|digest| told(&digest)).map_err(code)
     }
 
     async fn restart(&self) -> Result<()> {

@@ -4,15 +4,18 @@
 //!
 //! - `subject`: what a suite is run on.
 //! - `content`, `layers`, `metadata`, `credentials`: the suites, after the interfaces of `wit/`.
+//! - `archives`, `recipes`: the parts of them that a load, a push and an image without blobs rely on.
 //! - `collection`: what a collection needs of them, for those that have locks.
 //! - `containerd`: the cases of containerd's suites, and which test here is for which.
 
+mod archives;
 mod collection;
 mod containerd;
 mod content;
 mod credentials;
 mod layers;
 mod metadata;
+mod recipes;
 mod subject;
 
 /// Makes a test of each case on each subject, as in `native::a_held_blob_is_not_removed`.

@@ -5,9 +5,12 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use http_body_util::BodyExt as _;
+use std::io::Read as _;
 use tokio::sync::oneshot;
+use wharf::layers::inflate::{self, Inflate};
 use wharf::network::Incoming;
 use wharf_component::host::HttpError;
+use wharf_component::nouns::problem::ErrorCode;
 
 /// How a body ended.
 type End = Result<(), HttpError>;
@@ -54,6 +57,35 @@ impl Body {
                 let _ = ended.send(end);
             }
         }
+    }
+
+    /// Shows the next bytes, and returns how many there were, and what comes after them.
+    pub(super) async fn pass(mut self, length: u64, mut show: impl FnMut(&[u8])) -> (u64, Option<Self>) {
+        let mut passed = 0;
+        while passed < length {
+            let Some(mut chunk) = self.next().await else { return (passed, None) };
+            let room = usize::try_from(length - passed).unwrap_or(usize::MAX);
+            if chunk.len() > room {
+                self.put_back(chunk.split_off(room));
+            }
+            show(&chunk);
+            passed += chunk.len() as u64;
+        }
+        (passed, Some(self))
+    }
+
+    /// What it is without its compression, and how that ended. It has to be here as a whole.
+    pub(super) fn inflated(self) -> (Self, Result<(), ErrorCode>) {
+        assert!(self.incoming.is_none(), "what is inflated in tests has arrived");
+        let (compressed, mut bytes) = (self.rest.unwrap_or_default(), Vec::new());
+        let inflated = Inflate::new(&compressed[..]).and_then(|mut reader| reader.read_to_end(&mut bytes));
+        let end = inflated.map(drop).map_err(|error| match inflate::Error::of(&error) {
+            Some(inflate::Error::Unsupported(_)) => ErrorCode::Unsupported,
+            Some(inflate::Error::Window) => ErrorCode::TooLarge(1 << inflate::ZSTD_WINDOW_LOG_MAX),
+            Some(inflate::Error::Truncated(_) | inflate::Error::Damaged(..)) => ErrorCode::Invalid,
+            None => ErrorCode::Other(error.to_string()),
+        });
+        (Self::of(bytes), end)
     }
 
     /// Gives back what [`next`](Self::next) returned and nobody took.

@@ -46,6 +46,9 @@ use wharf_component::{
 
 pub use process::Call;
 
+/// The most that `content.take` takes at once.
+const TAKEN_BYTES_MAX: u64 = 4 << 20;
+
 /// One process on one machine. Cloning it gives the same process.
 #[derive(Clone, Debug)]
 pub struct Memory {
@@ -284,6 +287,9 @@ impl Host for Memory {
 
     async fn take(&self, mut stream: Stream, length: u64) -> Result<(Vec<u8>, Option<Stream>)> {
         self.inner.tally.note("content.take");
+        if length > TAKEN_BYTES_MAX {
+            return Err(ErrorCode::TooLarge(TAKEN_BYTES_MAX));
+        }
         let mut bytes = Vec::new();
         while (bytes.len() as u64) < length {
             let room = usize::try_from(length).unwrap_or(usize::MAX) - bytes.len();

@@ -18,6 +18,7 @@ suite! {
     a_commit_of_what_is_there_returns_the_blob,
     an_append_takes_up_to_its_limit_and_gives_the_rest_back,
     the_offset_grows_with_what_arrives,
+    an_ingest_says_what_has_arrived_hashes_to,
     a_dropped_ingest_continues_where_it_stopped,
     an_ingest_continues_after_a_restart,
     restart_and_discard_forget_the_bytes,
@@ -175,6 +176,28 @@ fn the_offset_grows_with_what_arrives<S: Subject>() {
         }
         assert_eq!(seen, [0, 64, 192, 256]);
         ingest.commit(&sha256(&bytes), 256).await.unwrap();
+    });
+}
+
+fn an_ingest_says_what_has_arrived_hashes_to<S: Subject>() {
+    let subject = S::new();
+    let (host, other) = (subject.host(), subject.other());
+    let bytes = pattern(3_000);
+    subject.run(async {
+        let ingest = host.ingest("nobody knows yet").await.unwrap();
+        assert_eq!(ingest.digest().await, Ok(sha256(b"")));
+        append(host, &ingest, &bytes[..1_000]).await;
+        assert_eq!(ingest.digest().await, Ok(sha256(&bytes[..1_000])));
+        drop(ingest);
+        let ingest = other.ingest("nobody knows yet").await.unwrap();
+        append(&other, &ingest, &bytes[1_000..]).await;
+        assert_eq!(ingest.digest().await, Ok(sha256(&bytes)), "with what another process has brought");
+        ingest.restart().await.unwrap();
+        assert_eq!(ingest.digest().await, Ok(sha256(b"")));
+        append(&other, &ingest, &bytes[7..]).await;
+        let found = ingest.digest().await.unwrap();
+        ingest.commit(&found, 2_993).await.unwrap();
+        assert_eq!(everything(host, &sha256(&bytes[7..])).await, bytes[7..]);
     });
 }
 
