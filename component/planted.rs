@@ -21,6 +21,8 @@ pub enum Bug {
     CollectedEarly,
     /// The blob of a layer is given up although nothing can make its archive again.
     RecipeUnwritten,
+    /// A load is recorded before what it has brought is durable.
+    LoadUnsynced,
     /// A failed request is sent again at once.
     NoBackOff,
     /// `Retry-After` is not read.

@@ -34,11 +34,13 @@ pub enum Bug {
     TreeRemovedInPlace,
     /// That blobs, layers and snapshots are gone is not synced.
     RemovalUnsynced,
+    /// A recipe gets its name before its bytes are on disk.
+    RecipeUnsynced,
 }
 
 impl Bug {
     /// Every fault.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::BlobUnsynced,
         Self::BlobNameUnsynced,
         Self::SyncErrorIgnored,
@@ -53,6 +55,7 @@ impl Bug {
         Self::CommitUnsynced,
         Self::TreeRemovedInPlace,
         Self::RemovalUnsynced,
+        Self::RecipeUnsynced,
     ];
 }
 

@@ -24,6 +24,7 @@ pub use self::rebuild::Rebuilt;
 
 use super::{Error, Layer, Layers, held, removal, unpack};
 use crate::content::directory::Directory;
+use crate::planted::{self, Bug};
 use rustix::fs::{OFlags, fsync, renameat};
 use rustix::io::Errno;
 use std::io::Read;
@@ -106,7 +107,9 @@ fn write(
     })?;
     Rebuilt::open(layer, place)?.check(stop)?;
     let size = file.metadata().map_err(Error::io(WHAT))?.len();
-    fsync(&file).map_err(Error::io(WHAT))?;
+    if !planted::has(Bug::RecipeUnsynced) {
+        fsync(&file).map_err(Error::io(WHAT))?;
+    }
     renameat(place, RECIPE, &*layer.directory, RECIPE).map_err(Error::io(WHAT))?;
     layer.directory.sync().map_err(Error::io(WHAT))?;
     Ok(size)

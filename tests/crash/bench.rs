@@ -68,6 +68,15 @@ impl<'a> Bench<'a> {
             assert!(output.status.success(), "{}", said(&output));
             bench.expected.learn(&machine, &store, target);
         }
+        let store = machine.place("reference");
+        let archive = machine.archive().to_str().expect("the path is text").to_owned();
+        for command in [
+            machine.pull(&store, NAME, Version::New),
+            machine.command(&store, &["save", "--quiet", "--output", &archive, NAME]),
+        ] {
+            let output = machine.run(command);
+            assert!(output.status.success(), "{}", said(&output));
+        }
         for scenario in Scenario::ALL {
             bench.bases.push(Base::make(&machine, scenario, &bench.directory));
         }

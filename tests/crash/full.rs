@@ -13,11 +13,11 @@ use std::path::Path;
 
 /// How much more room each case has than the one before it.
 const STEP_BYTES: u64 = 16 << 10;
-/// How many cases of a pull are about bytes. The last ones have room enough.
+/// How many cases of what brings an image are about bytes. The last ones have room enough.
 const BYTES_CASES: usize = 130;
 /// How many files more each case may make than the one before it.
 const STEP_FILES: u64 = 2;
-/// How many cases of a pull are about files.
+/// How many cases of it are about files.
 const FILES_CASES: usize = 60;
 /// The same for verbs that change what is here, which write little.
 const CHANGE_BYTES_CASES: usize = 12;
@@ -25,7 +25,7 @@ const CHANGE_FILES_CASES: usize = 3;
 
 /// How many cases of a scenario are about bytes, and about files.
 fn split(scenario: Scenario) -> (usize, usize) {
-    if scenario.is_pull() { (BYTES_CASES, FILES_CASES) } else { (CHANGE_BYTES_CASES, CHANGE_FILES_CASES) }
+    if scenario.brings() { (BYTES_CASES, FILES_CASES) } else { (CHANGE_BYTES_CASES, CHANGE_FILES_CASES) }
 }
 
 /// How many cases a scenario has.
@@ -55,7 +55,7 @@ pub(crate) fn run(machine: &Machine, expected: &Expected, base: &Base, case: Cas
             outcome.wrong.push(format!("it does not say that the disk is full: {}", run.stderr));
         }
         let left = entries(&store.join("extract"));
-        if base.scenario.is_pull() && !left.is_empty() {
+        if base.scenario.brings() && !left.is_empty() {
             outcome.wrong.push(format!("`extract` keeps {left:?} on a full disk"));
         }
         if base.scenario.frees() {

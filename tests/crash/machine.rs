@@ -105,6 +105,18 @@ impl Machine {
         self.command(store, &["pull", "--quiet", "--certs-d", &self.certificates(version), name])
     }
 
+    /// The file with the new version, as `wharf save` wrote it.
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.registries.with_extension("tar")
+    }
+
+    /// `wharf load` of that.
+    pub(crate) fn load(&self, store: &Path) -> Command {
+        let mut command = self.command(store, &["load", "--quiet", "--input"]);
+        command.arg(self.archive());
+        command
+    }
+
     fn certificates(&self, version: Version) -> String {
         self.registries.join(format!("{version:?}")).to_str().expect("the path is text").to_owned()
     }

@@ -12,20 +12,27 @@ use std::path::Path;
 const LOG: &str = "metadata.sqlite-wal";
 const JOURNAL: &str = "durable.new";
 
-/// How many cases a scenario has: a pull is looked at also without trees, which are made durable by a call that is good
+/// How many cases a scenario has: what brings an image is looked at also without trees, which are made durable by a call that is good
 /// for everything else too.
 pub(crate) fn cases(scenario: Scenario) -> usize {
-    if scenario.is_pull() { 2 } else { 1 }
+    if scenario.brings() { 2 } else { 1 }
 }
 
 /// Returns what is not synced when it has to be.
 pub(crate) fn run(machine: &Machine, base: &Base, case: Case) -> Vec<String> {
     let options: &[&str] = if case.strike.point == 1 { &[] } else { &["--no-unpack"] };
     let calls = base.trace(machine, options);
-    if base.scenario.is_pull() { additions(&calls) } else { removals(&calls) }
+    let mut wrong = if base.scenario.brings() { additions(&calls) } else { removals(&calls) };
+    wrong.extend(recipes(&calls));
+    let is_lean =
+        calls.iter().any(|call| call.target.as_deref().is_some_and(is_recipe)) && first_gone(&calls).is_some();
+    if base.scenario == Scenario::Retained && !is_lean {
+        wrong.push("no blob was given up for a recipe".to_owned());
+    }
+    wrong
 }
 
-/// What a pull has to sync.
+/// What has to be synced by who brings an image.
 fn additions(calls: &[Call]) -> Vec<String> {
     let mut wrong = Vec::new();
     let last = |is: &dyn Fn(&Call) -> bool, before: usize| calls[..before].iter().rposition(is);
@@ -58,6 +65,35 @@ fn additions(calls: &[Call]) -> Vec<String> {
             if noted.is_none_or(|noted| noted > acknowledged) {
                 wrong.push(format!("`{call}`: no `syncfs` and no journal after it come before the record"));
             }
+        }
+    }
+    wrong
+}
+
+fn is_recipe(path: &Path) -> bool {
+    path.starts_with("layers") && path.ends_with("recipe")
+}
+
+/// Which call is the first that takes a blob away.
+fn first_gone(calls: &[Call]) -> Option<usize> {
+    calls.iter().position(|call| call.name.starts_with("unlink") && call.path.starts_with("blobs"))
+}
+
+/// What makes good for a blob is durable, with its name, before a blob goes.
+fn recipes(calls: &[Call]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let end = first_gone(calls).unwrap_or(calls.len());
+    for (at, call) in calls.iter().enumerate().filter(|(_, call)| call.deed == Deed::Rename) {
+        let Some(target) = call.target.as_deref().filter(|target| is_recipe(target)) else { continue };
+        let synced = |path: &Path, calls: &[Call]| {
+            calls.iter().any(|call| call.deed == Deed::Sync && (call.path == path || call.name == "syncfs"))
+        };
+        let written = calls[..at].iter().rposition(|one| one.deed == Deed::Write && one.path == call.path);
+        if written.is_none_or(|written| !synced(&call.path, &calls[written..at])) {
+            wrong.push(format!("`{call}`: its bytes are not synced before"));
+        }
+        if !synced(target.parent().unwrap_or(Path::new("")), &calls[at..end.max(at)]) {
+            wrong.push(format!("`{call}`: the new name is not synced before a blob goes"));
         }
     }
     wrong

@@ -39,7 +39,8 @@ fn finder(bug: Bug) -> Finder {
         | Bug::TreesUnsynced
         | Bug::JournalEarly
         | Bug::EarlierBootBelieved
-        | Bug::CommitUnsynced => Finder::Cases(Kind::Power),
+        | Bug::CommitUnsynced
+        | Bug::RecipeUnsynced => Finder::Cases(Kind::Power),
     }
 }
 

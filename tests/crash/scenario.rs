@@ -1,5 +1,8 @@
 //! What is broken off: a pull, or a verb that changes what is here. With each the store that it begins with, and what the
 //! names are before it and after it. There is nothing between: names change together.
+//!
+//! `save` and `push` are not among them: they change no more than the record of when a name was used, or of what has
+//! happened, in one commit as each of these has. `copy` opens no store.
 
 use crate::calls::{Call, Deed};
 use crate::images::{self, BYSTANDER, KEPT, NAME, NEW_NAME, Version, target};
@@ -29,14 +32,32 @@ pub(crate) enum Scenario {
     Pruned,
     /// `gc`, with what an image left whose name went, and what a pull left that was killed.
     Collected,
+    /// `load` of a file, with the old version under the name, and another image.
+    Loaded,
+    /// `retain unpacked` of a name that shares a layer with another one, of which everything is kept.
+    Retained,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Fresh, Self::Moved, Self::Resumed, Self::Tagged, Self::Removed, Self::Pruned, Self::Collected];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Fresh,
+        Self::Moved,
+        Self::Resumed,
+        Self::Tagged,
+        Self::Removed,
+        Self::Pruned,
+        Self::Collected,
+        Self::Loaded,
+        Self::Retained,
+    ];
 
     pub(crate) fn is_pull(self) -> bool {
         matches!(self, Self::Fresh | Self::Moved | Self::Resumed)
+    }
+
+    /// Whether it brings an image.
+    pub(crate) fn brings(self) -> bool {
+        self.is_pull() || self == Self::Loaded
     }
 
     /// Whether people do it to have more room: then a full disk is no reason to fail.
@@ -49,9 +70,11 @@ impl Scenario {
         let (old, new, other) = (target(Version::Old), target(Version::New), images::bystander());
         match self {
             Self::Fresh => Names::new(),
-            Self::Moved => [(NAME, old), (BYSTANDER, other)].into(),
+            Self::Moved | Self::Loaded => [(NAME, old), (BYSTANDER, other)].into(),
             Self::Resumed | Self::Collected => [(BYSTANDER, other)].into(),
-            Self::Tagged | Self::Removed | Self::Pruned => [(NAME, new), (KEPT, old), (BYSTANDER, other)].into(),
+            Self::Tagged | Self::Removed | Self::Pruned | Self::Retained => {
+                [(NAME, new), (KEPT, old), (BYSTANDER, other)].into()
+            }
         }
     }
 
@@ -59,11 +82,13 @@ impl Scenario {
     pub(crate) fn after(self) -> Names {
         let mut names = self.before();
         match self {
-            Self::Fresh | Self::Moved | Self::Resumed => drop(names.insert(NAME, target(Version::New))),
+            Self::Fresh | Self::Moved | Self::Resumed | Self::Loaded => {
+                drop(names.insert(NAME, target(Version::New)));
+            }
             Self::Tagged => names.extend([(NEW_NAME, target(Version::New)), (KEPT, target(Version::New))]),
             Self::Removed => drop(names.remove(NAME)),
             Self::Pruned => names.retain(|name, _| *name == KEPT),
-            Self::Collected => {}
+            Self::Collected | Self::Retained => {}
         }
         names
     }
@@ -76,6 +101,8 @@ impl Scenario {
             Self::Removed => machine.command(store, &["rm", NAME]),
             Self::Pruned => machine.command(store, &["prune", "--all"]),
             Self::Collected => machine.collect(store),
+            Self::Loaded => machine.load(store),
+            Self::Retained => machine.command(store, &["retain", "unpacked", NAME]),
         }
     }
 
@@ -94,7 +121,7 @@ impl Scenario {
         let wharf = |arguments: &[&str]| run(machine.command(store, arguments));
         match self {
             Self::Fresh => {}
-            Self::Moved => {
+            Self::Moved | Self::Loaded => {
                 pull(BYSTANDER, Version::Old);
                 pull(NAME, Version::Old);
             }
@@ -102,7 +129,7 @@ impl Scenario {
                 pull(BYSTANDER, Version::Old);
                 break_off(machine, store);
             }
-            Self::Tagged | Self::Removed | Self::Pruned => {
+            Self::Tagged | Self::Removed | Self::Pruned | Self::Retained => {
                 pull(BYSTANDER, Version::Old);
                 pull(NAME, Version::Old);
                 wharf(&["tag", NAME, KEPT]);

@@ -24,6 +24,10 @@ use touched::Touched;
 pub(crate) struct Registry {
     /// In the order of time.
     pub(crate) moves: Vec<Move>,
+    /// What was pushed and copied, in the order of time.
+    pub(crate) pushed: Vec<Move>,
+    /// What it was given that cannot be.
+    pub(crate) flaws: Vec<String>,
     /// The text in the tree and in the history of each manifest.
     pub(crate) texts: BTreeMap<String, String>,
     /// What a tag points to if it leads to the manifest with this text: the manifest, or an index with it.
@@ -33,7 +37,7 @@ pub(crate) struct Registry {
 /// Returns what is wrong with a history, a sentence each.
 pub(crate) fn violations(events: &[Event], registry: &Registry) -> Vec<String> {
     let touched = Touched::new(events);
-    let mut found = Vec::new();
+    let mut found = registry.flaws.clone();
     for event in events {
         found.extend(failures::failure(event, events, registry, &touched).map(|why| format!("{why}: {event:?}")));
         if let Outcome::Done(facts) = &event.outcome {
@@ -53,7 +57,11 @@ pub(crate) fn violations(events: &[Event], registry: &Registry) -> Vec<String> {
 
 /// What a tag may have pointed to between two moments.
 fn pointed<'r>(registry: &'r Registry, name: &str, from: Moment, until: Moment) -> BTreeSet<&'r str> {
-    let moves: Vec<&Move> = registry.moves.iter().filter(|moved| moved.name == name).collect();
+    reigning(&registry.moves, name, from, until)
+}
+
+fn reigning<'r>(moves: &'r [Move], name: &str, from: Moment, until: Moment) -> BTreeSet<&'r str> {
+    let moves: Vec<&Move> = moves.iter().filter(|moved| moved.name == name).collect();
     let reigns = moves
         .iter()
         .enumerate()
@@ -69,6 +77,10 @@ fn wrong(fact: &Fact, event: &Event, registry: &Registry, touched: &Touched<'_>)
             let possible = pointed(registry, name, event.began, event.ended);
             (!possible.contains(digest.as_str()))
                 .then(|| format!("`{name}` did not point to `{digest}` in the registry"))
+        }
+        Fact::Published { name, digest } => {
+            let possible = reigning(&registry.pushed, name, event.began, event.ended);
+            (!possible.contains(digest.as_str())).then(|| format!("the registry never had `{digest}` as `{name}`"))
         }
         Fact::Tree { manifest, text, .. } => match registry.texts.get(manifest) {
             Some(expected) if expected == text => None,
@@ -98,7 +110,7 @@ fn sources(operation: &Operation) -> impl Iterator<Item = &String> {
         _ => None,
     };
     change.into_iter().filter_map(|change| match change {
-        Change::Tag { source, .. } => Some(source),
+        Change::Tag { source: name, .. } | Change::Retain { what: name, .. } => Some(name),
         _ => None,
     })
 }
@@ -133,6 +145,10 @@ fn unlike(event: &Event, facts: &[Fact]) -> Option<String> {
                 is_less || named(shift) && shift.after.is_none()
             };
             let other = done.iter().find(|shift| !is_meant(shift));
+            other.map(|shift| format!("nobody asked for {shift:?}"))
+        }
+        Operation::Perform { change: Change::Retain { what, .. }, .. } => {
+            let other = done.iter().find(|shift| shift.name != *what || shift.after != shift.before);
             other.map(|shift| format!("nobody asked for {shift:?}"))
         }
         Operation::Perform { .. } => {

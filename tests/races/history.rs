@@ -14,6 +14,14 @@ pub(crate) struct Shift {
     pub(crate) after: Option<String>,
 }
 
+/// What is kept of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Kept {
+    Both,
+    Unpacked,
+    Compressed,
+}
+
 /// What changes names, or frees what no name needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Change {
@@ -35,6 +43,8 @@ pub(crate) enum Change {
     },
     /// `wharf gc`.
     Collect { ingest_age_s: u64 },
+    /// `wharf retain`.
+    Retain { what: String, kept: Kept },
 }
 
 /// What a worker does. Names are those of the registry, as in `race/a:one`; blobs are digests.
@@ -57,6 +67,13 @@ pub(crate) enum Operation {
     Inspect { name: String },
     /// `wharf history`.
     History { name: String },
+    /// `wharf save` into a file, and `wharf load` of it under these names, stopped after so many milliseconds if there is
+    /// a number.
+    Load { name: String, names: Vec<String>, stop_ms: Option<u64> },
+    /// `wharf push` of a name that nobody pulls, stopped in the same way.
+    Push { name: String, stop_ms: Option<u64> },
+    /// `wharf copy` within the registry.
+    Copy { name: String },
     /// `wharf save` to nowhere: every blob is compared with its digest.
     Save { name: String },
     /// `wharf unpack`, and `wharf cat` of a file of the tree.
@@ -79,7 +96,7 @@ pub(crate) enum Operation {
     Remove { blob: String },
     /// The disk changes a blob of the victim's.
     Damage { blob: String },
-    /// `wharf tag`, `rm`, `prune` or `gc`, stopped after so many milliseconds if there is a number.
+    /// `wharf tag`, `rm`, `prune`, `gc` or `retain`, stopped after so many milliseconds if there is a number.
     Perform { change: Change, stop_ms: Option<u64> },
     /// The same with `--plan`.
     Draft { change: Change },
@@ -107,11 +124,15 @@ impl Operation {
     /// The one image that is damaged on purpose: nothing is promised to those who use it meanwhile.
     pub(crate) const VICTIM: &str = "race/victim:one";
 
+    /// What the names begin with whose blobs may be given up: what they point to may not be saved then, and its tree may
+    /// go. Nothing of it becomes the image of another name.
+    pub(crate) const GIVEN_UP: &str = "kept/b:";
+
     /// The names of all of them.
-    pub(crate) const KINDS: [&str; 30] = [
+    pub(crate) const KINDS: [&str; 34] = [
         "Pull", "Plan", "Images", "Inspect", "History", "Unpack", "List", "Compare", "Mount", "Fsck", "Tags", "Put",
         "Hold", "Remove", "Damage", "Tag", "Untag", "Prune", "Collect", "Draft", "Apply", "Usage", "Lease", "Release",
-        "Ingests", "Discard", "Label", "Expire", "Events", "Save",
+        "Ingests", "Discard", "Label", "Expire", "Events", "Save", "Load", "Push", "Copy", "Retain",
     ];
 
     /// The name of it.
@@ -147,6 +168,10 @@ impl Operation {
             Self::Expire { .. } => 27,
             Self::Events { .. } => 28,
             Self::Save { .. } => 29,
+            Self::Load { .. } => 30,
+            Self::Push { .. } => 31,
+            Self::Copy { .. } => 32,
+            Self::Perform { change: Change::Retain { .. }, .. } => 33,
         };
         Self::KINDS[at]
     }
@@ -157,6 +182,8 @@ impl Operation {
             Self::Inspect { name }
             | Self::History { name }
             | Self::Save { name }
+            | Self::Load { name, .. }
+            | Self::Push { name, .. }
             | Self::Unpack { name }
             | Self::List { name }
             | Self::Mount { name }
@@ -165,8 +192,10 @@ impl Operation {
             | Self::Expire { name }
             | Self::Fsck { name: Some(name), .. } => vec![name],
             Self::Compare { from, to } => vec![from, to],
-            Self::Perform { change: Change::Tag { source, .. }, .. }
-            | Self::Draft { change: Change::Tag { source, .. } } => vec![source],
+            Self::Perform { change: Change::Tag { source: name, .. } | Change::Retain { what: name, .. }, .. }
+            | Self::Draft { change: Change::Tag { source: name, .. } | Change::Retain { what: name, .. } } => {
+                vec![name]
+            }
             Self::Perform { change: Change::Untag { what, .. }, .. }
             | Self::Draft { change: Change::Untag { what, .. } }
                 if !what.starts_with("sha256:") =>
@@ -201,6 +230,8 @@ pub(crate) enum Fact {
     Stayed { name: String, why: String },
     /// The registry said that the tag points to this digest.
     Resolved { name: String, digest: String },
+    /// The registry was given this digest as what the tag points to.
+    Published { name: String, digest: String },
     /// The name pointed to the image whose history has this text.
     Told { name: String, text: String },
     /// The name pointed to the image that has this manifest, and its tree has this text in it.

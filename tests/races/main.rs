@@ -178,6 +178,8 @@ struct Tally {
     rounds: usize,
     killed: usize,
     moves: usize,
+    /// How often a tag was pushed or copied.
+    pushed: usize,
     /// By kind and outcome.
     kinds: BTreeMap<String, usize>,
 }
@@ -195,14 +197,14 @@ impl Tally {
     }
 
     fn text(&self, took: Duration) -> String {
-        let Self { operations, rounds, killed, moves, kinds } = self;
+        let Self { operations, rounds, killed, moves, pushed, kinds } = self;
         let lines: String = kinds.iter().fold(String::new(), |mut text, (kind, count)| {
             let _ = writeln!(text, "  {count:6} {kind}");
             text
         });
         format!(
             "{lines}races: {operations} operations in {rounds} rounds, {killed} processes killed, {moves} tags moved, \
-             0 violations, {:.0} s, {:.0} operations a second",
+             {pushed} tags pushed, 0 violations, {:.0} s, {:.0} operations a second",
             took.as_secs_f64(),
             *operations as f64 / took.as_secs_f64()
         )
@@ -244,6 +246,7 @@ fn round(tally: &mut Tally, directory: &Path, dice: &mut Dice, operations: usize
     tally.rounds += 1;
     let log = registry.log();
     tally.moves += log.moves.len();
+    tally.pushed += log.pushed.len();
     let store = directory.join("store");
     events.push(referee::last(&runtime, &store, &registry));
     violations.extend(checker::violations(&events, &log));

@@ -1,16 +1,20 @@
 //! Histories made by hand: those that a store must never have, one for each kind of wrong, and those that look wrong and
-//! are not. Those about changes of what is here are in `changes`.
+//! are not. Those about changes of what is here are in `changes`, those about files and registries in `passed`.
 
 mod changes;
+mod passed;
 
 use super::checker::{Registry, violations};
 use super::history::{Event, Fact, Moment, Move, Operation, Outcome};
 
 const A: &str = "race/a:one";
 const B: &str = "race/b:one";
+/// A name that no registry has, unless it is pushed.
+const KEPT: &str = "kept/a:one";
 const BLOB: &str = "sha256:blob";
 
-/// A registry whose tag `A` points to `v1` from 0 on, to `v2` from 100 on, and to `v3` from 200 on; `B` to `w1`.
+/// A registry whose tag `A` points to `v1` from 0 on, to `v2` from 100 on, and to `v3` from 200 on; `B` to `w1`. `KEPT` was
+/// pushed to it twice.
 fn registry() -> Registry {
     let moved =
         |name: &str, digest: &str, at| Move { name: name.to_owned(), digest: digest.to_owned(), began: at, ended: at };
@@ -18,6 +22,8 @@ fn registry() -> Registry {
     let targets = texts.clone().map(|(digest, text)| (text, digest));
     Registry {
         moves: vec![moved(A, "v1", 0), moved(B, "w1", 0), moved(A, "v2", 100), moved(A, "v3", 200)],
+        pushed: vec![moved(KEPT, "v1", 50), moved(KEPT, "v2", 130)],
+        flaws: Vec::new(),
         texts: texts.into(),
         targets: targets.into(),
     }
@@ -281,7 +287,7 @@ fn good() -> Vec<(&'static str, Vec<Event>)> {
 
 #[test]
 fn a_history_that_no_store_may_have_is_rejected() {
-    for (what, events, expected) in bad().into_iter().chain(changes::bad()) {
+    for (what, events, expected) in bad().into_iter().chain(changes::bad()).chain(passed::bad()) {
         let found = violations(&events, &registry());
         assert!(found.iter().any(|why| why.contains(expected)), "{what}: {found:#?}");
     }
@@ -289,7 +295,7 @@ fn a_history_that_no_store_may_have_is_rejected() {
 
 #[test]
 fn a_history_that_only_looks_wrong_is_accepted() {
-    for (what, events) in good().into_iter().chain(changes::good()) {
+    for (what, events) in good().into_iter().chain(changes::good()).chain(passed::good()) {
         assert_eq!(violations(&events, &registry()), [""; 0], "{what}");
     }
 }
@@ -298,10 +304,10 @@ fn a_history_that_only_looks_wrong_is_accepted() {
 #[test]
 fn the_order_of_the_logs_does_not_matter() {
     let turned = |events: &[Event]| events.iter().rev().cloned().collect::<Vec<_>>();
-    for (what, events, _) in bad().into_iter().chain(changes::bad()) {
+    for (what, events, _) in bad().into_iter().chain(changes::bad()).chain(passed::bad()) {
         assert_ne!(violations(&turned(&events), &registry()), [""; 0], "{what}");
     }
-    for (what, events) in good().into_iter().chain(changes::good()) {
+    for (what, events) in good().into_iter().chain(changes::good()).chain(passed::good()) {
         assert_eq!(violations(&turned(&events), &registry()), [""; 0], "{what}");
     }
 }

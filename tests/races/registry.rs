@@ -1,12 +1,16 @@
-//! The registry of the races, in the process that starts the others: read-only, without logins, and its tags move all
-//! the time. It notes when each of them moved. Now and then it takes its time.
+//! The registry of the races, in the process that starts the others: without logins, and the tags that are pulled move all
+//! the time. It notes when each of them moved. Now and then it takes its time. What is pushed goes to repositories that
+//! nobody pulls from: `dock`.
+
+mod dock;
 
 use super::checker;
 use super::history::{Moment, Move};
 use super::world::{Dice, REPOSITORIES, TAGS, VICTIM, image, names};
 use bytes::Bytes;
+use dock::Dock;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
@@ -31,6 +35,7 @@ struct Shelf {
     /// By digest: media type and bytes. Documents and blobs, of all repositories together.
     objects: BTreeMap<String, (&'static str, Bytes)>,
     log: checker::Registry,
+    dock: Dock,
     dice: Dice,
     requests: u64,
     clock: fn() -> Moment,
@@ -49,7 +54,8 @@ impl Registry {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (tags, objects, log) = Default::default();
-        let shelf = Shelf { tags, objects, log, dice: Dice::new(seed), requests: 0, clock };
+        let (dock, dice) = (Dock::new(clock), Dice::new(seed));
+        let shelf = Shelf { tags, objects, log, dock, dice, requests: 0, clock };
         let shelf = Arc::new(Mutex::new(shelf));
         let registry = Self { shelf, address };
         for name in names().into_iter().chain([format!("{VICTIM}:{}", TAGS[0])]) {
@@ -79,7 +85,9 @@ impl Registry {
 
     /// What it had, and when.
     pub(crate) fn log(&self) -> checker::Registry {
-        self.shelf().log.clone()
+        let shelf = self.shelf();
+        let (pushed, flaws) = (shelf.dock.moves.clone(), shelf.dock.flaws.clone());
+        checker::Registry { pushed, flaws, ..shelf.log.clone() }
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
@@ -90,6 +98,14 @@ impl Registry {
         let wait_ms = self.shelf().turn();
         if wait_ms > 0 {
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        }
+        if dock::is_for(request.uri().path()) {
+            let (head, body) = request.into_parts();
+            // A process that is killed, or stops, breaks off what it sends: then nothing has come.
+            let Ok(body) = body.collect().await else {
+                return answer(StatusCode::BAD_REQUEST, "text/plain", None, Bytes::new(), false);
+            };
+            return self.shelf().dock.answer(&Request::from_parts(head, ()), &body.to_bytes());
         }
         let is_head = *request.method() == Method::HEAD;
         self.shelf().find(request.uri().path(), is_head)

@@ -3,6 +3,7 @@
 //!
 //! - `draws`: what comes next.
 //! - `images`: the verbs that look at images. `changes`: those that change what is here. `held`: leases, ingests, labels.
+//! - `passed`: those by which images go into a file, out of it, and to a registry.
 //! - `loose`: what no verb does.
 
 mod changes;
@@ -10,6 +11,7 @@ mod draws;
 mod held;
 mod images;
 mod loose;
+mod passed;
 
 use super::clock;
 use super::failed::Failed;
@@ -21,14 +23,14 @@ use changes::Saved;
 use held::Held;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use wharf::credentials::{self, Credentials};
 use wharf::engine::Services;
 use wharf::hash::{Algorithm, Digest};
-use wharf::images::{Access, Caller, Form, Machine, PullOptions, Pulled, SaveOptions, Wanted, Wharf};
+use wharf::images::{Access, Caller, Machine, PullOptions, Pulled, Wanted, Wharf};
 use wharf::layers::view::View;
 use wharf::layers::{self, Rights};
 use wharf::network::{self, Network};
@@ -57,6 +59,11 @@ pub(crate) struct Assignment {
 impl Assignment {
     pub(crate) fn log(&self) -> PathBuf {
         self.directory.join(format!("worker-{}-{}", self.worker, self.generation))
+    }
+
+    /// Where it puts an archive.
+    fn archive(&self) -> PathBuf {
+        self.directory.join(format!("archive-{}", self.worker))
     }
 
     fn mount_point(&self) -> PathBuf {
@@ -168,14 +175,10 @@ impl Worker<'_> {
                 let digest = object["Descriptor"]["digest"].as_str().map(str::to_owned);
                 Ok(vec![Fact::Read { name: name.clone(), digest }])
             }
-            Operation::Save { name } => {
-                let options = SaveOptions { form: Form::OciArchive, platforms: Vec::new() };
-                let (reference, stop) = (self.reference(name), CancellationToken::new());
-                let nowhere = |_: &_, archive: &mut _| io::copy(archive, &mut io::sink()).map(drop);
-                let saved = self.wharf.save(&self.caller, &[reference], &options, &stop, nowhere).await?;
-                let digest = saved.images.into_iter().next().map(|it| it.reduced_from.unwrap_or(it.target.digest));
-                Ok(vec![Fact::Read { name: name.clone(), digest }])
-            }
+            Operation::Save { name } => self.save(name).await,
+            Operation::Load { name, names, stop_ms } => self.load(name, names, *stop_ms, dice).await,
+            Operation::Push { name, stop_ms } => self.push(name, *stop_ms).await,
+            Operation::Copy { name } => self.copy(name).await,
             Operation::History { name } => {
                 let steps = self.wharf.history(&self.caller, &self.reference(name), None).await?;
                 let text = steps.first().map(|step| step.created_by.clone()).unwrap_or_default();

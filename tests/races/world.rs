@@ -10,6 +10,8 @@ pub(crate) const TAGS: [&str; 2] = ["one", "two"];
 pub(crate) const VICTIM: &str = "race/victim";
 /// Names that no registry has: what is tagged is called so.
 pub(crate) const KEPT: [&str; 4] = ["kept/a:one", "kept/a:two", "kept/b:one", "kept/b:two"];
+/// What the names begin with that are copied to.
+pub(crate) const COPIED: &str = "copied/";
 /// Where the text of an image lies in its tree.
 pub(crate) const TEXT: &str = "etc/text";
 /// How many blobs no image has.

@@ -1,7 +1,7 @@
 //! How an operation may fail, by its documentation in `wit/`. Codes are those of `wit/types.wit`, and two more: `lost`, if
 //! the name was found and something of the image was not, and `vanished`, if a tree that was just made is not there.
 
-use super::super::history::{Change, Event, Operation, Outcome};
+use super::super::history::{Change, Event, Moment, Operation, Outcome};
 use super::holds::is_pruned_by_another;
 use super::touched::Touched;
 use super::{Registry, pointed, sources};
@@ -16,7 +16,13 @@ pub(super) fn failure(event: &Event, events: &[Event], registry: &Registry, touc
         (Operation::Pull { names, .. }, "conflict") => {
             names.iter().any(|name| pointed(registry, name, event.began, event.ended).len() > 1)
         }
-        (Operation::Pull { stop_ms, .. } | Operation::Perform { stop_ms, .. }, "cancelled") => stop_ms.is_some(),
+        (
+            Operation::Pull { stop_ms, .. }
+            | Operation::Perform { stop_ms, .. }
+            | Operation::Load { stop_ms, .. }
+            | Operation::Push { stop_ms, .. },
+            "cancelled",
+        ) => stop_ms.is_some(),
         (Operation::Hold { .. } | Operation::Discard, "not-found") => true,
         // Of `content.remove`, and of an ingest that is on its way.
         (Operation::Remove { .. } | Operation::Discard, "in-use") => true,
@@ -38,6 +44,7 @@ pub(super) fn failure(event: &Event, events: &[Event], registry: &Registry, touc
         (Operation::Apply { shifts, made, .. }, "conflict") => {
             let names = shifts.iter().map(|shift| &shift.name).chain(sources(&event.operation));
             names.into_iter().any(|name| touched.by_others(name, *made, event.ended, event))
+                || why.contains("the lease `") && is_collected_by_another(events, event, *made)
         }
         (
             Operation::Perform { change: Change::Untag { what, platform, .. }, .. }
@@ -46,8 +53,10 @@ pub(super) fn failure(event: &Event, events: &[Event], registry: &Registry, touc
         ) => code == "not-found" || platform.is_some() || is_touched(what),
         // Of these it is a reading of the name, and judged as such.
         (operation, "not-found") => !operation.read().is_empty(),
-        // Whoever takes a name does not wait for those who have just read it.
-        (operation, "lost" | "vanished") => operation.read().into_iter().any(is_touched),
+        // Whoever takes a name does not wait for those who have just read it. What was given up is not there.
+        (operation, "lost" | "vanished") => {
+            operation.read().into_iter().any(|name| is_touched(name) || name.starts_with(Operation::GIVEN_UP))
+        }
         _ => false,
     };
     // What the disk has changed may be said by whoever meets it.
@@ -63,6 +72,19 @@ fn is_mounted(events: &[Event], event: &Event) -> bool {
     mounts
         .filter(|other| other.began <= event.ended)
         .any(|other| event.began <= other.ended || other.outcome == Outcome::Killed)
+}
+
+/// Whether somebody else may have taken away a lease whose time was over, since a plan was made.
+fn is_collected_by_another(events: &[Event], event: &Event, made: Moment) -> bool {
+    let is_collection = |other: &&Event| {
+        matches!(
+            &other.operation,
+            Operation::Perform { change: Change::Collect { .. }, .. }
+                | Operation::Apply { change: Change::Collect { .. }, .. }
+        )
+    };
+    let others = events.iter().filter(|other| *other != event).filter(is_collection);
+    others.into_iter().any(|other| other.began <= event.ended && made <= other.ended)
 }
 
 /// Whether a disk had changed something by then.

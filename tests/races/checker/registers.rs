@@ -140,6 +140,11 @@ fn uncertain<'h>(
         Operation::Perform { change: Change::Untag { what, .. }, .. } if what.starts_with("sha256:") => {
             all.iter().map(|name| (*name, Some(Some(what.as_str())), vec![None])).collect()
         }
+        // What was saved is what the name was at some moment.
+        Operation::Load { name, names, .. } => {
+            let possible: Vec<_> = held.get(name.as_str()).into_iter().flatten().copied().map(Some).collect();
+            names.iter().map(|name| (name.as_str(), None, possible.clone())).collect()
+        }
         Operation::Perform { change, .. } => {
             touched.may_take(change, event.ended, all).into_iter().map(|name| (name, None, vec![None])).collect()
         }

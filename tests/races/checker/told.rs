@@ -46,8 +46,10 @@ fn happened<'h>(event: &'h Event, name: &str) -> Vec<(&'h str, Option<&'h str>)>
         Fact::Changed(Shift { name: other, before, after }) if other == name => Some((before, after)),
         _ => None,
     });
-    let is_tag = matches!(change, Change::Tag { .. });
-    shifts
-        .map(|(before, after)| if is_tag { ("tag", after.as_deref()) } else { ("untag", before.as_deref()) })
-        .collect()
+    let told = |(before, after): (&'h Option<String>, &'h Option<String>)| match change {
+        Change::Tag { .. } => ("tag", after.as_deref()),
+        Change::Retain { .. } => ("label", after.as_deref()),
+        _ => ("untag", before.as_deref()),
+    };
+    shifts.map(told).collect()
 }

@@ -28,11 +28,13 @@ impl<'h> Touched<'h> {
         others.into_iter().any(|other| self.may_write(other, name))
     }
 
-    /// Whether anybody may have given a name, or taken it away, between two moments. A pull is none of these.
+    /// Whether anybody may have given a name, or taken it away, between two moments. A pull does neither.
     pub(super) fn is_given_or_taken(&self, name: &str, from: Moment, until: Moment) -> bool {
         let meanwhile = self.events.iter().filter(|other| other.began <= until && from <= other.ended);
-        let changes =
-            meanwhile.filter(|event| matches!(event.operation, Operation::Perform { .. } | Operation::Apply { .. }));
+        let is_change = |event: &&Event| {
+            matches!(event.operation, Operation::Perform { .. } | Operation::Apply { .. } | Operation::Load { .. })
+        };
+        let changes = meanwhile.filter(is_change);
         changes.into_iter().any(|event| self.may_write(event, name))
     }
 
@@ -46,6 +48,7 @@ impl<'h> Touched<'h> {
         let may_go = |name: &&&str| match change {
             // Other names of the image lose a platform and stay.
             Change::Untag { what, platform: Some(_), .. } => what == *name || what.starts_with("sha256:"),
+            Change::Retain { .. } => false,
             _ => self.may_change(change, ended, name),
         };
         names.iter().filter(may_go).copied().collect()
@@ -63,7 +66,7 @@ impl<'h> Touched<'h> {
             });
         }
         match &event.operation {
-            Operation::Pull { names, .. } => names.iter().any(|other| other == name),
+            Operation::Pull { names, .. } | Operation::Load { names, .. } => names.iter().any(|other| other == name),
             Operation::Perform { change, .. } => self.may_change(change, event.ended, name),
             Operation::Apply { shifts, .. } => shifts.iter().any(|shift| shift.name == name),
             Operation::Label { name: other, .. } | Operation::Expire { name: other } => other == name,
@@ -77,6 +80,7 @@ impl<'h> Touched<'h> {
             Change::Untag { what, platform, .. } => what == name || what.starts_with("sha256:") || platform.is_some(),
             Change::Prune { .. } => is_meant(change, name),
             Change::Collect { .. } => self.may_expire(name, ended),
+            Change::Retain { what, .. } => what == name,
         }
     }
 }

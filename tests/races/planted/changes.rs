@@ -2,10 +2,8 @@
 
 use super::super::checker::who;
 use super::super::history::{Change, Event, Fact, Moment, Operation, Outcome, Shift};
-use super::{A, B, BLOB, blob, done, event, failed, held, hold, is_here, pull, put, saw, wrote};
+use super::{A, B, BLOB, KEPT as K, blob, done, event, failed, held, hold, is_here, pull, put, saw, wrote};
 
-/// A name that no registry has.
-const K: &str = "kept/a:one";
 /// A second, in the time of events.
 const S: Moment = 1_000_000_000;
 
@@ -49,6 +47,11 @@ fn stopped() -> Operation {
 
 fn collect() -> Operation {
     perform(Change::Collect { ingest_age_s: 0 })
+}
+
+/// One that began when everything was over.
+fn collect_later() -> Event {
+    event(60, 70, collect(), done(vec![]))
 }
 
 fn removed() -> Fact {
@@ -197,6 +200,20 @@ pub(super) fn bad() -> Vec<(&'static str, Vec<Event>, &'static str)> {
         (
             "a plan that is refused although nothing has changed",
             vec![first(), apply(40, 50, failed("conflict"))],
+            "no outcome",
+        ),
+        (
+            "a plan that is refused because of a lease that nobody took",
+            vec![
+                first(),
+                event(
+                    40,
+                    50,
+                    Operation::Apply { change: Change::Collect { ingest_age_s: 0 }, shifts: Vec::new(), made: 20 },
+                    Outcome::Failed { code: "conflict".to_owned(), why: "the lease `a` is another one".to_owned() },
+                ),
+                collect_later(),
+            ],
             "no outcome",
         ),
         ("a prune that is refused while nobody prunes", vec![event(40, 50, prune(None), refused(3))], "no outcome"),
@@ -357,6 +374,19 @@ pub(super) fn good() -> Vec<(&'static str, Vec<Event>)> {
         (
             "a plan that is refused because of a label",
             vec![first(), label(25, 30, "x"), apply(40, 50, failed("conflict"))],
+        ),
+        (
+            "a plan that is refused because of a lease that another collection took",
+            vec![
+                first(),
+                event(30, 35, collect(), done(vec![])),
+                event(
+                    40,
+                    50,
+                    Operation::Apply { change: Change::Collect { ingest_age_s: 0 }, shifts: Vec::new(), made: 20 },
+                    Outcome::Failed { code: "conflict".to_owned(), why: "the lease `a` is another one".to_owned() },
+                ),
+            ],
         ),
         (
             "a plan whose process was killed, and that was carried out",

@@ -3,12 +3,12 @@
 
 use super::super::checker::who;
 use super::super::clock;
-use super::super::history::{Change, Fact, Moment, Shift};
+use super::super::history::{Change, Fact, Kept, Moment, Shift};
 use super::super::world;
 use super::{Facts, Worker, stop_after};
 use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
-use wharf::images::{self, Changed, Collecting, Event, Pruning, Removal, Tagging};
+use wharf::images::{self, Changed, Collecting, Event, Pruning, Removal, Retaining, Retention, Tagging};
 
 /// A plan that is carried out in a later operation.
 pub(super) struct Saved {
@@ -92,6 +92,14 @@ impl Worker<'_> {
                 who: who(self.assignment.worker),
             }),
             Change::Collect { ingest_age_s } => images::Change::Collect(Collecting { ingest_age_s: *ingest_age_s }),
+            Change::Retain { what, kept } => images::Change::Retain(Retaining {
+                references: vec![self.reference(what)],
+                retention: match kept {
+                    Kept::Both => Retention::Both,
+                    Kept::Unpacked => Retention::Unpacked,
+                    Kept::Compressed => Retention::Compressed,
+                },
+            }),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a process does next, by its dice.
 
-use super::super::history::{Change, Operation};
+use super::super::history::{Change, Kept, Operation};
 use super::super::world::{self, Dice, KEPT, REPOSITORIES, TAGS};
 use super::{STOP_MS_MAX, Saved, Worker};
 
@@ -67,7 +67,20 @@ impl Worker<'_> {
     fn draw_change(&self, dice: &mut Dice) -> Operation {
         let all = world::all_names();
         let name = |dice: &mut Dice| dice.choose(&all).clone();
-        match dice.below(50) {
+        match dice.below(57) {
+            50..54 => {
+                let (name, to) = (name(dice), given(dice));
+                let stop_ms = (dice.below(4) == 0).then(|| dice.below(CHANGE_STOP_MS_MAX));
+                match to != name && may_spread(&name) {
+                    true => Operation::Load { name, names: vec![to], stop_ms },
+                    false => Operation::Save { name },
+                }
+            }
+            54 | 55 => {
+                let stop_ms = (dice.below(4) == 0).then(|| dice.below(CHANGE_STOP_MS_MAX));
+                Operation::Push { name: (*dice.choose(&KEPT)).to_owned(), stop_ms }
+            }
+            56 => Operation::Copy { name: dice.choose(&world::names()).clone() },
             0..27 => {
                 let change = self.change(dice);
                 let is_stopped = !matches!(change, Change::Tag { .. }) && dice.below(4) == 0;
@@ -97,19 +110,24 @@ impl Worker<'_> {
 
     fn change(&self, dice: &mut Dice) -> Change {
         let all = world::all_names();
-        match dice.below(27) {
-            0..10 => {
-                // Mostly a name that no registry has: where one has it, pulls move it too.
-                let one = |dice: &mut Dice| match dice.below(5) {
-                    0 => dice.choose(&all).clone(),
-                    _ => (*dice.choose(&KEPT)).to_owned(),
+        match dice.below(30) {
+            27.. => {
+                // Of the first nothing is wanted back: it would be missed, and nobody pulls these names.
+                let lean: Vec<&String> = all.iter().filter(|name| name.starts_with(Operation::GIVEN_UP)).collect();
+                let (what, kept) = match dice.below(4) {
+                    0 => (lean[1], Kept::Both),
+                    1 => (lean[1], Kept::Compressed),
+                    _ => (lean[0], Kept::Unpacked),
                 };
-                let mut names = vec![one(dice)];
+                Change::Retain { what: what.clone(), kept }
+            }
+            0..10 => {
+                let mut names = vec![given(dice)];
                 if dice.below(3) == 0 {
-                    names.push(one(dice));
+                    names.push(given(dice));
                 }
                 let source = dice.choose(&all).clone();
-                names.retain(|name| *name != source);
+                names.retain(|name| *name != source && may_spread(&source));
                 if names.is_empty() {
                     return Change::Collect { ingest_age_s: 3_600 };
                 }
@@ -137,5 +155,18 @@ impl Worker<'_> {
             }
             _ => Change::Collect { ingest_age_s: if dice.below(3) == 0 { 0 } else { 3_600 } },
         }
+    }
+}
+
+/// Whether other names may become what this one is: what was given up stays below [`Operation::GIVEN_UP`].
+fn may_spread(source: &str) -> bool {
+    !source.starts_with(Operation::GIVEN_UP)
+}
+
+/// A name that is given here: mostly one that no registry has, because pulls move the others too.
+fn given(dice: &mut Dice) -> String {
+    match dice.below(5) {
+        0 => dice.choose(&world::all_names()).clone(),
+        _ => (*dice.choose(&KEPT)).to_owned(),
     }
 }

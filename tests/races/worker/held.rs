@@ -1,7 +1,7 @@
 //! Leases, labels and ingests. What a lease holds is here as long as it lives.
 
 use super::super::clock;
-use super::super::history::{Fact, Moment};
+use super::super::history::{Fact, Moment, Operation};
 use super::super::world::Dice;
 use super::{Facts, Worker, digest};
 
@@ -32,7 +32,11 @@ impl Worker<'_> {
         let [target] = &lease.holds[..] else {
             return Ok(vec![Fact::Wrong(format!("a lease on `{name}` holds {:?}", lease.holds))]);
         };
-        let blobs = self.whole(target)?;
+        let mut blobs = self.whole(target)?;
+        if name.starts_with(Operation::GIVEN_UP) {
+            // What a tree makes good for is not there.
+            blobs.retain(|blob| self.services.content.blob(&digest(blob)).is_ok());
+        }
         self.lease = Some(Held { id: lease.id, target: target.clone(), blobs, since });
         Ok(vec![Fact::Read { name: name.to_owned(), digest: Some(target.clone()) }])
     }

@@ -4,7 +4,7 @@
 use super::{Ear, caller};
 use crate::{
     chronicle::{Acknowledged, Scope},
-    hub::AUTHORITY,
+    hub::{AUTHORITY, PLATFORMS},
     memory::Memory,
     run::World,
 };
@@ -14,7 +14,7 @@ use wharf_component::{
     nouns::problem::Problem,
     verbs::{
         self, change,
-        contract::{Change, Changed, Collecting, LoadOptions, Removal, Retention},
+        contract::{Change, Changed, Collecting, LoadOptions, LoadedImage, Removal, Retention},
     },
 };
 
@@ -99,9 +99,15 @@ pub(super) async fn load(
     let ear = Ear { leave, ..Ear::default() };
     let loaded = verbs::load(process, &caller(), process.stream(archive), &options, &ear).await;
     world.note_records();
-    let target = loaded?.images.remove(0).target.digest;
+    let LoadedImage { target, platforms, .. } = loaded?.images.remove(0);
+    let target = target.digest;
+    let manifests = world.hub.version_of(&target).map(|version| version.manifests).unwrap_or_default();
+    // What runs on the machine is extracted.
+    let is_extracted = |platform: &str| platform == PLATFORMS[0] && platforms.iter().any(|one| one == platform);
+    let unpacked = manifests.into_iter().filter(|(platform, _)| is_extracted(platform));
+    let unpacked: Vec<_> = unpacked.map(|(_, manifest)| manifest).collect();
     for write in &writes {
-        let what = Acknowledged { target: target.clone(), manifests: Vec::new(), unpacked: Vec::new() };
+        let what = Acknowledged { target: target.clone(), manifests: Vec::new(), unpacked: unpacked.clone() };
         world.chronicle.acknowledge(write, what);
     }
     Ok(())
