@@ -201,7 +201,7 @@ async fn change_names<H: Host>(host: &H, caller: &Caller, draft: &Draft, is_stri
         for id in &draft.leases {
             match records.lease(id).await? {
                 Some(Ok(lease)) if !lease.is_live(host.now()) => {
-                    records.delete_lease(id);
+                    records.delete_lease(host, id, Some(&lease), Action::Expire);
                     changed.leases.push(id.clone());
                     is_written = true;
                 }

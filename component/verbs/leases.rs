@@ -16,7 +16,7 @@ use crate::{
         digest::Digest,
         label,
         problem::{ErrorCode, Problem},
-        record::{LeaseRecord, Present},
+        record::{Action, LeaseRecord, Present},
     },
     registry::Failure,
 };
@@ -66,7 +66,8 @@ pub async fn hold<H: Host>(
         let expires = seconds.map(|seconds| created.saturating_add_unsigned(seconds));
         let record = LeaseRecord { created, expires, labels, holds: hands.holds.iter().cloned().collect() };
         store::change(host, caller, async |records| {
-            let is_taken = match records.lease(&id).await? {
+            let there = records.lease(&id).await?;
+            let is_taken = match &there {
                 Some(Ok(there)) => there.is_live(created),
                 Some(Err(_)) => true,
                 None => false,
@@ -75,7 +76,10 @@ pub async fn hold<H: Host>(
                 let failure = fail(ErrorCode::InUse, format!("there is a lease `{id}`"));
                 return Err(try_this(failure, format!("choose another ID, or end that one: wharf lease rm {id}")));
             }
-            records.put_lease(&id, &record);
+            if let Some(Ok(expired)) = &there {
+                records.tell_lease(host, Action::Expire, &id, Some(expired));
+            }
+            records.put_lease(host, &id, &record);
             Ok(())
         })
         .await?;
@@ -93,11 +97,12 @@ pub async fn hold<H: Host>(
 pub async fn release<H: Host>(host: &H, caller: &Caller, ids: &[String]) -> Result<(), Problem> {
     let work = store::change(host, caller, async |records| {
         for id in ids {
-            if !store::is_identifier(id) || records.lease(id).await?.is_none() {
+            let there = if store::is_identifier(id) { records.lease(id).await? } else { None };
+            let Some(there) = there else {
                 let failure = fail(ErrorCode::NotFound, format!("there is no lease `{}`", id.escape_debug()));
                 return Err(try_this(failure, LIST));
-            }
-            records.delete_lease(id);
+            };
+            records.delete_lease(host, id, there.as_ref().ok(), Action::Release);
         }
         Ok(())
     });

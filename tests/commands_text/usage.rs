@@ -183,6 +183,9 @@ fn an_event_is_a_line_with_its_time_to_the_nanosecond() {
         (Action::Untag, "untag"),
         (Action::Delete, "delete"),
         (Action::Prune, "prune"),
+        (Action::Lease, "lease"),
+        (Action::Release, "release"),
+        (Action::Expire, "expire"),
         (Action::Label, "label"),
         (Action::Push, "push"),
     ];

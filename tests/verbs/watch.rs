@@ -2,7 +2,7 @@
 
 use super::{Ear, Recipe, World, caller, options};
 use futures::future::join;
-use std::cell::Cell;
+use std::{cell::Cell, collections::BTreeMap};
 use wharf_component::{
     host::Host,
     nouns::{
@@ -79,6 +79,39 @@ fn what_was_changed_is_told_in_order() {
     assert_eq!(world.past("1h", "0s", &["event=pull", "event=tag", "image=app"]).unwrap().len(), 3);
     assert_eq!(world.past("1h", "30m", &[]).unwrap(), []);
     assert_eq!(world.past("2024-03-01", "2024-03-02", &[]).unwrap(), expected);
+}
+
+#[test]
+fn what_happens_to_a_lease_is_told() {
+    let world = World::new();
+    image(&world, "a");
+    world.pull("app:1", &options()).unwrap();
+    let hold = |id: &str, seconds: Option<u64>| {
+        let (id, references, labels) = (Some(id), ["app:1".to_owned()], BTreeMap::new());
+        world.memory.clock().pass(1_000);
+        world.memory.run(verbs::leases::hold(&world.memory, &caller(), id, &references, seconds, labels)).unwrap()
+    };
+    let target = hold("build-1", Some(60)).holds.remove(0);
+    hold("build-2", None);
+    world.memory.clock().pass(1_000);
+    world.memory.run(verbs::leases::release(&world.memory, &caller(), &["build-2".to_owned()])).unwrap();
+    world.memory.clock().pass(60_000);
+    let told = |filters: &[&str]| {
+        let all = ["event=lease", "event=release", "event=expire"];
+        world.past("1h", "0s", &[&all, filters].concat()).unwrap()
+    };
+    let row = |action, id: &str| (action, id.to_owned());
+    let mut expected =
+        vec![row(Action::Lease, "build-1"), row(Action::Lease, "build-2"), row(Action::Release, "build-2")];
+    assert_eq!(told(&[]), expected, "that its time is over is noticed by nobody yet");
+    // One of the same ID takes its place, and then a collection comes.
+    hold("build-1", Some(60));
+    world.memory.clock().pass(60_000);
+    world.collect().unwrap();
+    expected.extend([Action::Expire, Action::Lease, Action::Expire].map(|action| row(action, "build-1")));
+    assert_eq!(told(&[]), expected);
+    assert_eq!(told(&["image=build-2"]), expected[1..3], "it is found by its ID");
+    assert_eq!(told(&[&format!("image={target}")]), expected, "and by what it holds, which is one thing");
 }
 
 #[test]

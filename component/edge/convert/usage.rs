@@ -64,6 +64,9 @@ impl From<contract::Action> for wit::Action {
             contract::Action::Label => Self::Label,
             contract::Action::Push => Self::Push,
             contract::Action::Load => Self::Load,
+            contract::Action::Lease => Self::Lease,
+            contract::Action::Release => Self::Release,
+            contract::Action::Expire => Self::Expire,
         }
     }
 }

@@ -10,7 +10,7 @@ pub const EVENT_PREFIX: &str = "event/";
 /// How long a happening is remembered, in seconds.
 pub const EVENT_AGE_S: i64 = 86_400;
 
-/// What may happen to an image. See `vocabulary.action`.
+/// What may happen to an image, or to what holds one. See `vocabulary.action`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Action {
     /// A name came from a registry, or moved to what the registry has now.
@@ -29,12 +29,29 @@ pub enum Action {
     Push,
     /// A name came with an archive.
     Load,
+    /// A lease was made.
+    Lease,
+    /// A lease was ended.
+    Release,
+    /// A lease was taken away because its time is over.
+    Expire,
 }
 
 impl Action {
     /// Every one.
-    pub const ALL: [Self; 8] =
-        [Self::Pull, Self::Tag, Self::Untag, Self::Delete, Self::Prune, Self::Label, Self::Push, Self::Load];
+    pub const ALL: [Self; 11] = [
+        Self::Pull,
+        Self::Tag,
+        Self::Untag,
+        Self::Delete,
+        Self::Prune,
+        Self::Label,
+        Self::Push,
+        Self::Load,
+        Self::Lease,
+        Self::Release,
+        Self::Expire,
+    ];
 
     /// As in `untag`.
     pub fn name(self) -> &'static str {
@@ -47,6 +64,9 @@ impl Action {
             Self::Label => "label",
             Self::Push => "push",
             Self::Load => "load",
+            Self::Lease => "lease",
+            Self::Release => "release",
+            Self::Expire => "expire",
         }
     }
 }
@@ -58,9 +78,9 @@ pub struct Happening {
     pub time: (i64, u32),
     /// What happened.
     pub action: Action,
-    /// The name, fully qualified, or the digest of what has none.
+    /// The name, fully qualified, or the digest of what has none, or the ID of a lease.
     pub subject: String,
-    /// What it pointed to then, or points to now.
+    /// What it pointed to then, or points to now, or holds if that is one thing.
     pub target: Option<Digest>,
 }
 

@@ -1,9 +1,9 @@
-//! The records of leases. Whether one still holds is for whoever asks.
+//! The records of leases, and what happens to them. Whether one still holds is for whoever asks.
 
 use super::Records;
 use crate::{
-    host::Transaction,
-    nouns::record::{self, LEASE_PREFIX, LeaseRecord},
+    host::{Host, Transaction},
+    nouns::record::{self, Action, LEASE_PREFIX, LeaseRecord},
     registry::Failure,
 };
 use std::ops::ControlFlow;
@@ -31,14 +31,37 @@ impl<T: Transaction> Records<'_, T> {
         self.each(LEASE_PREFIX, None, look).await
     }
 
-    /// Writes a lease.
-    pub(in super::super) fn put_lease(&self, id: &str, lease: &LeaseRecord) {
+    /// Writes a lease, and that it was made.
+    pub(in super::super) fn put_lease<H: Host>(&self, host: &H, id: &str, lease: &LeaseRecord) {
         self.write(&key(id), lease.encode());
+        self.tell_lease(host, Action::Lease, id, Some(lease));
     }
 
-    /// Takes a lease away.
-    pub(in super::super) fn delete_lease(&self, id: &str) {
+    /// Takes a lease away, and writes why: `there` is what was read of it.
+    pub(in super::super) fn delete_lease<H: Host>(
+        &self,
+        host: &H,
+        id: &str,
+        there: Option<&LeaseRecord>,
+        action: Action,
+    ) {
         self.transaction.delete(&self.namespace, &key(id));
+        self.tell_lease(host, action, id, there);
+    }
+
+    /// Writes what happens to a lease.
+    pub(in super::super) fn tell_lease<H: Host>(
+        &self,
+        host: &H,
+        action: Action,
+        id: &str,
+        lease: Option<&LeaseRecord>,
+    ) {
+        let target = match lease.map(|lease| lease.holds.as_slice()) {
+            Some([one]) => Some(one),
+            _ => None,
+        };
+        self.tell(host, action, id, target);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The answer of `wharf events`: what has happened to images, one line each.
+//! The answer of `wharf events`: what has happened to images and leases, one line each.
 
 use super::{age, escape, json};
 use serde::Serialize;
@@ -42,5 +42,8 @@ const fn word(action: Action) -> &'static str {
         Action::Label => "label",
         Action::Push => "push",
         Action::Load => "load",
+        Action::Lease => "lease",
+        Action::Release => "release",
+        Action::Expire => "expire",
     }
 }

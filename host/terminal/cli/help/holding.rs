@@ -142,11 +142,13 @@ pub(in crate::cli) const EVENTS_LONG: &str = concat!(
     "\n
 What is told:
   What any process does to the images of the namespace, one line each: the time, what was done, to
-  which name, and the digest: pull, push, tag, untag, delete, prune, label. It is known for a day.
+  which name, and the digest: pull, push, load, tag, untag, delete, prune, label. What is done to a
+  lease: lease, release, and expire once a collection takes it away. It is known for a day.
   Without --since it begins now, without --until it goes on until it is interrupted.
 
 Filters:
   event=ACTION            as in `event=pull`
+  image=ID                that of a lease
   image=NAME              as in `image=alpine` or `image=alpine:3.*`
   Filters of one key are alternatives; all keys have to match.
 
