@@ -26,6 +26,16 @@ impl<'a> Changes<'a> {
         Ok(Self { wharf: open(cli)?, caller, palette })
     }
 
+    /// `wharf retain`.
+    pub(crate) async fn retain(&self, asked: &cli::Retain) -> Result<u8, Failed> {
+        if let Some(change) = asked.change() {
+            return self.change(&change, &asked.plan).await;
+        }
+        let usual = self.wharf.retain_by_default(self.caller, asked.usual()).await?;
+        print(&answer::retention(asked.plan.format, usual));
+        Ok(exit::DONE)
+    }
+
     /// `wharf tag`, `retain`, `rm`, `prune` and `gc`.
     pub(crate) async fn change(&self, change: &Change, asked: &cli::Planning) -> Result<u8, Failed> {
         if asked.dry_run || asked.file().is_some() {

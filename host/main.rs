@@ -165,9 +165,7 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
             print(&render::inspect::json(&objects));
         }
         Verb::Tag(tag) => return Changes::open(&cli, &caller, palette)?.change(&tag.change(), &tag.plan).await,
-        Verb::Retain(retain) => {
-            return Changes::open(&cli, &caller, palette)?.change(&retain.change(), &retain.plan).await;
-        }
+        Verb::Retain(retain) => return Changes::open(&cli, &caller, palette)?.retain(retain).await,
         Verb::Save(asked) => return save(&cli, asked, &caller, palette).await,
         Verb::Load(asked) => return load(&cli, asked, &caller, palette, screen).await,
         Verb::Rm(rm) => return Changes::open(&cli, &caller, palette)?.change(&rm.change(), &rm.plan).await,

@@ -18,7 +18,7 @@ mod schema;
 mod usage;
 
 use wharf::images::Descriptor;
-use wharf::images::Image;
+use wharf::images::{Image, Retention};
 
 /// 2026-01-31T12:00:00Z.
 const NOW: i64 = 1_769_860_800;
@@ -54,5 +54,6 @@ fn image(familiar: &str, digit: char) -> Image {
         updated: NOW - DAY,
         platforms: vec!["linux/amd64".to_owned()],
         size: 77_812_345,
+        retention: Retention::Both,
     }
 }

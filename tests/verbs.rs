@@ -23,6 +23,7 @@ mod power;
 mod provenance;
 mod pull;
 mod push;
+mod retained;
 mod rivals;
 mod save;
 mod tags;
@@ -224,6 +225,7 @@ fn options() -> PullOptions {
         all_tags: false,
         concurrent_downloads: 3,
         unpack: false,
+        retention: None,
         access: Access::default(),
     }
 }

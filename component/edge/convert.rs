@@ -70,8 +70,10 @@ impl From<wit::Caller> for contract::Caller {
 }
 
 impl From<wit::PullOptions> for contract::PullOptions {
-    fn from(wit::PullOptions { wanted, all_tags, concurrent_downloads, unpack, access }: wit::PullOptions) -> Self {
-        Self { wanted: wanted.into(), all_tags, concurrent_downloads, unpack, access: access.into() }
+    fn from(options: wit::PullOptions) -> Self {
+        let wit::PullOptions { wanted, all_tags, concurrent_downloads, unpack, retention, access } = options;
+        let (wanted, retention) = (wanted.into(), retention.map(Into::into));
+        Self { wanted, all_tags, concurrent_downloads, unpack, retention, access: access.into() }
     }
 }
 
@@ -149,8 +151,9 @@ impl From<contract::PullPlans> for wit::PullPlans {
 
 impl From<contract::Image> for wit::Image {
     fn from(image: contract::Image) -> Self {
-        let contract::Image { name, familiar, target, id, created, updated, platforms, size } = image;
-        Self { name, familiar, target: target.into(), id: id.into(), created, updated, platforms, size }
+        let contract::Image { name, familiar, target, id, created, updated, platforms, size, retention } = image;
+        let (target, id, retention) = (target.into(), id.into(), retention.into());
+        Self { name, familiar, target, id, created, updated, platforms, size, retention }
     }
 }
 

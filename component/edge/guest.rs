@@ -218,6 +218,14 @@ impl exported::Guest for Component {
         })
     }
 
+    async fn retain_by_default(
+        caller: wit::Caller,
+        retention: Option<changes::Retention>,
+    ) -> Result<changes::Retention, wit::Problem> {
+        let kept = verbs::retain_by_default(&Imports, &caller.into(), retention.map(Into::into)).await;
+        kept.map(Into::into).map_err(Into::into)
+    }
+
     async fn disk_usage(caller: wit::Caller) -> Result<changes::Usage, wit::Problem> {
         verbs::usage::disk_usage(&Imports, &caller.into()).await.map(Into::into).map_err(Into::into)
     }

@@ -11,6 +11,7 @@
 //! used/docker.io/library/alpine:3.20      when the image was last mounted, in seconds since 1970, as a number
 //! lease/…, event/…                        see `lease`, `happening`
 //! prune                                   who prunes, and when it was last seen: see `verbs::change`
+//! retain                                  what is kept of names that say nothing when they come: see `retention`
 //! ```
 //!
 //! Postcard (<https://postcard.jamesmunns.com/wire-format>) writes fields without names, numbers as varints and

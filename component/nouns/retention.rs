@@ -8,6 +8,9 @@ use std::str::FromStr;
 /// The label of a record that says it. Without it, and with a value that is none of these, both are kept.
 pub const RETENTION_LABEL: &str = "wharf.retain";
 
+/// Where a namespace says what is kept of names that say nothing when they come. Without it both are.
+pub const RETENTION_KEY: &str = "retain";
+
 /// What is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Retention {
@@ -28,7 +31,21 @@ pub struct Unknown(String);
 impl Retention {
     /// Reads the labels of a record. Whatever is not understood keeps everything.
     pub fn of(labels: &BTreeMap<String, String>) -> Self {
-        labels.get(RETENTION_LABEL).and_then(|text| text.parse().ok()).unwrap_or_default()
+        Self::read(labels.get(RETENTION_LABEL).map(String::as_str))
+    }
+
+    /// Reads the word for it. Whatever is not understood, and nothing, keeps everything.
+    pub fn read(text: Option<&str>) -> Self {
+        text.and_then(|text| text.parse().ok()).unwrap_or_default()
+    }
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Unpacked => "unpacked",
+            Self::Compressed => "compressed",
+        }
     }
 
     /// Writes it into the labels of a record. What is usual needs no label.
@@ -42,11 +59,7 @@ impl Retention {
 
 impl fmt::Display for Retention {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Both => "both",
-            Self::Unpacked => "unpacked",
-            Self::Compressed => "compressed",
-        })
+        formatter.write_str(self.word())
     }
 }
 

@@ -54,6 +54,8 @@ pub struct PullOptions {
     pub concurrent_downloads: u32,
     /// Extract the layers of what was chosen.
     pub unpack: bool,
+    /// What is to be kept of the name, if something is asked for.
+    pub retention: Option<Retention>,
     /// How registries are spoken to.
     pub access: Access,
 }
@@ -189,6 +191,8 @@ pub struct Image {
     pub platforms: Vec<String>,
     /// What is here of it, in bytes.
     pub size: u64,
+    /// What is kept of it.
+    pub retention: Retention,
 }
 
 /// See `vocabulary.pulled`.

@@ -136,6 +136,7 @@ impl<H: Host> Look<'_, H> {
                     all_tags: false,
                     concurrent_downloads: DOWNLOADS_AT_ONCE,
                     unpack: false,
+                    retention: None,
                     access: access.clone(),
                 };
                 match super::pull::pull(self.host, self.caller, name, &options, &Nobody).await {

@@ -4,7 +4,7 @@
 
 use super::{
     contract::{Caller, Garbage},
-    failing::{fail, try_this},
+    failing::{fail, invalid, try_this},
     history,
     library::Entry,
     listen::Board,
@@ -20,7 +20,7 @@ use crate::{
     },
     registry::Failure,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns the layers, by the digests of their blobs, that stand for blobs which
 /// are not here. Holding one keeps it.
@@ -92,8 +92,45 @@ pub(super) async fn describe<H: Host>(
     Ok(stays)
 }
 
-/// The same, and removes the blobs that nothing needs then.
-pub(super) async fn give_up<H: Host>(
+/// Refuses what cannot be: trees are kept, and none is made.
+pub(super) fn check(asked: Option<Retention>, unpack: bool) -> Result<(), Failure> {
+    if asked != Some(Retention::Unpacked) || unpack {
+        return Ok(());
+    }
+    let failure = invalid("what is kept unpacked has to be extracted");
+    Err(try_this(failure, "leave out `--no-unpack`, or `--retain unpacked`"))
+}
+
+/// Takes away what is not kept of a name, as far as nothing else needs it. Returns
+/// sentences about what stays.
+pub(super) async fn carry_out<H: Host>(
+    host: &H,
+    caller: &Caller,
+    entry: &Entry,
+    machine: &Platform,
+    board: &Board,
+) -> Result<Vec<String>, Failure> {
+    match Retention::of(&entry.record.labels) {
+        Retention::Both => Ok(Vec::new()),
+        Retention::Unpacked => give_up(host, caller, entry, machine, board).await,
+        Retention::Compressed => {
+            let reader = Reader::new(host);
+            let parts = reader.of_record(&entry.record).await?;
+            let rungs: Vec<_> = parts.iter().flat_map(|parts| &parts.rungs).collect();
+            let layers: BTreeSet<_> = rungs.iter().map(|rung| (rung.layer.clone(), 0)).collect();
+            let snapshots: BTreeSet<_> = rungs.iter().map(|rung| (rung.snapshot.to_string(), 0)).collect();
+            let garbage = Garbage {
+                layers: layers.into_iter().collect(),
+                snapshots: snapshots.into_iter().collect(),
+                ..Garbage::default()
+            };
+            Ok(sweep(host, caller, &reader, &garbage).await?.left)
+        }
+    }
+}
+
+/// Makes good for the blobs of a name, and removes those that nothing needs then.
+async fn give_up<H: Host>(
     host: &H,
     caller: &Caller,
     entry: &Entry,

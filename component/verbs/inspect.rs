@@ -12,6 +12,7 @@
 //! | `Metadata` | `LastTagTime`: when the name last changed here |
 //! | `Descriptor` | of the target; `platform` is the one that is shown |
 //! | `Platforms` | what is here |
+//! | `Retention` | what is kept of it: `both`, `unpacked` or `compressed` |
 //! | `Manifests` | on request: what the target offers, in its order: `ID`, `Descriptor`, `Kind` (`image`, `attestation` or `unknown`), and whether all of it is `Available` here |
 //! | `Provenance` | on request: how each blob came here, in the order of arrival; `endpoint` is null for one that was here |
 //! | `Manifest`, `OCIConfig` | both documents, as they are in the registry but for the order of keys |
@@ -40,6 +41,7 @@ use crate::{
         problem::Problem,
         record::{Arrival, Present},
         reference::Reference,
+        retention::Retention,
         time,
     },
     registry::Failure,
@@ -77,6 +79,7 @@ struct Inspection<'i> {
     metadata: Metadata,
     descriptor: Descriptor,
     platforms: Vec<&'i str>,
+    retention: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     manifests: Option<Vec<Offer>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -189,6 +192,7 @@ fn write<B>(
         metadata: Metadata { last_tag_time: time::format(entry.record.updated) },
         descriptor: Descriptor { platform: shown, ..target.clone() },
         platforms: entry.record.platforms.iter().filter_map(|present| present.platform.as_deref()).collect(),
+        retention: Retention::of(&entry.record.labels).word(),
         manifests,
         provenance,
         manifest: serde_json::from_slice(&opened.held.bytes).map_err(invalid)?,

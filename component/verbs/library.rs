@@ -15,6 +15,7 @@ use crate::{
         problem::ErrorCode,
         record::{self, ImageRecord, Pointer, Present, PresentView, View},
         reference::{self, Any, Reference},
+        retention::{RETENTION_LABEL, Retention},
     },
     registry::Failure,
 };
@@ -230,5 +231,6 @@ pub(super) fn picture(name: &Reference, record: &View<'_>, machine: &Platform) -
         updated: record.updated,
         platforms: record.platforms.iter().filter_map(|present| present.platform.map(str::to_owned)).collect(),
         size: record.size,
+        retention: Retention::read(record.labels.get(RETENTION_LABEL).copied()),
     })
 }

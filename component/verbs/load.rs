@@ -23,9 +23,11 @@ use super::{
     choose,
     contract::{Caller, Garbage, LoadOptions, Loaded},
     failing::{fail, invalid, problem, try_this},
-    library,
+    given_up,
+    library::{self, Library},
     listen::{Board, Listener, accompany},
     reach::Reader,
+    store::Records,
     sweep,
     trees::{self, Trees},
 };
@@ -40,6 +42,7 @@ use crate::{
         problem::{ErrorCode, Problem},
         record::Present,
         reference::Reference,
+        retention::Retention,
     },
     planted::{Bug, has},
     registry::{Failure, Phase, Watch},
@@ -69,10 +72,43 @@ pub async fn load<H: Host>(
     let (board, trace) = (Board::default(), Trace::default());
     let work = async { Load { host, caller, options, board: &board, trace: &trace }.all(archive).await };
     let stopped = || fail(ErrorCode::Cancelled, "the caller stopped it; nothing is left of it");
-    let outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
+    let mut outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
     // What is left over costs space and nothing else, and a collection finds it as well.
     let _ = tidy(host, caller, &trace).await;
+    if let Ok(loaded) = &mut outcome {
+        // It is recorded: who hears no more keeps it, and more of it than was asked for.
+        let board = Board::default();
+        let work = keep(host, caller, options, loaded, &board);
+        loaded.notes.extend(accompany(host, listener, &board, work).await.into_iter().flatten());
+    }
     outcome.map_err(problem("cannot load the archive"))
+}
+
+/// Takes away what is not to be kept of the names. Returns sentences about what stays.
+async fn keep<H: Host>(
+    host: &H,
+    caller: &Caller,
+    options: &LoadOptions,
+    loaded: &Loaded,
+    board: &Board,
+) -> Vec<String> {
+    let names: BTreeSet<&String> = loaded.images.iter().flat_map(|image| &image.names).collect();
+    let mut stays = BTreeSet::new();
+    let work = async {
+        let library = Library::load(host, caller).await?;
+        for entry in library.entries.iter().filter(|entry| names.contains(&entry.name.to_string())) {
+            let is_lean = options.unpack && Retention::of(&entry.record.labels) == Retention::Unpacked;
+            if is_lean || options.retention.is_some() {
+                stays.extend(given_up::carry_out(host, caller, entry, &library.machine, board).await?);
+            }
+        }
+        Ok::<_, Failure>(())
+    };
+    if let Err(failure) = work.await {
+        // The images are here and whole; a later collection goes on.
+        stays.insert(format!("what is not kept stays: {}", failure.why.join(": ")));
+    }
+    stays.into_iter().collect()
 }
 
 /// Takes away what the call has brought and no record needs.
@@ -104,6 +140,7 @@ struct Load<'l, H: Host> {
 impl<H: Host> Load<'_, H> {
     async fn all(&self, archive: H::Stream) -> Result<Loaded, Failure> {
         let machine = choose::machine(&self.caller.machine)?;
+        given_up::check(self.options.retention, self.options.unpack)?;
         let asked: Vec<Reference> =
             self.options.names.iter().map(|text| image::name(text)).collect::<Result<_, _>>()?;
         let mut shelf = Shelf::new(self.host, self.board, self.trace);
@@ -119,7 +156,8 @@ impl<H: Host> Load<'_, H> {
         name(&mut images, asked, self.board)?;
         let trees = Trees::default();
         if self.options.unpack {
-            self.grow(&trees, &mut shelf, &images, &machine).await?;
+            let grown = self.grown(&images).await?;
+            self.grow(&trees, &mut shelf, &grown, &machine).await?;
         }
         if !has(Bug::LoadUnsynced) {
             self.host.sync().await?;
@@ -127,9 +165,25 @@ impl<H: Host> Load<'_, H> {
         if !trees.is_empty() && !has(Bug::LoadUnsynced) {
             self.host.sync_layers().await?;
         }
-        let loaded = record::record(self.host, self.caller, &images, &machine).await?;
+        let loaded = record::record(self.host, self.caller, &images, &machine, self.options.retention).await?;
         self.keep(&images);
         Ok(loaded)
+    }
+
+    /// Returns the images of which a tree is kept.
+    async fn grown<'i>(&self, images: &'i [Image]) -> Result<Vec<&'i Image>, Failure> {
+        let records = Records::begin(self.host, self.caller).await?;
+        let mut grown = Vec::new();
+        for image in images {
+            for name in &image.names {
+                let there = records.get(name).await?.and_then(Result::ok);
+                if records.retention_of(self.options.retention, there.as_ref()).await? != Retention::Compressed {
+                    grown.push(image);
+                    break;
+                }
+            }
+        }
+        Ok(grown)
     }
 
     /// Extracts what runs on the machine, of each image.
@@ -137,7 +191,7 @@ impl<H: Host> Load<'_, H> {
         &self,
         trees: &Trees<H>,
         shelf: &mut Shelf<'_, H>,
-        images: &[Image],
+        images: &[&Image],
         machine: &Platform,
     ) -> Result<(), Failure> {
         for image in images {

@@ -65,6 +65,10 @@ pub(super) struct Plan<H: Host> {
     pub(super) mark: Option<Digest>,
     /// What was to be found, and still has to be when the name is recorded.
     pub(super) expected: Option<Expected>,
+    /// What is to be kept of the name, if that was asked for.
+    pub(super) asked: Option<Retention>,
+    /// What is to be kept of it in any case.
+    pub(super) retention: Retention,
     /// The digests that the target's indexes list.
     pub(super) offered: Vec<Digest>,
     pub(super) choices: Vec<Chosen<H::Blob>>,
@@ -88,6 +92,10 @@ pub(super) struct Before {
     pub(super) mark: Option<Digest>,
     /// What has to be found, if something has to.
     pub(super) expected: Option<Expected>,
+    /// What is to be kept of it, if that was asked for.
+    pub(super) asked: Option<Retention>,
+    /// What is to be kept of it in any case.
+    pub(super) retention: Retention,
 }
 
 /// A manifest that was chosen.
@@ -181,7 +189,7 @@ pub(super) async fn make<'h, H: Host>(
     board: &Board,
 ) -> Result<Plan<H>, Failure> {
     let documents = Documents::new(host, repository, board);
-    let Before { record, mark, expected } = before;
+    let Before { record, mark, expected, asked, retention } = before;
     let target = resolve::target(repository, &documents, &name, record.as_ref()).await?;
     expected.iter().try_for_each(|expected| expected.check_target(&target.descriptor.digest))?;
     board.tell(Event::Resolved(name.to_string(), target.descriptor.clone()));
@@ -195,6 +203,8 @@ pub(super) async fn make<'h, H: Host>(
         record,
         mark,
         expected,
+        asked,
+        retention,
         offered: choice.indexes.iter().flat_map(|held| held.document.parts()).map(|part| part.digest.clone()).collect(),
         choices: Vec::new(),
         parts: Vec::new(),
@@ -223,7 +233,7 @@ pub(super) async fn make<'h, H: Host>(
     }
     plan.parts = look(&documents, host, parts.in_order).await?;
     // What is kept compressed is extracted when it is wanted.
-    if unpack && plan.retention() != Retention::Compressed {
+    if unpack && plan.retention != Retention::Compressed {
         plan.plant(wishes, board);
     }
     plan.settle(host, wishes, board).await?;
@@ -291,11 +301,6 @@ async fn look<H: Host>(
 }
 
 impl<H: Host> Plan<H> {
-    /// What the name says that is to be kept.
-    pub(super) fn retention(&self) -> Retention {
-        self.record.as_ref().map(|record| Retention::of(&record.labels)).unwrap_or_default()
-    }
-
     /// Whether a part is here, or needs not be.
     pub(super) fn has(&self, part: &Part<H::Blob>) -> bool {
         part.blob.is_some() || self.instead.contains_key(&part.descriptor.digest)
@@ -317,7 +322,7 @@ impl<H: Host> Plan<H> {
 
     /// Reads the configs that are here.
     async fn settle(&mut self, host: &H, wishes: &Wishes, board: &Board) -> Result<(), Failure> {
-        let retention = self.retention();
+        let retention = self.retention;
         for chosen in &mut self.choices {
             let config = &chosen.manifest().config;
             let part = self.parts.iter_mut().find(|part| part.descriptor.digest == config.digest);
@@ -341,14 +346,16 @@ impl<H: Host> Plan<H> {
         Ok(())
     }
 
-    /// Whether the name points to the target already, all that is wanted is
-    /// recorded, every blob is here, and what is to be extracted is.
+    /// Whether the name points to the target already and says what is to be kept,
+    /// all that is wanted is recorded, every blob is here, and what is to be
+    /// extracted is.
     pub(super) fn is_up_to_date(&self) -> bool {
         let recorded = |chosen: &Chosen<H::Blob>| {
             let present = self.record.iter().flat_map(|record| &record.platforms);
             present.into_iter().any(|present| present.manifest.digest == chosen.selected.held.descriptor.digest)
         };
-        self.record.as_ref().is_some_and(|record| record.target == self.target)
+        let is_said = |record: &ImageRecord| Retention::of(&record.labels) == self.retention;
+        self.record.as_ref().is_some_and(|record| record.target == self.target && is_said(record))
             && (self.parts.iter().all(|part| self.has(part)) || has(Bug::BlobsBelieved))
             && self.choices.iter().all(recorded)
             && self.trees.are_whole()

@@ -138,6 +138,8 @@ struct Call<'h, H: Host> {
     wishes: Wishes,
     at_once: usize,
     unpack: bool,
+    /// What is to be kept, if that was asked for.
+    retention: Option<Retention>,
     /// Without tag and digest if all tags are wanted.
     name: Reference,
     repository: Repository<'h, H>,
@@ -156,6 +158,7 @@ impl<'h, H: Host> Call<'h, H> {
         if options.concurrent_downloads == 0 {
             return Err(invalid("at least 1 blob has to be on its way at once"));
         }
+        given_up::check(options.retention, options.unpack)?;
         let name = match options.all_tags {
             true => resolve::repository(reference, "wharf pull --all-tags")?,
             false => resolve::name(reference, board)?,
@@ -167,6 +170,7 @@ impl<'h, H: Host> Call<'h, H> {
             machine,
             at_once: options.concurrent_downloads.min(CONCURRENT_DOWNLOADS_MAX) as usize,
             unpack: options.unpack,
+            retention: options.retention,
             repository: Repository::open(host, &name, &options.access)?.with_voice(|text| board.warn(text)),
             name,
             board,
@@ -189,31 +193,37 @@ impl<'h, H: Host> Call<'h, H> {
             }
             let transfers: Vec<_> = plan.parts.iter().map(Part::transfer).collect();
             transfers.iter().for_each(|transfer| self.board.tell(Event::Transferred(transfer.clone())));
-            return Ok(Pulled {
-                image,
-                fetched_bytes: plan.fetched,
-                up_to_date: true,
-                transfers,
-                allowance: self.allowance(),
-            });
+            let (entry, fetched_bytes) = (Entry { name: plan.name.clone(), record: record.clone() }, plan.fetched);
+            drop(plan);
+            // What was to go may be here again, or still.
+            if self.retention.is_some() {
+                self.keep(&entry).await;
+            }
+            return Ok(Pulled { image, fetched_bytes, up_to_date: true, transfers, allowance: self.allowance() });
         }
         let (host, wishes, board) = (self.host, &self.wishes, self.board);
         let transfers = fetch::fetch(host, &self.repository, &mut plan, wishes, self.at_once, board).await?;
         let record = remember::remember(host, &self.repository, self.caller, &plan, &transfers, board).await?;
         let image =
             picture(&plan.name, &(&record).into(), &self.machine).expect("`choose` chose at least one manifest");
-        if self.unpack && Retention::of(&record.labels) == Retention::Unpacked {
-            let entry = Entry { name: plan.name.clone(), record };
-            // What it holds could not be given up.
-            drop(plan);
-            match given_up::give_up(host, self.caller, &entry, &self.machine, board).await {
-                Ok(stays) => stays.into_iter().for_each(|sentence| board.note(sentence)),
-                // The image is here and whole; a later pull or collection goes on.
-                Err(failure) => board.note(format!("its blobs stay: {}", failure.why.join(": "))),
-            }
+        let entry = Entry { name: plan.name.clone(), record };
+        // What it holds could not be given up.
+        drop(plan);
+        let is_lean = self.unpack && Retention::of(&entry.record.labels) == Retention::Unpacked;
+        if is_lean || self.retention.is_some() {
+            self.keep(&entry).await;
         }
         let fetched_bytes = transfers.iter().map(|transfer| transfer.fetched_bytes).sum();
         Ok(Pulled { image, fetched_bytes, up_to_date: false, transfers, allowance: self.allowance() })
+    }
+
+    /// Takes away what is not to be kept of a name.
+    async fn keep(&self, entry: &Entry) {
+        match given_up::carry_out(self.host, self.caller, entry, &self.machine, self.board).await {
+            Ok(stays) => stays.into_iter().for_each(|sentence| self.board.note(sentence)),
+            // The image is here and whole; a later pull or collection goes on.
+            Err(failure) => self.board.note(format!("what is not kept stays: {}", failure.why.join(": "))),
+        }
     }
 
     /// Returns what the registry said last about its limit.
@@ -224,11 +234,13 @@ impl<'h, H: Host> Call<'h, H> {
 
     /// Makes the plan of one name, and holds it against what is expected.
     async fn plan(&self, name: Reference, expected: Option<&Expected>, board: &Board) -> Result<Plan<H>, Failure> {
-        let value = Records::begin(self.host, self.caller).await?.value(&name).await?;
+        let records = Records::begin(self.host, self.caller).await?;
+        let value = records.value(&name).await?;
         let mark = filed::mark(value.as_deref());
         expected.map_or(Ok(()), |expected| expected.check_record(mark.as_ref()))?;
         let record = value.and_then(|value| ImageRecord::decode(&value).ok());
-        let before = Before { record, mark, expected: expected.cloned() };
+        let retention = records.retention_of(self.retention, record.as_ref()).await?;
+        let before = Before { record, mark, expected: expected.cloned(), asked: self.retention, retention };
         plan::make(self.host, &self.repository, name, before, &self.wishes, self.unpack, board).await
     }
 

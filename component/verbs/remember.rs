@@ -81,6 +81,7 @@ pub(super) async fn remember<H: Host>(
         }
         let is_new = before.as_ref().is_none_or(|before| before.target.digest != plan.target.digest);
         let before = if has(Bug::StaleRecordMerged) { plan.record.clone() } else { before };
+        let said = before.as_ref().map(|before| Retention::of(&before.labels));
         let (record, blobs) = merge(host, plan, before, &mut kept, board).await?;
         records.put(&plan.name, &record)?;
         // One that cannot be read says nothing about the image, and is begun anew.
@@ -88,6 +89,8 @@ pub(super) async fn remember<H: Host>(
         records.put_provenance(&plan.name, &transfers::provenance(arrivals, transfers, &blobs, host.now()))?;
         if is_new {
             records.tell(host, Action::Pull, plan.name.to_string(), Some(&plan.target.digest));
+        } else if said != Some(Retention::of(&record.labels)) {
+            records.tell(host, Action::Label, plan.name.to_string(), Some(&plan.target.digest));
         }
         if kept.manifests.len() > durable {
             host.sync().await?;
@@ -135,12 +138,17 @@ async fn merge<H: Host>(
         place.unwrap_or(usize::MAX)
     });
     let now = host.now();
+    let mut labels = before.as_ref().map(|before| before.labels.clone()).unwrap_or_default();
+    // Nobody asked, and the name says it itself: then that may be another word by now.
+    if plan.asked.is_some() || before.is_none() {
+        plan.retention.note(&mut labels);
+    }
     let mut record = ImageRecord {
         target: plan.target.clone(),
         created: before.as_ref().map_or(now, |before| before.created),
         updated: now,
         size: weight(&blobs),
-        labels: before.as_ref().map(|before| before.labels.clone()).unwrap_or_default(),
+        labels,
         platforms,
     };
     // Blobs that had been lost came back: the name did not change.
@@ -173,7 +181,6 @@ struct Kept<H: Host> {
     planned: BTreeSet<Digest>,
     /// How to pull what the plan brings under a name of its own.
     alone: String,
-    retention: Retention,
     /// What the plan does not hold.
     blobs: BTreeMap<Digest, H::Blob>,
     /// What is here in the place of blobs that were given up, by their digests.
@@ -188,7 +195,6 @@ impl<H: Host> Kept<H> {
         Self {
             planned: plan.parts.iter().map(|part| part.descriptor.digest.clone()).collect(),
             alone: format!("wharf pull {}@{digest}", plan.name.familiar_name()),
-            retention: plan.retention(),
             blobs: BTreeMap::new(),
             instead: BTreeMap::new(),
             manifests: BTreeMap::new(),
@@ -207,7 +213,10 @@ impl<H: Host> Kept<H> {
             let Some(manifest) = usable(read.await, present, board)? else { return Ok(None) };
             let parts: Vec<&Descriptor> = manifest.document.parts().filter(|part| !self.has(&part.digest)).collect();
             self.check_room(1 + parts.len())?;
-            let mut instead = self.instead(host, &manifest.document).await?;
+            let Some(mut instead) = usable(self.instead(host, &manifest.document).await.map(Some), present, board)?
+            else {
+                return Ok(None);
+            };
             let mut blobs = BTreeMap::new();
             for part in parts.into_iter().filter(|part| !instead.contains_key(&part.digest)) {
                 let Some(blob) = usable(documents::find(host, part).await, present, board)? else { return Ok(None) };
@@ -223,15 +232,16 @@ impl<H: Host> Kept<H> {
         Ok(self.manifests.get(digest).map(Vec::as_slice))
     }
 
-    /// Returns the layers of a manifest that stand for blobs which were given up.
+    /// Returns the layers of a manifest that stand for blobs which were given up. They do
+    /// so whatever is kept from now on: its blobs come with a pull of that platform.
     async fn instead(&self, host: &H, document: &Document) -> Result<BTreeMap<Digest, H::Layer>, Failure> {
         let Document::Manifest(manifest) = document else { return Ok(BTreeMap::new()) };
-        if self.retention != Retention::Unpacked || !manifest.is_image() {
+        if !manifest.is_image() {
             return Ok(BTreeMap::new());
         }
         let Some(blob) = documents::find(host, &manifest.config).await? else { return Ok(BTreeMap::new()) };
         match Config::parse(&documents::bytes(&manifest.config, &blob).await?) {
-            Ok(config) => given_up::instead(host, self.retention, manifest, &config).await,
+            Ok(config) => given_up::instead(host, Retention::Unpacked, manifest, &config).await,
             Err(_) => Ok(BTreeMap::new()),
         }
     }

@@ -3,10 +3,12 @@
 //!
 //! - `leases`: what holds without an image.
 //! - `happenings`: what has changed, for a while.
+//! - `retention`: what is kept of a name that comes.
 //! - `used`: when a name was last used.
 
 mod happenings;
 mod leases;
+mod retention;
 mod used;
 
 use super::{

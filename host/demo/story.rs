@@ -111,7 +111,8 @@ async fn pull(
 ) -> Result<u64, Failure> {
     let (retries, silence_ms) = (RETRIES, SILENCE_MS);
     let access = Access { plain_http: Vec::new(), rules: Vec::new(), aliases: Vec::new(), retries, silence_ms };
-    let options = PullOptions { wanted, all_tags: false, concurrent_downloads: 2, unpack: true, access };
+    let options =
+        PullOptions { wanted, all_tags: false, concurrent_downloads: 2, unpack: true, retention: None, access };
     let pulled = wharf.pull(caller, reference, &options, &CancellationToken::new(), tell).await?;
     Ok(pulled.iter().map(|pulled| pulled.fetched_bytes).sum())
 }

@@ -1,7 +1,7 @@
 //! The exports that change what is here, and those about what takes space and what holds it, as Rust calls. See
 //! `wit/images.wit`.
 
-use super::{Caller, Change, Changed, Event, Failure, IngestInfo, Lease, Plan, Usage, Wharf, listen};
+use super::{Caller, Change, Changed, Event, Failure, IngestInfo, Lease, Plan, Retention, Usage, Wharf, listen};
 use tokio_util::sync::CancellationToken;
 
 impl Wharf {
@@ -42,6 +42,15 @@ impl Wharf {
         self.call(&self.services, "apply", async |accessor, manager| {
             let told = manager.wharf_images_images().call_apply(accessor, caller, document).await?;
             listen(accessor, told, stop, tell).await
+        })
+        .await
+    }
+
+    /// See `images.retain-by-default`.
+    pub async fn retain_by_default(&self, caller: &Caller, retention: Option<Retention>) -> Result<Retention, Failure> {
+        let caller = caller.clone();
+        self.call(&self.services, "retain-by-default", async |accessor, manager| {
+            manager.wharf_images_images().call_retain_by_default(accessor, caller, retention).await
         })
         .await
     }

@@ -7,7 +7,7 @@ use crate::cli::{self, TableFormat, TextFormat};
 use crate::render::{self, images::ImagesStyle};
 use wharf_vocabulary::archives::Loaded;
 use wharf_vocabulary::changes::Usage;
-use wharf_vocabulary::changes::{Changed, Happening, IngestInfo, Lease, Plan};
+use wharf_vocabulary::changes::{Changed, Happening, IngestInfo, Lease, Plan, Retention};
 use wharf_vocabulary::discovery::{Found, Referral};
 use wharf_vocabulary::uploads::Pushed;
 use wharf_vocabulary::vocabulary::{Explanation, Findings, Image};
@@ -22,6 +22,14 @@ pub fn images(asked: &cli::Images, found: &[Image], now: i64) -> String {
             let style = ImagesStyle { digests: asked.digests, whole: asked.no_trunc };
             render::images::table(found, style, now)
         }
+    }
+}
+
+/// `wharf retain` about names that come.
+pub fn retention(format: TextFormat, usual: Retention) -> String {
+    match format {
+        TextFormat::Json => render::retention::json(usual),
+        TextFormat::Text => render::retention::line(usual),
     }
 }
 

@@ -245,6 +245,10 @@ pub struct Pull {
     #[arg(long)]
     pub no_unpack: bool,
 
+    /// What to keep of the image from now on [default: what the name says, or else `wharf retain --default`]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub retain: Option<Kept>,
+
     /// How many blobs are on their way at once
     #[arg(long, value_name = "N", default_value_t = CONCURRENT_DOWNLOADS,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENT_DOWNLOADS_MAX)))]
@@ -397,6 +401,7 @@ impl Pull {
             all_tags: self.all_tags,
             concurrent_downloads: self.max_concurrent_downloads,
             unpack: !self.no_unpack,
+            retention: self.retain.map(Into::into),
             access: self.patience.apply(self.access.access()),
         }
     }

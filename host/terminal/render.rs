@@ -11,6 +11,7 @@
 //! | [`plan`], [`pulled`] | what a pull would do, and what it did |
 //! | [`pushed`] | the same of a push |
 //! | [`changes`] | what another change would do, and what it did |
+//! | [`retention`] | what is kept of names that come |
 //! | [`usage`], [`leases`], [`ingests`], [`labels`] | what takes space, and what holds it |
 //! | [`happenings`] | what has happened to images |
 //! | [`progress`] | what is told while a pull runs |
@@ -45,6 +46,7 @@ pub mod progress;
 pub mod pulled;
 pub mod pushed;
 pub mod referrers;
+pub mod retention;
 pub mod saved;
 pub mod size;
 pub mod table;

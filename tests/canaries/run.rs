@@ -181,7 +181,7 @@ async fn ask(case: &Case, cast: &Cast, wharf: &Wharf, marker: &Secret) -> (Strin
         Access { plain_http: Vec::new(), rules: Vec::new(), aliases: Vec::new(), retries: 0, silence_ms: 10_000 };
     case.access.iter().for_each(|change| change(cast, &mut access));
     let (wanted, all_tags) = (Wanted::Machine, case.all_tags);
-    let options = PullOptions { wanted, all_tags, concurrent_downloads: 2, unpack: false, access };
+    let options = PullOptions { wanted, all_tags, concurrent_downloads: 2, unpack: false, retention: None, access };
     let reference = (case.reference)(cast);
     let mut events = String::new();
     let mut tell = |event| writeln!(events, "{event:?}").expect("memory is writable");

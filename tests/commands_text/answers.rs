@@ -58,6 +58,7 @@ fn images_for_a_program_have_stable_names() {
     bare.familiar = format!("alpine@{a}");
     bare.created = None;
     bare.platforms.clear();
+    bare.retention = wharf::images::Retention::Unpacked;
     assert_eq!(
         images::json(&[image("alpine:3.20", 'a'), bare]),
         format!(
@@ -78,7 +79,8 @@ fn images_for_a_program_have_stable_names() {
     "platforms": [
       "linux/amd64"
     ],
-    "size": 77812345
+    "size": 77812345,
+    "retention": "both"
   }},
   {{
     "name": "docker.io/library/alpine",
@@ -94,7 +96,8 @@ fn images_for_a_program_have_stable_names() {
     "created": null,
     "updated": "2026-01-30T12:00:00Z",
     "platforms": [],
-    "size": 77812345
+    "size": 77812345,
+    "retention": "unpacked"
   }}
 ]
 "#

@@ -80,6 +80,7 @@ impl Engine for Sandbox {
             all_tags,
             concurrent_downloads: AT_ONCE,
             unpack: false,
+            retention: None,
             access: outside(access),
         };
         let mut hear = |event: images::Event| {
@@ -145,6 +146,7 @@ impl Engine for Native {
             all_tags,
             concurrent_downloads: AT_ONCE,
             unpack: false,
+            retention: None,
             access: access.clone(),
         };
         let ear = Ear { stop, tell: RefCell::new(tell) };

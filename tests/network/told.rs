@@ -23,7 +23,8 @@ async fn pull(server: &Listener, settings: impl FnOnce(Site) -> Settings) -> Pro
     let access =
         Access { plain_http: Vec::new(), rules: Vec::new(), aliases: Vec::new(), retries: 0, silence_ms: 60_000 };
     let wanted = Wanted::Machine;
-    let options = PullOptions { wanted, all_tags: false, concurrent_downloads: 1, unpack: false, access };
+    let options =
+        PullOptions { wanted, all_tags: false, concurrent_downloads: 1, unpack: false, retention: None, access };
     let caller = Caller { namespace: "default".to_owned(), machine: wharf::machine::machine("") };
     let reference = format!("{authority}/app:1");
     match wharf.pull(&caller, &reference, &options, &CancellationToken::new(), &mut |_| {}).await {

@@ -103,6 +103,8 @@ fn a_verb_that_it_lacks_says_so_in_the_error_and_is_not_in_the_help() {
     let rows: &[(&[&str], &str, &str)] = &[
         (&["unpack", "a"], "WASI cannot set", "wharf unpack REF"),
         (&["retain", "unpacked", "a"], "WASI cannot set", "wharf retain unpacked REF"),
+        (&["pull", "--retain", "unpacked", "a"], "WASI cannot set", "wharf pull --retain unpacked"),
+        (&["load", "--no-unpack", "--retain", "compressed"], "WASI cannot set", "wharf load --retain unpacked"),
         (&["ls", "a"], "WASI cannot set", "wharf ls REF"),
         (&["export", "a"], "WASI cannot set", "wharf export REF -o FILE"),
         (&["cat", "a", "b"], "WASI cannot set", "wharf cat REF PATH"),

@@ -271,7 +271,7 @@ fn access() -> Access {
 /// `whole` is to want all platforms.
 pub(crate) fn options(unpack: bool, all_tags: bool, whole: bool) -> PullOptions {
     let wanted = if whole { Wanted::All } else { Wanted::Machine };
-    PullOptions { wanted, all_tags, concurrent_downloads: 3, unpack, access: access() }
+    PullOptions { wanted, all_tags, concurrent_downloads: 3, unpack, retention: None, access: access() }
 }
 
 /// Stops a call after so many milliseconds, if there is a number.

@@ -98,7 +98,7 @@ pub fn collect(machine: &Memory, hub: &Hub) {
         // Whoever holds it keeps it.
         let _ = machine.content().remove(&digest);
     }
-    machine.layers().sweep(&needed.stacks);
+    machine.layers().sweep(&needed.stacks, &needed.layers);
 }
 
 /// What nobody needs of what is here, where everything is whole.

@@ -1,6 +1,9 @@
 //! Random numbers of a seed: the same seed gives the same numbers on every
 //! machine and in every version.
 
+/// The purpose of what is drawn beside something else.
+const ASIDE: u64 = 0x0a51de;
+
 /// A generator. Two of the same seed give the same numbers.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
@@ -12,6 +15,12 @@ impl Dice {
         // Seeds that are neighbours give numbers that are not.
         dice.number();
         dice
+    }
+
+    /// A generator beside this one: what is drawn from it changes nothing that is drawn from this one later, so that a
+    /// choice can be added and known seeds stay what they are.
+    pub fn aside(&self) -> Self {
+        Self::new(self.0, ASIDE)
     }
 
     /// The next number.

@@ -340,8 +340,10 @@ fn heal(world: &Rc<World>) {
     // Everything is brought again, so nothing of it may lie about.
     let excused: BTreeSet<String> = world.orphans.borrow().union(&world.fate.undiscarded()).cloned().collect();
     let needed: BTreeSet<String> = steps::needed(world);
-    for name in world.machine.content().visible().ingests.keys() {
-        if needed.contains(name) && !excused.contains(name) {
+    let visible = world.machine.content().visible();
+    for name in visible.ingests.keys() {
+        // What a tree makes good for is not brought, and what has arrived of it waits for a collection.
+        if needed.contains(name) && visible.blobs.contains_key(name) && !excused.contains(name) {
             world.broken(Promise::Tidy, format!("an ingest of `{name}` is left, which is here"));
         }
     }

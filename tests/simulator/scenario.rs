@@ -11,7 +11,7 @@ use crate::{
     memory::process::Call,
 };
 use std::fmt;
-use wharf_component::verbs::contract::{Access, Change, PullOptions, Wanted};
+use wharf_component::verbs::contract::{Access, Change, PullOptions, Retention, Wanted};
 
 /// What somebody asks for: one of the verbs, with arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub enum Step {
     PlanChange(Change),
     /// `images.plan-change`, and so many milliseconds later `images.apply`.
     Apply(Change, u64),
+    /// `images.retain-by-default`.
+    RetainByDefault(Option<Retention>),
     /// `images.disk-usage`.
     DiskUsage,
     /// `images.leases`.
@@ -104,6 +106,7 @@ impl Step {
             Self::Fsck(..) => "fsck",
             Self::Perform(..) => "perform",
             Self::PlanChange(_) | Self::Apply(..) => "plan-change",
+            Self::RetainByDefault(_) => "retain-by-default",
             Self::DiskUsage => "disk-usage",
             Self::Leases => "leases",
             Self::Hold(..) => "hold",
@@ -145,6 +148,7 @@ impl fmt::Display for Step {
             Self::CheckLogin | Self::Catalog | Self::DiskUsage | Self::Leases | Self::Ingests | Self::Watch(_) => {
                 Ok(())
             }
+            Self::RetainByDefault(retention) => write!(f, " {retention:?}"),
             Self::Hold(id, reference, seconds) => write!(f, " {id} {reference} {seconds:?}"),
             Self::Release(which) | Self::Discard(which) => write!(f, " {}", which.join(" ")),
             Self::Label(reference, labels) => write!(f, " {reference} {labels:?}"),
@@ -166,7 +170,8 @@ fn told(options: &PullOptions) -> String {
         Wanted::All => "all".to_owned(),
     };
     let all_tags = if options.all_tags { " all-tags" } else { "" };
-    format!("{wanted}{all_tags} unpack={} at-once={}", options.unpack, options.concurrent_downloads)
+    let retain = options.retention.map(|retention| format!(" retain={retention}")).unwrap_or_default();
+    format!("{wanted}{all_tags} unpack={}{retain} at-once={}", options.unpack, options.concurrent_downloads)
 }
 
 /// What happens from outside, and when in milliseconds after the phase began.
@@ -417,11 +422,19 @@ fn options(dice: &mut Dice) -> PullOptions {
         2 => Wanted::These(PLATFORMS.map(str::to_owned).to_vec()),
         _ => Wanted::Machine,
     };
+    let (concurrent, unpack) = (1 + dice.below(4), dice.chance(1, 2));
+    let mut aside = dice.aside();
+    // What is not extracted cannot be kept unpacked.
+    let retention = aside.chance(1, 10).then(|| match unpack {
+        true => changes::retention(&mut aside),
+        false => Retention::Both,
+    });
     PullOptions {
         wanted,
         all_tags: false,
-        concurrent_downloads: 1 + u32::try_from(dice.below(4)).expect("it is below 4"),
-        unpack: dice.chance(1, 2),
+        concurrent_downloads: u32::try_from(concurrent).expect("it is below 5"),
+        unpack,
+        retention,
         access: Access::default(),
     }
 }

@@ -27,7 +27,8 @@ use wharf_component::{
     verbs::{
         self, change,
         contract::{
-            Access, Caller, Change, Event, FlawKind, Form, PullOptions, Pulled, SaveOptions, SearchOptions, Wanted,
+            Access, Caller, Change, Event, FlawKind, Form, PullOptions, Pulled, Retention, SaveOptions, SearchOptions,
+            Wanted,
         },
         ingests, label,
         leases::leases as list_leases,
@@ -150,6 +151,7 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
         Step::Perform(change, leave) => changes::perform(world, process, change, *leave).await,
         Step::PlanChange(change) => change::plan_change(process, &caller, change).await.map(drop),
         Step::Apply(change, wait_ms) => changes::apply(world, process, change, *wait_ms).await,
+        Step::RetainByDefault(retention) => changes::retain_by_default(world, process, *retention).await,
         Step::DiskUsage => disk_usage(process, &caller).await.map(drop),
         Step::Leases => list_leases(process, &caller).await.map(drop),
         Step::Hold(id, reference, seconds) => leases::hold(world, process, id, reference, *seconds).await,
@@ -208,6 +210,9 @@ async fn noted(
     (work, ear): (impl Future<Output = Result<Vec<Pulled>, Problem>>, &Ear),
 ) -> Result<Vec<Pulled>, Problem> {
     let since_ms = process.clock().now_ms();
+    if options.retention == Some(Retention::Compressed) {
+        world.chronicle.trees_may_go();
+    }
     let writes = names(world, reference, options).into_iter();
     let writes: Vec<_> = writes.map(|name| (world.chronicle.write(&name, since_ms, None), name)).collect();
     let pulled = work.await?;
@@ -357,6 +362,7 @@ pub(crate) async fn bring(world: &Rc<World>, process: &Memory, name: &str, again
         all_tags: false,
         concurrent_downloads: 3,
         unpack: true,
+        retention: None,
         access: Access::default(),
     };
     world.tell("healing", || format!("pull {name}"));

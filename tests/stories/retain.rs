@@ -100,3 +100,52 @@ fn trees_go_and_are_made_again_when_they_are_wanted() {
     wharf.run(&["unpack", &one]).success();
     assert_eq!(wharf.run(&["ls", &one]).success(), content);
 }
+
+#[test]
+fn what_is_kept_is_chosen_with_a_pull_or_for_all_that_comes() {
+    let registry = open_registry();
+    let names = ["1", "2", "3"].map(|tag| {
+        registry.push("app", tag, &large(u64::from(tag.as_bytes()[0]), LAYERS, LAYER_BYTES));
+        format!("{}/app:{tag}", registry.address())
+    });
+    let [one, two, three] = &names;
+    let (directory, wharf) = wharf();
+    assert_eq!(wharf.run(&["retain"]).success(), "both\n");
+    assert_eq!(wharf.run(&["retain", "--default", "unpacked"]).success(), "unpacked\n");
+    assert_eq!(json(&wharf.run(&["retain", "--format", "json"]).success())["default"], "unpacked");
+
+    // A manifest and a config; and nothing of the layers, but trees and recipes.
+    wharf.run(&["pull", "-q", one]).success();
+    assert_eq!((count(&wharf, "blobs/sha256"), of_layers(&wharf, "recipe").len()), (2, LAYERS));
+    wharf.run(&["pull", "-q", "--retain", "both", two]).success();
+    assert_eq!(count(&wharf, "blobs/sha256"), 2 + 2 + LAYERS);
+    let archive = directory.path().join("two.tar");
+    let archive = archive.to_str().expect("the path is text");
+    wharf.run(&["save", two, "-o", archive]).success();
+    wharf.run(&["rm", two]).success();
+    wharf.run(&["load", "-q", "--retain", "compressed", "-i", archive]).success();
+    assert_eq!((count(&wharf, "blobs/sha256"), of_layers(&wharf, "tree").len()), (2 + 2 + LAYERS, LAYERS));
+    assert_eq!(wharf.run(&["retain", "--default", "both"]).success(), "both\n");
+    wharf.run(&["pull", "-q", three]).success();
+
+    let listed = json(&wharf.run(&["images", "--format", "json"]).success());
+    for (name, kept) in [(one, "unpacked"), (two, "compressed"), (three, "both")] {
+        let is_it = |image: &&Value| image["name"] == **name;
+        let image = listed.as_array().and_then(|images| images.iter().find(is_it)).expect("it is listed");
+        assert_eq!(image["retention"], kept, "{name}");
+        assert_eq!(json(&wharf.run(&["inspect", name]).success())[0]["Retention"], kept, "{name}");
+    }
+    let error = wharf.run(&["pull", "--no-unpack", "--retain", "unpacked", one]).failure();
+    assert!(error.contains("hint: leave out `--no-unpack`, or `--retain unpacked`"), "{error}");
+    wharf.run(&["fsck"]).success();
+}
+
+#[test]
+fn what_is_to_be_kept_and_of_what_go_together() {
+    let (_directory, wharf) = wharf();
+    for words in [&["retain", "unpacked"][..], &["retain", "--default", "both", "unpacked", "a"]] {
+        assert_eq!(wharf.run(words).status.code(), Some(2), "{words:?}");
+    }
+    let error = wharf.run(&["retain", "--default", "both", "--dry-run"]);
+    assert_eq!(error.status.code(), Some(2), "{}", error.stderr);
+}

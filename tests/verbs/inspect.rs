@@ -49,6 +49,7 @@ fn an_image_is_shown_as_docker_shows_it() {
             "platform": { "architecture": "amd64", "os": "linux" },
         },
         "Platforms": ["linux/amd64"],
+        "Retention": "both",
         "Manifest": manifest,
         "OCIConfig": found["OCIConfig"],
     });

@@ -52,7 +52,7 @@ fn bytes(document: &Value) -> Vec<u8> {
 }
 
 fn options_of(names: &[&str]) -> LoadOptions {
-    LoadOptions { names: names.iter().map(|&name| name.to_owned()).collect(), unpack: true }
+    LoadOptions { names: names.iter().map(|&name| name.to_owned()).collect(), unpack: true, retention: None }
 }
 
 /// A config of these layers.

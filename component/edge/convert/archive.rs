@@ -28,8 +28,8 @@ impl From<contract::SavedImage> for wit::SavedImage {
 }
 
 impl From<wit::LoadOptions> for contract::LoadOptions {
-    fn from(wit::LoadOptions { names, unpack }: wit::LoadOptions) -> Self {
-        Self { names, unpack }
+    fn from(wit::LoadOptions { names, unpack, retention }: wit::LoadOptions) -> Self {
+        Self { names, unpack, retention: retention.map(Into::into) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The nouns of `wit/archives.wit`: images in one file.
 
-use crate::nouns::{descriptor::Descriptor, digest::Digest};
+use crate::nouns::{descriptor::Descriptor, digest::Digest, retention::Retention};
 
 /// See `archives.save-options`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct LoadOptions {
     pub names: Vec<String>,
     /// Extract the layers of what runs on the machine.
     pub unpack: bool,
+    /// What is to be kept of the names, if something is asked for.
+    pub retention: Option<Retention>,
 }
 
 /// See `archives.loaded`.

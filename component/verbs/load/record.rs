@@ -11,6 +11,7 @@ use crate::{
         platform::Platform,
         record::{Action, ImageRecord, Present, weight},
         reference::Reference,
+        retention::Retention,
     },
     registry::Failure,
     verbs::{
@@ -27,13 +28,14 @@ pub(super) async fn record<H: Host>(
     caller: &Caller,
     images: &[Image],
     machine: &Platform,
+    retention: Option<Retention>,
 ) -> Result<Loaded, Failure> {
     let loaded = store::change(host, caller, async |records| {
         let mut loaded = Loaded::default();
         for image in images {
             let mut moved = Vec::new();
             for name in &image.names {
-                if let Some(old) = point(host, records, image, name).await? {
+                if let Some(old) = point(host, records, image, name, retention).await? {
                     loaded.notes.push(format!(
                         "`{}` pointed to `{old}`; what no other name reaches of that stays until `wharf gc`",
                         name.familiar()
@@ -57,6 +59,7 @@ async fn point<H: Host>(
     records: &Records<'_, impl Transaction>,
     image: &Image,
     name: &Reference,
+    retention: Option<Retention>,
 ) -> Result<Option<Digest>, Failure> {
     let before = records.get(name).await?.and_then(Result::ok);
     let old = before.as_ref().map(|before| before.target.digest.clone()).filter(|old| *old != image.target.digest);
@@ -71,12 +74,14 @@ async fn point<H: Host>(
         }
     }
     let now = host.now();
+    let mut labels = before.as_ref().map(|before| before.labels.clone()).unwrap_or_default();
+    records.retention_of(retention, before.as_ref()).await?.note(&mut labels);
     let mut record = ImageRecord {
         target: image.target.clone(),
         created: before.as_ref().map_or(now, |before| before.created),
         updated: before.as_ref().map_or(now, |before| before.updated),
         size: weight(&blobs),
-        labels: before.as_ref().map(|before| before.labels.clone()).unwrap_or_default(),
+        labels,
         platforms,
     };
     if before.as_ref() != Some(&record) {

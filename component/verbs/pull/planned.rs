@@ -3,7 +3,7 @@
 //! ```json
 //! {"wharf-plan": 1, "namespace": "default", "verb": "pull",
 //!  "reference": "docker.io/library/alpine:3.20", "wanted": "machine", "all-tags": false,
-//!  "unpack": true, "concurrent-downloads": 6,
+//!  "unpack": true, "retain": "unpacked", "concurrent-downloads": 6,
 //!  "names": [{"name": "docker.io/library/alpine:3.20", "mark": null, "target": "sha256:…",
 //!             "manifests": ["sha256:…"]}]}
 //! ```
@@ -11,7 +11,8 @@
 //! `reference` is a full name, whatever alias it came from; with `all-tags` that of a
 //! repository, and `names` are its tags. `wanted` is `machine`, `all`, or a list of
 //! platforms. `mark` is what the bytes of the record here hash to; null if there is none.
-//! `manifests` are those that are chosen of the target, one if it is no index.
+//! `manifests` are those that are chosen of the target, one if it is no index. `retain`
+//! is there if it was asked for.
 //!
 //! How to speak to registries is not in it: that is the caller's, at the time.
 
@@ -46,6 +47,9 @@ pub(super) struct Draft {
     wanted: Platforms,
     all_tags: bool,
     unpack: bool,
+    /// The word for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retain: Option<String>,
     concurrent_downloads: u32,
     names: Vec<Expected>,
 }
@@ -83,7 +87,7 @@ pub async fn pull_planned<H: Host>(
     let board = Board::default();
     let work = async {
         let draft: Draft = filed::read(document, caller, Kind::Pull)?;
-        let options = draft.options(access);
+        let options = draft.options(access)?;
         let call = Call::new(host, caller, &draft.reference, &options, &board)?;
         let names = draft.names(&call)?;
         let pulled = match &*names {
@@ -123,6 +127,7 @@ impl Draft {
             },
             all_tags: options.all_tags,
             unpack: options.unpack,
+            retain: options.retention.map(|retention| retention.to_string()),
             concurrent_downloads: options.concurrent_downloads,
             names: Vec::new(),
         }
@@ -143,8 +148,9 @@ impl Draft {
         serde_json::to_string_pretty(self).expect("texts and numbers can always be written")
     }
 
-    fn options(&self, access: &Access) -> PullOptions {
-        PullOptions {
+    fn options(&self, access: &Access) -> Result<PullOptions, Failure> {
+        let retention = self.retain.as_deref().map(str::parse).transpose();
+        Ok(PullOptions {
             wanted: match &self.wanted {
                 Platforms::Word(Word::Machine) => Wanted::Machine,
                 Platforms::Word(Word::All) => Wanted::All,
@@ -153,8 +159,9 @@ impl Draft {
             all_tags: self.all_tags,
             concurrent_downloads: self.concurrent_downloads,
             unpack: self.unpack,
+            retention: retention.map_err(invalid).map_err(filed::refused)?,
             access: access.clone(),
-        }
+        })
     }
 
     /// Returns the names with what is to be found, all of them of the reference:

@@ -1,7 +1,7 @@
 //! The arguments of the verbs that put images, or the files of one, in one file, or take them out: `save`, `load` and
 //! `export`.
 
-use super::{PlanFile, Progress, TextFormat, Which, help};
+use super::{Kept, PlanFile, Progress, TextFormat, Which, help};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum, ValueHint};
 use std::path::PathBuf;
@@ -100,6 +100,10 @@ pub struct Load {
     #[arg(long)]
     pub no_unpack: bool,
 
+    /// What to keep of the images from now on [default: what the names say, or else `wharf retain --default`]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub retain: Option<Kept>,
+
     /// Print the names of the images and nothing else, except warnings
     #[arg(short, long, conflicts_with = "progress")]
     pub quiet: bool,
@@ -121,6 +125,7 @@ impl Load {
 
     /// Returns what the component has to know.
     pub fn options(&self) -> LoadOptions {
-        LoadOptions { names: self.names.clone(), unpack: !self.no_unpack }
+        let retention = self.retain.map(Into::into);
+        LoadOptions { names: self.names.clone(), unpack: !self.no_unpack, retention }
     }
 }

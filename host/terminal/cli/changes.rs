@@ -66,15 +66,19 @@ pub enum Kept {
 
 /// The arguments of `wharf retain`.
 #[derive(Args, Clone, Debug)]
-#[command(override_usage = "wharf retain [OPTIONS] <WHAT> <REF>...", after_help = help::RETAIN, after_long_help = help::RETAIN_LONG)]
+#[command(override_usage = "wharf retain [OPTIONS] <WHAT> <REF>...\n       wharf retain --default <WHAT>\n       wharf retain", after_help = help::RETAIN, after_long_help = help::RETAIN_LONG)]
 pub struct Retain {
-    /// What to keep
-    #[arg(value_name = "WHAT", value_enum)]
-    pub what: Kept,
+    /// What to keep; without anything, tell what is kept of names that come
+    #[arg(value_name = "WHAT", value_enum, requires = "references")]
+    what: Option<Kept>,
 
     /// A name, or an id or a digest, which means the image with all its names
-    #[arg(value_name = "REF", required = true)]
-    pub references: Vec<String>,
+    #[arg(value_name = "REF")]
+    references: Vec<String>,
+
+    /// Keep this of names that come from now on, with `wharf pull` and `wharf load`
+    #[arg(long = "default", value_name = "WHAT", value_enum, conflicts_with_all = ["what", "dry_run", "plan"])]
+    usual: Option<Kept>,
 
     /// Whether to plan only.
     #[command(flatten)]
@@ -213,15 +217,26 @@ impl Tag {
     }
 }
 
+impl From<Kept> for Retention {
+    fn from(kept: Kept) -> Self {
+        match kept {
+            Kept::Both => Self::Both,
+            Kept::Unpacked => Self::Unpacked,
+            Kept::Compressed => Self::Compressed,
+        }
+    }
+}
+
 impl Retain {
-    /// Returns the change as the component takes it.
-    pub fn change(&self) -> Change {
-        let retention = match self.what {
-            Kept::Both => Retention::Both,
-            Kept::Unpacked => Retention::Unpacked,
-            Kept::Compressed => Retention::Compressed,
-        };
-        Change::Retain(Retaining { references: self.references.clone(), retention })
+    /// Returns the change as the component takes it, if it is about names that are here.
+    pub fn change(&self) -> Option<Change> {
+        let retention = self.what?.into();
+        Some(Change::Retain(Retaining { references: self.references.clone(), retention }))
+    }
+
+    /// Returns what is to be kept of names that come, if that is to be said.
+    pub fn usual(&self) -> Option<Retention> {
+        self.usual.map(Into::into)
     }
 }
 

@@ -105,6 +105,12 @@ pub(super) const PULL_LONG: &str = concat!(
 Interrupting:
   An interrupted pull keeps what has arrived. The next one continues there.
 
+Keeping:
+  --retain unpacked keeps the trees alone: the blobs of layers go once their trees make them again.
+  --retain compressed keeps the blobs alone. The choice is recorded with the name, as by `wharf
+  retain`, and carried out after the pull; without it a name keeps its choice, and a new one has that
+  of `wharf retain --default`.
+
 Planning:
   --dry-run shows the plan. --plan FILE saves it too, and `wharf apply FILE` carries out exactly that
   later: it refuses, and says what differs, if the name has another record here by then, points to
@@ -113,7 +119,7 @@ Planning:
 Output:
   The full name of the image, a line for each tag. With --format json an array of objects:
   name, familiar, repository, tag, id, target {media_type, digest, size}, created, updated,
-  platforms, size, fetched_bytes, up_to_date, transfers [{media_type, digest, size, endpoint,
+  platforms, size, retention, fetched_bytes, up_to_date, transfers [{media_type, digest, size, endpoint,
   attempts, resumed_from, fetched_bytes, duration_ms, cached}], rate_limit {registry, limit,
   remaining, window_s}; endpoint is null for a blob that was here, rate_limit where the registry
   tells none. With --dry-run or --plan the plan: name, target,
@@ -160,7 +166,8 @@ Filters:
 
 JSON:
   An array of objects: name, familiar, repository, tag, id, target {media_type, digest, size},
-  created, updated, platforms, size. Sizes are in bytes, times as in 2026-01-31T12:00:00Z;
+  created, updated, platforms, size, retention. Sizes are in bytes, times as in
+  2026-01-31T12:00:00Z; retention is both, unpacked or compressed, see `wharf retain --help`;
   repository, tag and created are null where there is none."
 );
 

@@ -3,7 +3,7 @@
 //!
 //! No verb, option or default is declared here.
 
-use super::{Access, ArchiveFormat, Cli, Patience, Verb, help, help_color};
+use super::{Access, ArchiveFormat, Cli, Kept, Patience, Verb, help, help_color};
 use crate::filed::PlannedPull;
 use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
@@ -80,6 +80,8 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
         Verb::Logout(_) => "logout",
         Verb::Whoami(_) => "whoami",
         Verb::Demo => "demo",
+        Verb::Pull(pull) if pull.retain.is_some_and(|kept| kept != Kept::Both) => return Some(lean("pull")),
+        Verb::Load(load) if load.retain.is_some_and(|kept| kept != Kept::Both) => return Some(lean("load")),
         Verb::Pull(pull) => return options(&pull.access, Some(&pull.patience)),
         Verb::Copy(copy) => return options(&copy.access, Some(&copy.patience)),
         Verb::Push(push) => return options(&push.access, Some(&push.patience)),
@@ -143,6 +145,12 @@ pub fn inexact(planned: &PlannedPull) -> Option<Problem> {
         let fix = "make the plan with `--no-unpack`, or use the native program".to_owned();
         unsupported("cannot carry out the plan: it says that layers are extracted".to_owned(), EXTRACTION, fix)
     })
+}
+
+/// Why nothing but blobs is kept here.
+fn lean(verb: &str) -> Problem {
+    let fix = format!("leave it out, or use the native program: `wharf {verb} --retain unpacked`");
+    unsupported("this wharf keeps images as they came".to_owned(), EXTRACTION, fix)
 }
 
 /// Options that would have to be obeyed and cannot be.

@@ -3,10 +3,10 @@
 //!
 //! It does not plan; the component did, and the change does the same.
 
-use super::{age, escape, json, palette::Palette, problem, size};
+use super::{age, escape, json, palette::Palette, problem, retention, size};
 use serde::Serialize;
 use std::collections::BTreeSet;
-use wharf_vocabulary::changes::{Changed, Garbage, NameChange, Plan, Retention};
+use wharf_vocabulary::changes::{Changed, Garbage, NameChange, Plan};
 use wharf_vocabulary::types::ErrorCode;
 use wharf_vocabulary::vocabulary::Problem;
 
@@ -82,7 +82,7 @@ struct IngestObject<'a> {
 
 impl<'a> From<&'a NameChange> for NameObject<'a> {
     fn from(NameChange { name, before, after, platforms, retention, why }: &'a NameChange) -> Self {
-        let retention = retention.map(word);
+        let retention = retention.map(retention::word);
         Self { name, before: before.as_deref(), after: after.as_deref(), platforms, retention, why }
     }
 }
@@ -234,8 +234,8 @@ fn told(names: &[NameChange], gone: &[String], tense: Tense) -> String {
                 let platforms = escape::line(&change.platforms.join(", "));
                 text.push_str(&format!("{} {platforms} of {name}", verb("removed", "would remove")));
             }
-            Some(_) if let Some(retention) = change.retention => {
-                text.push_str(&format!("{} {} of {name}", verb("keeping", "would keep"), word(retention)));
+            Some(_) if let Some(kept) = change.retention => {
+                text.push_str(&format!("{} {} of {name}", verb("keeping", "would keep"), retention::word(kept)));
             }
             Some(_) => text.push_str(&format!("{} {name}", verb("tagged", "would tag"))),
         }
@@ -260,15 +260,6 @@ fn told(names: &[NameChange], gone: &[String], tense: Tense) -> String {
 /// Whether this is a change that is not about space.
 fn gives_names(names: &[NameChange]) -> bool {
     names.iter().any(|change| change.after.is_some() && change.platforms.is_empty() && change.retention.is_none())
-}
-
-/// What is kept, as it is typed.
-fn word(retention: Retention) -> &'static str {
-    match retention {
-        Retention::Both => "both",
-        Retention::Unpacked => "unpacked",
-        Retention::Compressed => "compressed",
-    }
 }
 
 /// Returns how much is freed, as in `1.2GB: 3 blobs, 4 layers`, unless it is nothing.

@@ -5,7 +5,7 @@
 //! What a terminal could act on is written as `\u009b` and the like, which is
 //! the same value.
 
-use super::{age, escape, names};
+use super::{age, escape, names, retention};
 use serde::Serialize;
 use std::fmt::Write;
 use wharf_vocabulary::vocabulary::{Image, Transfer};
@@ -40,6 +40,7 @@ pub struct ImageObject<'a> {
     updated: Option<String>,
     platforms: &'a [String],
     size: u64,
+    retention: &'static str,
 }
 
 impl<'a> From<&'a Image> for ImageObject<'a> {
@@ -56,6 +57,7 @@ impl<'a> From<&'a Image> for ImageObject<'a> {
             updated: age::timestamp(image.updated),
             platforms: &image.platforms,
             size: image.size,
+            retention: retention::word(image.retention),
         }
     }
 }

@@ -54,6 +54,10 @@ fn aside(dice: &mut Dice, hub: &Hub) -> Step {
     match dice.below(14) {
         0..4 => Step::Hold(lease(dice), name(dice, hub), dice.chance(1, 2).then(|| 1 + dice.below(8) as u64)),
         4..6 => Step::Release(vec![lease(dice)]),
+        6 if dice.aside().chance(2, 3) => {
+            let mut aside = dice.aside();
+            Step::RetainByDefault(aside.chance(3, 4).then(|| retention(&mut aside)))
+        }
         6 => Step::Leases,
         7 | 8 => Step::DiskUsage,
         9 => Step::Ingests,
@@ -87,12 +91,17 @@ fn change(dice: &mut Dice, hub: &Hub) -> Change {
 }
 
 fn retaining(dice: &mut Dice, hub: &Hub) -> Retaining {
-    let retention = match dice.below(8) {
+    let retention = retention(dice);
+    Retaining { references: vec![name(dice, hub)], retention }
+}
+
+/// Draws what is to be kept.
+pub(super) fn retention(dice: &mut Dice) -> Retention {
+    match dice.below(8) {
         0..4 => Retention::Unpacked,
         4 | 5 => Retention::Compressed,
         _ => Retention::Both,
-    };
-    Retaining { references: vec![name(dice, hub)], retention }
+    }
 }
 
 fn tagging(dice: &mut Dice, hub: &Hub) -> Tagging {

@@ -5,6 +5,7 @@ use super::{Ear, caller};
 use crate::{
     chronicle::{Acknowledged, Scope},
     hub::{AUTHORITY, PLATFORMS},
+    invariants::Promise,
     memory::Memory,
     run::World,
 };
@@ -38,6 +39,23 @@ pub(super) async fn perform(
 ) -> Result<(), Problem> {
     let ear = Ear { leave, ..Ear::default() };
     noted(world, process, change, change::perform(process, &caller(), change, &ear)).await
+}
+
+/// Says what is kept of names that come, or asks for it.
+pub(super) async fn retain_by_default(
+    world: &Rc<World>,
+    process: &Memory,
+    retention: Option<Retention>,
+) -> Result<(), Problem> {
+    // Whether or not anybody is told that it was said.
+    if retention == Some(Retention::Compressed) {
+        world.chronicle.trees_may_go();
+    }
+    let told = verbs::retain_by_default(process, &caller(), retention).await?;
+    if retention.is_some_and(|retention| retention != told) {
+        world.broken(Promise::Served, format!("{retention:?} is to be kept of what comes, and it is {told:?}"));
+    }
+    Ok(())
 }
 
 /// Makes a plan, and carries it out after a while.
@@ -95,7 +113,7 @@ pub(super) async fn load(
 ) -> Result<(), Problem> {
     let now_ms = process.clock().now_ms();
     let writes: Vec<_> = names.iter().map(|name| world.chronicle.write(name, now_ms, Some(source))).collect();
-    let options = LoadOptions { names: names.to_vec(), unpack: true };
+    let options = LoadOptions { names: names.to_vec(), unpack: true, retention: None };
     let ear = Ear { leave, ..Ear::default() };
     let loaded = verbs::load(process, &caller(), process.stream(archive), &options, &ear).await;
     world.note_records();

@@ -70,6 +70,9 @@ Manifests:
   same for the same archive, with the layers as they are. Of an index, what is not in the archive is
   told and left out.
 
+Keeping:
+  --retain says what is kept of the images from now on, as that of `wharf pull` does.
+
 If something goes wrong:
   Nothing is left: no name, no blob and no tree. An archive that leads out of itself, has a file twice,
   was cut off or changed is refused.

@@ -60,7 +60,8 @@ Examples:
   wharf retain --dry-run unpacked python:3.13
   wharf retain unpacked python:3.13
   wharf retain compressed 4bcff63911fc
-  wharf retain both python:3.13 && wharf pull python:3.13"
+  wharf retain both python:3.13 && wharf pull python:3.13
+  wharf retain --default unpacked"
     };
 }
 
@@ -84,9 +85,14 @@ What is kept:
   made again, because another compressor makes other bytes: with both, a pull fetches them, and
   until then the image cannot be saved or copied as it came.
 
+Names that come:
+  --default says what is kept of names that `wharf pull` and `wharf load` bring from now on, in this
+  namespace. --retain of these says otherwise, and so does a name that is here: it keeps its choice.
+  Without arguments the default is told.
+
 Output:
   A line for each name, keeping WHAT of NAME. What was freed, and what had to stay, is told on
-  standard error.
+  standard error. Of the default the word, or {default} with --format json.
 ",
     output!(),
     " Each of names

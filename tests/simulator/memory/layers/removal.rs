@@ -111,8 +111,9 @@ impl Layers {
     }
 
     /// Removes stacks that are not `needed`, and layers that no stack has, as far
-    /// as nobody holds them.
-    pub fn sweep(&self, needed: &BTreeSet<Digest>) {
+    /// as nobody holds them. Of those that are in `layers`, one that has a recipe may
+    /// stand for a blob, and stays.
+    pub fn sweep(&self, needed: &BTreeSet<Digest>, layers: &BTreeSet<Digest>) {
         let mut trees = self.visible.borrow_mut();
         loop {
             let is_free = |name: &&Digest| {
@@ -123,7 +124,8 @@ impl Layers {
             trees.take(Kind::Snapshot, &name);
         }
         let used: BTreeSet<Digest> = trees.snapshots.values().map(|(_, top)| top.clone()).collect();
-        let is_free = |layer: &&Digest| !used.contains(*layer) && !self.is_taken(Kind::Layer, layer);
+        let stands = |layer: &Digest| layers.contains(layer) && trees.recipes.contains_key(layer);
+        let is_free = |layer: &&Digest| !used.contains(*layer) && !stands(layer) && !self.is_taken(Kind::Layer, layer);
         let free: Vec<Digest> = trees.layers.iter().filter(is_free).cloned().collect();
         free.iter().for_each(|layer| trees.take(Kind::Layer, layer));
     }
