@@ -327,6 +327,34 @@ fn hostile_archives_are_refused_and_leave_nothing() {
     assert!(World::new().load(manifest("c.json", "./l.tar", "app:1"), &options_of(&[])).is_ok());
 }
 
+/// What a header says that follows is not waited for.
+#[test]
+fn an_archive_that_would_be_larger_than_any_image_is_refused_before_it_arrives() {
+    let base = layer("base");
+    let claiming = |name: &str, size: u64| {
+        let mut header = tar::Header::new_gnu();
+        header.set_path(name).unwrap();
+        header.set_size(size);
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    };
+    let limit = 1 << 40;
+    for (what, bytes, is_refused) in [
+        ("one file", claiming("a", limit + 1), true),
+        ("two files", [file("a", &base), claiming("b", limit - base.len() as u64 + 1)].concat(), true),
+        (
+            "all that there may be, cut off",
+            [file("a", &base), claiming("b", limit - base.len() as u64)].concat(),
+            false,
+        ),
+    ] {
+        let world = World::new();
+        let problem = world.load(bytes, &options_of(&[])).expect_err(what);
+        assert_eq!(problem.code == ErrorCode::TooLarge(limit), is_refused, "{what}: {problem:?}");
+        assert!(world.is_empty(), "{what}");
+    }
+}
+
 fn config_of(layer: &[u8]) -> Vec<u8> {
     config(&[layer])
 }

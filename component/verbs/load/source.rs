@@ -15,6 +15,10 @@ use futures_util::future::LocalBoxFuture;
 
 /// How many entries an archive may have.
 const ENTRIES_MAX: u32 = 1_000_000;
+/// What the files of an archive may have together, without compression: a megabyte
+/// inflates to a gigabyte, and an archive may have many of them. The largest images
+/// that anybody moves have a tenth of it.
+const FILES_BYTES_MAX: u64 = 1 << 40;
 /// How many bytes may follow the end of an archive: writers fill the last record.
 const TRAILER_BYTES_MAX: u64 = 16 << 20;
 
@@ -36,13 +40,16 @@ pub(super) struct Source<'h, H: Host> {
     headers: Headers,
     blocks: u64,
     entries: u32,
+    /// What the files have together, as their headers say.
+    bytes: u64,
 }
 
 impl<'h, H: Host> Source<'h, H> {
     /// Begins to read an archive that may be compressed as a whole.
     pub(super) fn open(host: &'h H, archive: H::Stream) -> Self {
         let (stream, end) = host.inflate(archive);
-        Self { host, stream: Some(stream), end: Some(end), headers: Headers::default(), blocks: 0, entries: 0 }
+        let headers = Headers::default();
+        Self { host, stream: Some(stream), end: Some(end), headers, blocks: 0, entries: 0, bytes: 0 }
     }
 
     /// Returns the next entry. The bytes of the last one have been taken: by
@@ -60,6 +67,11 @@ impl<'h, H: Host> Source<'h, H> {
                     if self.entries > ENTRIES_MAX {
                         let why = format!("the archive has more than {ENTRIES_MAX} entries");
                         return Err(fail(ErrorCode::TooLarge(ENTRIES_MAX.into()), why));
+                    }
+                    self.bytes = self.bytes.saturating_add(entry.size);
+                    if self.bytes > FILES_BYTES_MAX {
+                        let why = format!("its files have more than {FILES_BYTES_MAX} bytes together");
+                        return Err(fail(ErrorCode::TooLarge(FILES_BYTES_MAX), why));
                     }
                     return Ok(Some(entry));
                 }
