@@ -5,6 +5,7 @@
 //! - `worker`, `failed`: one process, which is this program again, and how its operations fail.
 //! - `history`: what it writes down. `checker`, `register`: what may not be.
 //! - `referee`: the store when everybody has gone.
+//! - `pruning`: a prune beside four pulls, for so long; `-- --prune-beside-pulls SECONDS` runs that alone.
 //!
 //! A seed gives the same choices again, and not the same order: that is the kernel's. It takes the rights of root, for
 //! mounts in a namespace of its own.
@@ -16,6 +17,7 @@ mod failed;
 mod history;
 #[path = "../native.rs"]
 mod native;
+mod pruning;
 mod referee;
 mod register;
 mod registry;
@@ -63,8 +65,12 @@ struct Arguments {
     seed: u64,
     operations: usize,
     workers: usize,
+    /// For how long there is a prune beside four pulls.
+    seconds: u64,
     /// Set in a process that this program started.
     assignment: Option<Assignment>,
+    /// The same, in one of those that prune and pull.
+    part: Option<pruning::Part>,
     /// Whether there is nothing to run.
     is_empty: bool,
 }
@@ -74,8 +80,15 @@ struct Arguments {
 /// Fails with a sentence for a person.
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let seed = std::hash::RandomState::new().hash_one(0);
-    let mut read =
-        Arguments { seed, operations: SHARE_OPERATIONS, workers: WORKERS, assignment: None, is_empty: false };
+    let mut read = Arguments {
+        seed,
+        operations: SHARE_OPERATIONS,
+        workers: WORKERS,
+        seconds: pruning::SHARE_S,
+        assignment: None,
+        part: None,
+        is_empty: false,
+    };
     let number = |word: &str, value: Option<String>| -> Result<u64, String> {
         value.and_then(|text| text.parse().ok()).ok_or(format!("`{word}` takes a number"))
     };
@@ -85,7 +98,15 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--seed" => read.seed = number(&word, words.next())?,
             "--operations" => read.operations = count(number(&word, words.next())?)?,
             "--workers" => read.workers = count(number(&word, words.next())?)?,
-            "--whole" => read.operations = WHOLE_OPERATIONS,
+            "--whole" => (read.operations, read.seconds) = (WHOLE_OPERATIONS, pruning::WHOLE_S),
+            "--prune-beside-pulls" => (read.operations, read.seconds) = (0, number(&word, words.next())?),
+            "--beside" => {
+                let mut next = || words.next().ok_or("one that prunes or pulls takes five arguments");
+                let (store, registry) = (next()?, next()?);
+                let mut next = || number(&word, words.next());
+                let (at, seed, seconds) = (count(next()?)?, next()?, next()?);
+                read.part = Some(pruning::Part { store, registry, number: at, seed, seconds });
+            }
             "--worker" => {
                 let mut next = || words.next().ok_or("a worker takes six arguments");
                 let directory = PathBuf::from(next()?);
@@ -121,6 +142,12 @@ fn main() -> ExitCode {
     if let Some(assignment) = &read.assignment {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("the machine gives a runtime").block_on(worker::work(assignment));
+        return ExitCode::SUCCESS;
+    }
+    if let Some(part) = &read.part {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let count = runtime.expect("the machine gives a runtime").block_on(pruning::work(part));
+        println!("{}", serde_json::to_string(&count).expect("numbers and texts"));
         return ExitCode::SUCCESS;
     }
     if read.is_empty {
@@ -159,8 +186,26 @@ fn main() -> ExitCode {
             println!("races: {} operations, {:.0} s", tally.operations, began.elapsed().as_secs_f64());
         }
     }
-    println!("{}", tally.text(began.elapsed()));
-    ExitCode::SUCCESS
+    if read.operations > 0 {
+        println!("{}", tally.text(began.elapsed()));
+    }
+    prune_beside_pulls(&mut dice, read.seconds)
+}
+
+/// Has a prune run beside four pulls, and says what came of it.
+fn prune_beside_pulls(dice: &mut Dice, seconds: u64) -> ExitCode {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let count = pruning::run(directory.path(), dice, seconds, clock);
+    println!("{}", count.text(seconds));
+    if count.violations.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    for why in count.violations.iter().take(10) {
+        eprintln!("violation: {why}");
+    }
+    eprintln!("the store stays in `{}`", directory.keep().display());
+    eprintln!("again: cargo test --release --test races -- --prune-beside-pulls {seconds}");
+    ExitCode::from(101)
 }
 
 /// Enters a namespace of mounts, so that those of workers that are killed go with the last of them.
