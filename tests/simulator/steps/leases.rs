@@ -24,7 +24,7 @@ pub(super) async fn hold(
     seconds: Option<u64>,
 ) -> Result<(), Problem> {
     let before: BTreeSet<String> = process.content().visible().blobs.into_keys().collect();
-    let references = [reference.to_owned()];
+    let (references, began) = ([reference.to_owned()], world.chronicle.leases().now());
     let lease = leases::hold(process, &caller(), Some(id), &references, seconds, BTreeMap::new()).await?;
     let is_here = |digest: &Digest| before.contains(digest.as_str()) && world.is_whole(digest);
     let mut blobs = BTreeSet::new();
@@ -39,7 +39,7 @@ pub(super) async fn hold(
         blobs.insert(held);
     }
     blobs.retain(is_here);
-    world.chronicle.leases().hold(id, lease.expires, blobs);
+    world.chronicle.leases().hold(id, lease.expires, blobs, began);
     Ok(())
 }
 
