@@ -4,6 +4,7 @@
 
 mod access;
 mod convert;
+mod door;
 #[cfg(feature = "guest")]
 mod guest;
 mod http;

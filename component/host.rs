@@ -74,6 +74,10 @@ pub trait Host {
     async fn skip(&self, _stream: Self::Stream, _length: u64) -> Result<(u64, Option<Self::Stream>)> {
         Err(ErrorCode::Unsupported)
     }
+    /// See `content.sum`.
+    async fn sum(&self, _stream: Self::Stream, _limit: u64) -> Result<(u64, Digest)> {
+        Err(ErrorCode::Unsupported)
+    }
     /// See `content.inflate`. A host that inflates nothing returns the stream as it is.
     fn inflate(&self, stream: Self::Stream) -> (Self::Stream, LocalBoxFuture<'static, Result<()>>) {
         (stream, Box::pin(async { Ok(()) }))

@@ -4,6 +4,7 @@
 //! - [`host`]: what the logic needs from outside, as one trait.
 //! - [`registry`]: the distribution protocol, over [`host::Host`].
 //! - [`verbs`]: one story a file, over [`host::Host`].
+//! - [`docker`]: the Docker Engine routes about images, which are verbs by HTTP.
 //! - `portable`: content and records in one directory, where the runtime has no store.
 //! - [`planted`]: defences that a test can take away.
 //! - `edge`: where the crate meets WebAssembly.
@@ -11,6 +12,7 @@
 //! Nouns know no trait, verbs know no WIT, and only `edge` is compiled for one
 //! kind of host.
 
+pub mod docker;
 pub mod host;
 pub mod nouns;
 pub mod planted;

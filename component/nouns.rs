@@ -8,6 +8,7 @@ pub mod descriptor;
 pub mod digest;
 pub mod expression;
 pub mod filter;
+pub mod instruction;
 pub mod json;
 pub mod label;
 pub mod manifest;

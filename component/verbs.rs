@@ -4,7 +4,8 @@
 //! pull ──► resolve ─► choose ─► plan ─► fetch ─► remember      writes
 //! push ──► library                                             reads, and sends
 //! unpack ──► trees ◄──────────────────────┘                    extracts
-//! load ──► trees, sweep                                        writes
+//! load   import ──► trees, sweep                               writes
+//! compose ──► library, load                                    writes
 //! change ──► roots ─► reach ─► sweep                           writes, and removes
 //! images   inspect   history ──► library                       read
 //! fsck ──► library, pull, unpack, and everything else              checks, repairs
@@ -23,6 +24,8 @@
 //! - [`unpack`](mod@unpack): the layers of an image that is here become its tree.
 //! - [`fsck`](mod@fsck): everything is looked at again, and repaired.
 //! - [`load`](mod@load): the images of an archive are here. [`save`](mod@save): images become one.
+//! - [`import`](mod@import): the files of an archive are an image of one layer.
+//! - [`compose`](mod@compose): images that are here become an index. [`manifest`](mod@manifest): the document of a name.
 //! - [`change`]: tag, remove, prune, collect, and plans of them.
 //! - [`usage`]: how much space everything takes. [`leases`], [`label`], [`ingests`]: what holds, and what was begun.
 //! - [`watch`]: what happens.
@@ -39,18 +42,21 @@
 pub mod catalog;
 pub mod change;
 pub mod check_login;
+pub mod compose;
 pub mod contract;
 pub mod copy;
 pub mod explain;
 pub mod fsck;
 pub mod history;
 pub mod images;
+pub mod import;
 pub mod ingests;
 pub mod inspect;
 pub mod label;
 pub mod leases;
 pub mod listen;
 pub mod load;
+pub mod manifest;
 pub mod pull;
 pub mod push;
 pub mod referrers;
@@ -62,6 +68,7 @@ pub mod unpack;
 pub mod usage;
 pub mod watch;
 
+mod brought;
 mod choose;
 mod documents;
 mod expected;
@@ -70,6 +77,7 @@ mod fetch;
 mod filed;
 mod given_up;
 mod library;
+mod offered;
 mod plan;
 mod reach;
 mod remember;
@@ -83,13 +91,18 @@ mod watched;
 
 pub use catalog::catalog;
 pub use check_login::check_login;
+pub use compose::compose;
 pub use copy::copy;
 pub use explain::explain;
 pub use fsck::fsck;
 pub use history::history;
 pub use images::entries;
+pub use import::{import, import_from};
 pub use inspect::inspect;
+pub(crate) use inspect::manifests;
 pub use load::load;
+pub use manifest::manifest;
+pub(crate) use offered::offered;
 pub use pull::{plan_pull, pull, pull_planned};
 pub use push::{plan_push, push};
 pub use referrers::referrers;

@@ -255,7 +255,7 @@ pub(crate) fn documents(named: Option<&Path>) -> Result<Vec<Document>, Problem> 
 }
 
 /// The conventional variables, the spelling in lower case first; where they name no proxy, the `configured` ones.
-fn proxies(configured: Proxies) -> Proxies {
+pub(crate) fn proxies(configured: Proxies) -> Proxies {
     let either = |name: &str| {
         let value = variable(&name.to_lowercase()).or_else(|| variable(name))?;
         value.into_string().ok().filter(|value| !value.is_empty())

@@ -1,7 +1,8 @@
-//! `wharf save`, `wharf export` and `wharf load`: where an archive goes, and where it comes from. A file that is written is
+//! `wharf save`, `wharf export`, `wharf load` and `wharf import`: where an archive goes, and where it comes from. A file that is written is
 //! there as a whole or not at all. It is a part of `main`, and as such takes ambient authority: files by path, and the
 //! standard streams.
 
+use crate::ambient::{proxies, root, services};
 use crate::watch::{reporter, watch};
 use crate::{Failed, log, open, problem, report, talk};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -9,8 +10,9 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, PipeReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use wharf::answer;
-use wharf::cli::{self, ArchiveFormat, Cli, PlanFile, exit};
-use wharf::images::{Caller, ErrorCode, Problem};
+use wharf::cli::{self, ArchiveFormat, ArchivePlace, Cli, PlanFile, exit};
+use wharf::images::{Caller, ErrorCode, Problem, Wharf};
+use wharf::network::{self, Network, Proxies};
 use wharf::render::palette::Palette;
 use wharf::render::progress::Silent;
 use wharf::render::saved;
@@ -186,16 +188,76 @@ pub(crate) async fn load(
     Ok(exit::DONE)
 }
 
+/// `wharf import`.
+pub(crate) async fn import(
+    cli: &Cli,
+    asked: &cli::Import,
+    caller: &Caller,
+    palette: Palette,
+    screen: log::Screen,
+) -> Result<u8, Failed> {
+    let options = asked.options();
+    let imported = match asked.source() {
+        ArchivePlace::Here(place) => {
+            let archive = files(place)?;
+            let wharf = open(cli)?;
+            let reporter = reporter(asked.progress, asked.quiet, palette, screen);
+            let call = watch(reporter, "the import", async |stop, tell| {
+                wharf.import(caller, archive, &options, stop, tell).await
+            });
+            call.await?
+        }
+        ArchivePlace::There(url) => {
+            let access = asked.access(url);
+            let settings = network::Settings {
+                proxies: proxies(Proxies::default()),
+                plain_http: access.plain_http.clone(),
+                bytes_per_second: asked.patience.bytes_per_second(),
+                ..network::Settings::default()
+            };
+            let network = Network::new(settings).map_err(|error| problem("cannot use the network", &error))?;
+            let wharf = Wharf::new(services(&root(cli)?, network, Default::default())?)?;
+            let reporter = reporter(asked.progress, asked.quiet, palette, screen);
+            let call = watch(reporter, "the import", async |stop, tell| {
+                wharf.import_from(caller, url, &options, &access, stop, tell).await
+            });
+            call.await?
+        }
+    };
+    report(answer::imported_talk(asked, &imported).as_deref(), &answer::imported(asked, &imported));
+    Ok(exit::DONE)
+}
+
+/// Opens an archive of files.
+fn files(place: PlanFile<'_>) -> Result<Box<dyn Read + Send>, Problem> {
+    let PlanFile::Named(path) = place else {
+        return standard("say where it is, as in `wharf import root.tar`");
+    };
+    let cannot = |error: io::Error| problem(&format!("cannot read `{}`", path.display()), &error);
+    if fs::metadata(path).map_err(cannot)?.is_dir() {
+        return Err(Problem {
+            fix: Some(format!("`tar -C {} -c . | wharf import -`", path.display())),
+            ..problem(&format!("cannot read `{}`", path.display()), &"it is a directory, and no archive")
+        });
+    }
+    Ok(Box::new(File::open(path).map_err(cannot)?))
+}
+
+/// Standard input, unless a person would have to type the archive.
+fn standard(fix: &str) -> Result<Box<dyn Read + Send>, Problem> {
+    if io::stdin().is_terminal() {
+        return Err(Problem {
+            fix: Some(fix.to_owned()),
+            ..problem("cannot read an archive from standard input", &"it is a terminal")
+        });
+    }
+    Ok(Box::new(io::stdin()))
+}
+
 /// Opens what is to be loaded.
 fn source(asked: &cli::Load) -> Result<Box<dyn Read + Send>, Problem> {
     let PlanFile::Named(path) = asked.input() else {
-        if io::stdin().is_terminal() {
-            return Err(Problem {
-                fix: Some("say where it is, as in `--input image.tar`".to_owned()),
-                ..problem("cannot read an archive from standard input", &"it is a terminal")
-            });
-        }
-        return Ok(Box::new(io::stdin()));
+        return standard("say where it is, as in `--input image.tar`");
     };
     let cannot = |error: io::Error| problem(&format!("cannot read `{}`", path.display()), &error);
     if !fs::metadata(path).map_err(cannot)?.is_dir() {

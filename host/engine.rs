@@ -17,12 +17,14 @@ pub use limits::Limits;
 pub(crate) use limits::{Budget, Share};
 pub use state::Services;
 
+use crate::bindings::wharf::images::serving;
 use crate::bindings::{Manager, ManagerPre};
 use state::{HasState, State};
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use wasmtime::{Result, Store};
+use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 
 /// How often a running component has to yield to other work.
 const EPOCH: Duration = Duration::from_millis(10);
@@ -32,6 +34,7 @@ const EPOCH: Duration = Duration::from_millis(10);
 pub struct Engine {
     engine: wasmtime::Engine,
     manager: Arc<ManagerPre<State>>,
+    service: Arc<ServicePre<State>>,
     imports: Arc<[String]>,
 }
 
@@ -60,9 +63,11 @@ impl Engine {
     pub fn load() -> Result<Self> {
         let (engine, component) = embedded::component()?;
         let linker = link(&engine, &component)?;
-        let manager = Arc::new(ManagerPre::new(linker.instantiate_pre(&component)?)?);
+        let instance = linker.instantiate_pre(&component)?;
+        let manager = Arc::new(ManagerPre::new(instance.clone())?);
+        let service = Arc::new(ServicePre::new(instance)?);
         let imports = component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect();
-        Ok(Self { engine, manager, imports })
+        Ok(Self { engine, manager, service, imports })
     }
 
     /// Returns the interfaces that the component imports, as in
@@ -78,6 +83,20 @@ impl Engine {
         limits.apply(&mut store)?;
         let manager = self.manager.instantiate_async(&mut store).await?;
         Ok(Session { store, manager })
+    }
+
+    /// Makes a store with an instance in it that answers one request as `serving` says.
+    pub(crate) async fn visit(
+        &self,
+        services: &Services,
+        limits: &Limits,
+        serving: serving::Settings,
+    ) -> Result<(Store<State>, Service)> {
+        let state = State { serving: Some(serving), ..State::new(services.clone(), limits) };
+        let mut store = Store::new(&self.engine, state);
+        limits.apply(&mut store)?;
+        let service = self.service.instantiate_async(&mut store).await?;
+        Ok((store, service))
     }
 }
 

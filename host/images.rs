@@ -8,11 +8,13 @@ mod trace;
 mod uploads;
 
 pub use archives::Archive;
-pub use wharf_terminal::named::{covers, host, listed, registry, searched, written};
-pub use wharf_vocabulary::archives::{Form, LoadOptions, Loaded, LoadedImage, SaveOptions, Saved, SavedImage};
+pub use wharf_terminal::named::{address, covers, host, listed, registry, searched, written};
+pub use wharf_vocabulary::archives::{
+    Form, ImportOptions, Imported, LoadOptions, Loaded, LoadedImage, SaveOptions, Saved, SavedImage,
+};
 pub use wharf_vocabulary::changes::{
-    Action, Change, Changed, Collecting, Garbage, Happening, ImageUsage, IngestInfo, Lease, NameChange, Plan, Pruning,
-    Removal, Retaining, Retention, Share, Sum, Tagging, Usage,
+    Action, Change, Changed, Collecting, Composed, Edit, Garbage, Happening, ImageUsage, IndexEntry, IngestInfo, Lease,
+    Member, NameChange, Plan, Pruning, Removal, Retaining, Retention, Share, Sum, Tagging, Usage, Wording,
 };
 pub use wharf_vocabulary::discovery::{Found, FoundRepository, Referral, Referrer, SearchOptions};
 pub use wharf_vocabulary::types::{Descriptor, ErrorCode, Origin};

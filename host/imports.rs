@@ -9,6 +9,7 @@ mod inflate;
 pub mod layers;
 pub mod metadata;
 pub mod network;
+mod serving;
 mod stream;
 pub mod wasi;
 

@@ -54,6 +54,7 @@ mod settle;
 mod snapshot;
 mod sums;
 mod unpack;
+pub mod unwrap;
 pub mod view;
 
 pub use self::claim::{CLAIM_MAX, Claim};

@@ -4,6 +4,7 @@
 //! - [`images`]: the exports of the component as Rust calls. Start here.
 //! - [`engine`]: loads the component, gives each call a store with limits.
 //! - [`imports`]: one file an interface of `wit/`; ties it to a service.
+//! - [`door`]: the component as a server: each request gets a store of its own.
 //! - [`scheduler`]: collects again and again, for hosts that run for long.
 //! - Services, which know neither wasmtime nor WIT: [`content`] and [`hash`],
 //!   [`layers`], [`metadata`], [`network`], [`credentials`].
@@ -31,6 +32,7 @@ pub mod configuration;
 pub mod content;
 pub mod credentials;
 pub mod demo;
+pub mod door;
 pub mod engine;
 pub mod hash;
 pub mod images;

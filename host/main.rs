@@ -14,11 +14,12 @@ mod log;
 mod logins;
 mod pulls;
 mod pushes;
+mod serve;
 mod trees;
 mod watch;
 
 use ambient::{Configured, check_store, configured, configured_for, root, services, temporary_directory, variable};
-use archives::{load, save};
+use archives::{import, load, save};
 use changes::Changes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::env;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trees::Trees;
 use watch::{Interrupts, cancelled, watch};
-use wharf::cli::{self, Cli, Verb, exit};
+use wharf::cli::{self, Cli, ManifestCommand, Verb, exit};
 use wharf::credentials::Credentials;
 use wharf::images::{Access, Caller, Candidate, ErrorCode, Failure, Problem, Wharf, listed};
 use wharf::network::Network;
@@ -72,6 +73,9 @@ fn main() -> ExitCode {
         | Verb::Fsck(_)
         | Verb::Save(_)
         | Verb::Load(_)
+        | Verb::Serve(_)
+        | Verb::Import(_)
+        | Verb::Manifest(_)
         | Verb::Demo => several(),
         Verb::Rm(_) | Verb::Retain(_) | Verb::Prune(_) | Verb::Gc(_) | Verb::Apply(_) => several(),
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
@@ -168,6 +172,8 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
         Verb::Retain(retain) => return Changes::open(&cli, &caller, palette)?.retain(retain).await,
         Verb::Save(asked) => return save(&cli, asked, &caller, palette).await,
         Verb::Load(asked) => return load(&cli, asked, &caller, palette, screen).await,
+        Verb::Manifest(asked) => return manifest(&cli, asked, &caller, palette, screen).await,
+        Verb::Import(asked) => return import(&cli, asked, &caller, palette, screen).await,
         Verb::Rm(rm) => return Changes::open(&cli, &caller, palette)?.change(&rm.change(), &rm.plan).await,
         Verb::Prune(prune) => {
             let change = prune.change(format!("process {}", std::process::id()));
@@ -181,6 +187,7 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
         Verb::Ingest(ingest) => return Changes::open(&cli, &caller, palette)?.ingest(ingest).await,
         Verb::Label(label) => return Changes::open(&cli, &caller, palette)?.label(label).await,
         Verb::Events(events) => return Changes::open(&cli, &caller, palette)?.follow(events).await,
+        Verb::Serve(asked) => return serve::serve(&cli, asked, &caller).await,
         Verb::Fsck(asked) => return fsck(&cli, asked, &caller, palette).await,
         Verb::Unpack(unpack) => return Trees::open(&cli, &caller, palette, screen)?.unpack(unpack).await,
         Verb::Ls(ls) => return Trees::open(&cli, &caller, palette, screen)?.list(ls).await,
@@ -245,6 +252,28 @@ fn login_source(credentials: &Credentials, endpoint: &Candidate) -> Option<Strin
         Ok(source) => source.map(|source| source.to_string()),
         Err(error) => Some(format!("not to be read: {error}")),
     }
+}
+
+/// `wharf manifest`.
+async fn manifest(
+    cli: &Cli,
+    asked: &cli::Manifest,
+    caller: &Caller,
+    palette: Palette,
+    screen: log::Screen,
+) -> Result<u8, Failed> {
+    match &asked.command {
+        ManifestCommand::Push(push) => return pushes::push(cli, push, caller, palette, screen).await,
+        ManifestCommand::Inspect(asked) => {
+            let (wharf, access) = connect(cli, &asked.reference, &asked.access, &asked.patience, asked.access())?;
+            print(&answer::manifest(asked, &wharf.manifest(caller, &asked.reference, &access).await?));
+        }
+        command => {
+            let (name, edit, format) = command.edit().expect("the others change an index");
+            print(&answer::composed(format, &open(cli)?.compose(caller, name, &edit).await?));
+        }
+    }
+    Ok(exit::DONE)
 }
 
 /// `wharf fsck`.

@@ -156,7 +156,7 @@ impl Scheduler<'_> {
 
     fn count(&self, action: Action) {
         let cause = match action {
-            Action::Pull | Action::Tag | Action::Label | Action::Load => Cause::Mutation,
+            Action::Pull | Action::Tag | Action::Label | Action::Load | Action::Import => Cause::Mutation,
             Action::Untag | Action::Delete | Action::Release => Cause::Deletion,
             // What a prune took away is told by itself, and who takes a lease away collects what it held.
             Action::Prune | Action::Push | Action::Lease | Action::Expire => return,

@@ -20,7 +20,7 @@ const GRANTED: [&str; 11] = [
 ];
 
 /// wharf's own imports of the world `manager`.
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
     "wharf:images/archives@0.1.0",
     "wharf:images/changes@0.1.0",
     "wharf:images/content@0.1.0",
@@ -28,6 +28,7 @@ const OWN: [&str; 10] = [
     "wharf:images/discovery@0.1.0",
     "wharf:images/layers@0.1.0",
     "wharf:images/metadata@0.1.0",
+    "wharf:images/serving@0.1.0",
     "wharf:images/types@0.1.0",
     "wharf:images/uploads@0.1.0",
     "wharf:images/vocabulary@0.1.0",

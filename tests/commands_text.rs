@@ -8,6 +8,7 @@ mod asked_changes;
 mod changes;
 mod explain;
 mod findings;
+mod imported;
 mod lists;
 mod logins;
 mod pieces;

@@ -125,6 +125,22 @@ const ROWS: &[Row] = &[
         ],
     ),
     (
+        "import",
+        [
+            Test("stories::importing::an_archive_is_imported_and_its_tree_is_that_of_the_archive"),
+            LACKING,
+            Test("verbs::import::an_archive_becomes_an_image_of_one_layer"),
+        ],
+    ),
+    (
+        "manifest",
+        [
+            Test("stories::manifests::an_index_is_made_changed_and_pushed"),
+            Test("portable::uploads::an_index_is_made_and_pushed"),
+            Test("verbs::compose::images_become_an_index_that_is_always_the_same"),
+        ],
+    ),
+    (
         "rm",
         [
             Test("stories::changes::an_image_gets_names_and_goes_with_the_last_one"),
@@ -194,6 +210,14 @@ const ROWS: &[Row] = &[
             Test("stories::changes::what_happens_is_told_afterwards_and_while_it_happens"),
             Test("portable::changes::leases_labels_downloads_and_events_are_the_same_here"),
             Test("verbs::watch::what_was_changed_is_told_in_order"),
+        ],
+    ),
+    (
+        "serve",
+        [
+            Test("stories::docker::dockers_own_program_manages_images_through_wharf"),
+            LACKING,
+            Without("it is a door before the verbs, which are asked there themselves"),
         ],
     ),
     (

@@ -6,6 +6,7 @@
 //! - `peers`: skopeo, umoci and podman on the same directory.
 //! - `interrupted`, `rivals`: runs that are killed, and runs at the same time.
 //! - `logins`: where they come from and where they go.
+//! - `serve`: docker's clients, where the runtime listens.
 //! - `refused`: what it says where something is missing.
 //! - `compared`: the native program beside it, verb by verb.
 
@@ -17,6 +18,7 @@ mod logins;
 mod peers;
 mod refused;
 mod rivals;
+mod serve;
 mod session;
 mod uploads;
 

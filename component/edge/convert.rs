@@ -2,6 +2,7 @@
 
 mod archive;
 mod change;
+mod compose;
 mod discovery;
 mod upload;
 mod usage;

@@ -4,6 +4,8 @@
 
 #![allow(missing_docs, unreachable_pub, reason = "generated from wit/, where everything is documented")]
 
+mod handler;
+
 use super::convert::each;
 use super::imports::Imports;
 use crate::nouns::problem::{ErrorCode, Problem};
@@ -90,6 +92,15 @@ fn dropped<T>() -> Outcome<T> {
     Err(Problem { code: ErrorCode::Cancelled, what, why: Vec::new(), fix: None }.into())
 }
 
+/// Has the host put the pieces of an archive one after the other.
+fn concat(pieces: &[Piece<content::Blob>]) -> (StreamReader<u8>, FutureReader<Result<(), types::ErrorCode>>) {
+    let parts = pieces.iter().map(|piece| match piece {
+        Piece::Bytes(bytes) => content::Part::Bytes(bytes.clone()),
+        Piece::Blob(blob, size) => content::Part::Range((blob, 0, *size)),
+    });
+    content::concat(&parts.collect::<Vec<_>>())
+}
+
 impl exported::Guest for Component {
     async fn pull(caller: wit::Caller, reference: String, options: wit::PullOptions) -> Told<Vec<wit::Pulled>> {
         accompany(wit_future::new(dropped), async move |listener| {
@@ -156,11 +167,7 @@ impl exported::Guest for Component {
         options: archives::SaveOptions,
     ) -> Result<Archive, wit::Problem> {
         let (saved, pieces) = verbs::save(&Imports, &caller.into(), &references, &options.into()).await?;
-        let parts = pieces.iter().map(|piece| match piece {
-            Piece::Bytes(bytes) => content::Part::Bytes(bytes.clone()),
-            Piece::Blob(blob, size) => content::Part::Range((blob, 0, *size)),
-        });
-        let (stream, end) = content::concat(&parts.collect::<Vec<_>>());
+        let (stream, end) = concat(&pieces);
         Ok((saved.into(), stream, end))
     }
 
@@ -199,6 +206,41 @@ impl exported::Guest for Component {
         accompany(wit_future::new(dropped), async move |listener| {
             verbs::load(&Imports, &caller.into(), archive, &options.into(), listener).await.map(Into::into)
         })
+    }
+
+    async fn import(
+        caller: wit::Caller,
+        archive: StreamReader<u8>,
+        options: archives::ImportOptions,
+    ) -> Told<archives::Imported> {
+        accompany(wit_future::new(dropped), async move |listener| {
+            verbs::import(&Imports, &caller.into(), archive, &options.into(), listener).await.map(Into::into)
+        })
+    }
+
+    async fn import_from(
+        caller: wit::Caller,
+        url: String,
+        options: archives::ImportOptions,
+        access: wit::Access,
+    ) -> Told<archives::Imported> {
+        accompany(wit_future::new(dropped), async move |listener| {
+            let (options, access) = (options.into(), access.into());
+            verbs::import_from(&Imports, &caller.into(), &url, &options, &access, listener).await.map(Into::into)
+        })
+    }
+
+    async fn compose(
+        caller: wit::Caller,
+        name: String,
+        edit: changes::Edit,
+    ) -> Result<changes::Composed, wit::Problem> {
+        let composed = verbs::compose(&Imports, &caller.into(), &name, &edit.into()).await;
+        composed.map(Into::into).map_err(Into::into)
+    }
+
+    async fn manifest(caller: wit::Caller, reference: String, access: wit::Access) -> Result<String, wit::Problem> {
+        verbs::manifest(&Imports, &caller.into(), &reference, &access.into()).await.map_err(Into::into)
     }
 
     async fn plan_change(caller: wit::Caller, change: changes::Change) -> Result<changes::Plan, wit::Problem> {

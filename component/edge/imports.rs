@@ -140,6 +140,11 @@ impl Host for Imports {
         Ok(content::skip(stream, length).await)
     }
 
+    async fn sum(&self, stream: Self::Stream, limit: u64) -> Result<(u64, Digest)> {
+        let (size, name) = content::sum(stream, limit).await?;
+        Ok((size, digest(name)?))
+    }
+
     fn inflate(&self, stream: Self::Stream) -> (Self::Stream, LocalBoxFuture<'static, Result<()>>) {
         let (stream, end) = content::inflate(stream);
         (stream, Box::pin(async move { Ok(end.await?) }))

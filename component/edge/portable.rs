@@ -1,9 +1,10 @@
-//! The component for stock WebAssembly runtimes: `wasi:cli/run` over plain WASI.
+//! The component for stock WebAssembly runtimes: `wasi:cli/run` and `wasi:http/handler` over plain WASI.
 //! Arguments, one verb, text; the same declarations, verbs and tables as the
 //! native program, over another [`Host`](crate::host::Host).
 //!
 //! - `plain`: the host. `stream`, `rights`: its parts.
 //! - `given`: what the runtime gives: the directory, variables, logins.
+//! - `handler`: one request of a client of docker's.
 //! - `program`: one verb, from its arguments to its text; `changes`: those that change what is here; `archives`: those
 //!   that write images into one file; `uploads`: those that push. `screen`: how they get on.
 
@@ -15,6 +16,7 @@
 mod archives;
 mod changes;
 mod given;
+mod handler;
 mod plain;
 mod program;
 mod rights;

@@ -6,6 +6,8 @@
 //! [`super::manifest::Manifest::is_image`] first. [`Config::parse`] accepts what
 //! registries really have; [`Config::validate`] holds it to the specification.
 
+mod write;
+
 use super::digest::Digest;
 use super::json::{self, Shape};
 use super::platform::Platform;

@@ -3,6 +3,7 @@
 
 mod archive;
 mod change;
+mod compose;
 mod discovery;
 mod upload;
 mod usage;
@@ -15,10 +16,11 @@ use crate::nouns::{
 
 pub use crate::nouns::access::Access;
 pub use crate::registry::Phase;
-pub use archive::{Form, LoadOptions, Loaded, LoadedImage, SaveOptions, Saved, SavedImage};
+pub use archive::{Form, ImportOptions, Imported, LoadOptions, Loaded, LoadedImage, SaveOptions, Saved, SavedImage};
 pub use change::{
     Change, Changed, Collecting, Garbage, NameChange, Plan, Pruning, Removal, Retaining, Retention, Tagging,
 };
+pub use compose::{Composed, Edit, Entry, Member, Wording};
 pub use discovery::{Found, FoundRepository, Referral, Referrer, SearchOptions};
 pub use upload::{PushOptions, Pushed, PushedPart, Way};
 pub use usage::{Action, Happening, ImageUsage, Lease, Share, Sum, Usage};

@@ -16,7 +16,7 @@ use crate::{
         filter::{self, Bounds, Filters, KEYS, Subject},
         platform::Platform,
         problem::{ErrorCode, Problem},
-        record::{Pointer, View},
+        record::{Pointer, PresentView, View},
         reference::Reference,
     },
     registry::Failure,
@@ -38,20 +38,46 @@ pub async fn entries<H: Host>(host: &H, caller: &Caller, filters: &[String]) -> 
 }
 
 async fn listing<H: Host>(host: &H, caller: &Caller, filters: &[String]) -> Result<Listing, Failure> {
+    let mut images = Vec::new();
+    let see = |name: &Reference, record: &View<'_>, machine: &Platform| images.extend(picture(name, record, machine));
+    let damaged = passing(host, caller, filters, see).await?;
+    images.sort_by(|one, other| (Reverse(one.created), &one.name).cmp(&(Reverse(other.created), &other.name)));
+    Ok(Listing { images, damaged })
+}
+
+/// Shows every record that passes the filters to `see`, in order of name, with what
+/// of it is shown. Returns the sentences of [`Listing::damaged`].
+pub(crate) async fn each<H: Host>(
+    host: &H,
+    caller: &Caller,
+    filters: &[String],
+    mut see: impl FnMut(&Reference, &View<'_>, &PresentView<'_>),
+) -> Result<Vec<String>, Problem> {
+    let see = |name: &Reference, record: &View<'_>, machine: &Platform| {
+        if let Some(present) = best_present(&record.platforms, machine) {
+            see(name, record, present);
+        }
+    };
+    passing(host, caller, filters, see).await.map_err(problem("cannot list the images"))
+}
+
+async fn passing<H: Host>(
+    host: &H,
+    caller: &Caller,
+    filters: &[String],
+    mut see: impl FnMut(&Reference, &View<'_>, &Platform),
+) -> Result<Vec<String>, Failure> {
     let machine = choose::machine(&caller.machine)?;
     let filters = Filters::parse(filters, host.now()).map_err(refused)?;
     let bounds = bounds(host, caller, &filters).await?;
-    let mut listing = Listing { images: Vec::new(), damaged: Vec::new() };
+    let mut damaged = Vec::new();
     let read = |name: &str, record: Result<View<'_>, _>| match check(name, record) {
-        Ok((name, record)) if passes(&name, &record, &machine, &filters, bounds) => {
-            listing.images.extend(picture(&name, &record, &machine));
-        }
+        Ok((name, record)) if passes(&name, &record, &machine, &filters, bounds) => see(&name, &record, &machine),
         Ok(_) => {}
-        Err(error) => listing.damaged.push(format!("`{}`: {error}", name.escape_debug())),
+        Err(error) => damaged.push(format!("`{}`: {error}", name.escape_debug())),
     };
     Records::begin(host, caller).await?.walk(read).await?;
-    listing.images.sort_by(|one, other| (Reverse(one.created), &one.name).cmp(&(Reverse(other.created), &other.name)));
-    Ok(listing)
+    Ok(damaged)
 }
 
 fn passes(name: &Reference, record: &View<'_>, machine: &Platform, filters: &Filters, bounds: Bounds) -> bool {

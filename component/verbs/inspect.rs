@@ -105,12 +105,15 @@ struct Metadata {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Offer {
+pub(crate) struct Offer {
     #[serde(rename = "ID")]
-    id: Digest,
-    descriptor: Descriptor,
-    available: bool,
-    kind: &'static str,
+    pub(crate) id: Digest,
+    pub(crate) descriptor: Descriptor,
+    pub(crate) available: bool,
+    pub(crate) kind: &'static str,
+    /// The bytes of the manifest and its parts, as they say themselves.
+    #[serde(skip)]
+    pub(crate) content: u64,
 }
 
 /// How one blob came here.
@@ -211,6 +214,11 @@ async fn sources<H: Host>(host: &H, caller: &Caller, name: &Reference) -> Result
     }
 }
 
+/// Lists what `target` offers. See `Manifests` above.
+pub(crate) async fn manifests<H: Host>(host: &H, target: &Descriptor) -> Result<Vec<Offer>, Problem> {
+    offers(host, target).await.map_err(problem(format!("cannot list what `{}` offers", target.digest)))
+}
+
 /// Lists what the target offers, and looks which of it is here. An index that
 /// is not here is listed itself. What is damaged is not here, but the target
 /// has to be.
@@ -248,7 +256,9 @@ async fn offers<H: Host>(host: &H, target: &Descriptor) -> Result<Vec<Offer>, Fa
             true => "image",
             false => "unknown",
         };
-        offers.push(Offer { id: entry.digest.clone(), descriptor: entry, available, kind });
+        let parts = document.iter().flat_map(Document::parts).map(|part| part.size);
+        let content = parts.fold(entry.size, u64::saturating_add);
+        offers.push(Offer { id: entry.digest.clone(), descriptor: entry, available, kind, content });
     }
     Ok(offers)
 }

@@ -14,33 +14,31 @@
 //! is swept at its end, beside whatever else happens on the machine.
 
 mod docker;
-mod image;
-mod record;
-mod shelf;
+pub(super) mod image;
+pub(super) mod record;
+pub(super) mod shelf;
 mod source;
 
 use super::{
+    brought::Brought,
     choose,
-    contract::{Caller, Garbage, LoadOptions, Loaded},
+    contract::{Caller, LoadOptions, Loaded},
     failing::{fail, invalid, problem, try_this},
     given_up,
     library::{self, Library},
     listen::{Board, Listener, accompany},
-    reach::Reader,
     store::Records,
-    sweep,
     trees::{self, Trees},
 };
 use crate::{
-    host::{Host, Ingest},
+    host::Host,
     nouns::{
         chain::chain_ids,
         descriptor::Descriptor,
-        digest::Digest,
         json,
         platform::Platform,
         problem::{ErrorCode, Problem},
-        record::Present,
+        record::{Action, Present},
         reference::Reference,
         retention::Retention,
     },
@@ -49,7 +47,7 @@ use crate::{
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use image::{Image, Whole};
-use shelf::{INDEX, Shelf, Trace};
+use shelf::{INDEX, Shelf};
 use source::Source;
 use std::collections::BTreeSet;
 
@@ -69,12 +67,12 @@ pub async fn load<H: Host>(
     options: &LoadOptions,
     listener: &impl Listener,
 ) -> Result<Loaded, Problem> {
-    let (board, trace) = (Board::default(), Trace::default());
-    let work = async { Load { host, caller, options, board: &board, trace: &trace }.all(archive).await };
+    let (board, brought) = (Board::default(), Brought::default());
+    let work = async { Load { host, caller, options, board: &board, brought: &brought }.all(archive).await };
     let stopped = || fail(ErrorCode::Cancelled, "the caller stopped it; nothing is left of it");
     let mut outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
     // What is left over costs space and nothing else, and a collection finds it as well.
-    let _ = tidy(host, caller, &trace).await;
+    let _ = brought.tidy(host, caller).await;
     if let Ok(loaded) = &mut outcome {
         // It is recorded: who hears no more keeps it, and more of it than was asked for.
         let board = Board::default();
@@ -111,30 +109,13 @@ async fn keep<H: Host>(
     stays.into_iter().collect()
 }
 
-/// Takes away what the call has brought and no record needs.
-async fn tidy<H: Host>(host: &H, caller: &Caller, trace: &Trace) -> Result<(), Failure> {
-    if let Some(name) = trace.ingest.take() {
-        host.ingest(&name).await?.discard().await?;
-    }
-    let garbage = Garbage {
-        blobs: trace.blobs.take(),
-        layers: trace.layers.take().into_iter().map(|diff_id| (diff_id, 0)).collect(),
-        snapshots: trace.snapshots.take().into_iter().map(|name| (name, 0)).collect(),
-        ..Garbage::default()
-    };
-    if garbage != Garbage::default() {
-        sweep::sweep(host, caller, &Reader::new(host), &garbage).await?;
-    }
-    Ok(())
-}
-
 /// One call.
 struct Load<'l, H: Host> {
     host: &'l H,
     caller: &'l Caller,
     options: &'l LoadOptions,
     board: &'l Board,
-    trace: &'l Trace,
+    brought: &'l Brought,
 }
 
 impl<H: Host> Load<'_, H> {
@@ -143,7 +124,7 @@ impl<H: Host> Load<'_, H> {
         given_up::check(self.options.retention, self.options.unpack)?;
         let asked: Vec<Reference> =
             self.options.names.iter().map(|text| image::name(text)).collect::<Result<_, _>>()?;
-        let mut shelf = Shelf::new(self.host, self.board, self.trace);
+        let mut shelf = Shelf::new(self.host, self.board, self.brought);
         shelf.fill(Source::open(self.host, archive)).await?;
         let mut images = match shelf.documents.contains_key(INDEX) {
             true => {
@@ -165,7 +146,8 @@ impl<H: Host> Load<'_, H> {
         if !trees.is_empty() && !has(Bug::LoadUnsynced) {
             self.host.sync_layers().await?;
         }
-        let loaded = record::record(self.host, self.caller, &images, &machine, self.options.retention).await?;
+        let (action, retention) = (Action::Load, self.options.retention);
+        let loaded = record::record(self.host, self.caller, &images, &machine, action, retention).await?;
         self.keep(&images);
         Ok(loaded)
     }
@@ -206,9 +188,7 @@ impl<H: Host> Load<'_, H> {
             let platform = platform.clone().unwrap_or_else(|| config.platform().completed_on(machine));
             trees.plant(&present.manifest.digest, manifest);
             trees.learn(self.host, &present.manifest.digest, config, &platform, self.board).await?;
-            self.trace.layers.borrow_mut().extend(config.rootfs.diff_ids.iter().cloned());
-            let chain = chain_ids(&config.rootfs.diff_ids).into_iter().map(|name| name.to_string());
-            self.trace.snapshots.borrow_mut().extend(chain);
+            self.brought.trees(&config.rootfs.diff_ids, chain_ids(&config.rootfs.diff_ids));
         }
         let mut work = Vec::new();
         for layer in trees.needed() {
@@ -226,10 +206,7 @@ impl<H: Host> Load<'_, H> {
 
     /// Leaves what images need out of what is swept: it is recorded.
     fn keep(&self, images: &[Image]) {
-        let needed: BTreeSet<&Digest> = images.iter().flat_map(|image| &image.blobs).map(|blob| &blob.digest).collect();
-        self.trace.blobs.borrow_mut().retain(|(digest, _)| !needed.contains(digest));
-        self.trace.layers.take();
-        self.trace.snapshots.take();
+        self.brought.keep(images.iter().flat_map(|image| &image.blobs).map(|blob| &blob.digest));
     }
 }
 

@@ -6,6 +6,7 @@ mod warnings;
 pub(crate) use warnings::Warnings;
 
 use super::{Budget, Crossings, Limits};
+use crate::bindings::wharf::images::serving;
 use crate::content::Content;
 use crate::credentials::Credentials;
 use crate::imports::network::Hooks;
@@ -41,6 +42,8 @@ pub struct State {
     pub(crate) wasi: Wasi,
     pub(crate) crossings: Crossings,
     pub(crate) warnings: Warnings,
+    /// How a request is to be answered, in a store that answers one.
+    pub(crate) serving: Option<serving::Settings>,
 }
 
 impl std::fmt::Debug for State {
@@ -63,6 +66,7 @@ impl State {
             table,
             services,
             warnings,
+            serving: None,
         }
     }
 

@@ -1,7 +1,11 @@
 //! The exports that put images in one file, or take them out, as Rust calls. See `wit/images.wit`.
 
 use super::listen;
-use super::{Caller, ErrorCode, Event, Failure, LoadOptions, Loaded, Outcome, Problem, SaveOptions, Saved, Wharf};
+use super::{
+    Access, Caller, ErrorCode, Event, Failure, ImportOptions, Imported, LoadOptions, Loaded, Outcome, Problem,
+    SaveOptions, Saved, Wharf,
+};
+use crate::engine::Services;
 use crate::imports::{drain, serve};
 use bytes::{Buf, Bytes};
 use std::io::{self, ErrorKind, Read};
@@ -111,32 +115,104 @@ impl Wharf {
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Loaded, Failure> {
         let (caller, options) = (caller.clone(), options.clone());
-        let (sender, receiver) = mpsc::channel(READS_MAX);
-        let (fail, mut failed) = oneshot::channel();
         self.call(&self.services, "load", async |accessor, manager| {
-            let reading = thread::Builder::new().name("archive".to_owned()).spawn(move || {
-                if let Err(error) = feed(archive, &sender) {
-                    // Whoever does not ask has another reason to fail.
-                    let _ = fail.send(error);
-                }
-            });
-            reading.map_err(wasmtime::Error::new)?;
+            let Reading { receiver, failed, stop } = Reading::begin(archive, stop)?;
             let archive = accessor.with(|mut access| {
                 let share = access.data_mut().budget.stream()?;
                 serve(&mut access, receiver, share)
             })?;
             let told = manager.wharf_images_images().call_load(accessor, caller, archive, options).await?;
-            let outcome = listen(accessor, told, stop, tell).await?;
-            // To the component an archive that cannot be read is one that was cut off. Nobody waits for whoever sends it:
-            // the reason is here before the end is.
-            Ok(match (outcome, failed.try_recv()) {
-                (Err(problem), Ok(error)) => {
-                    Err(Problem { why: vec![format!("the archive cannot be read: {error}")], fix: None, ..problem })
-                }
-                (outcome, _) => outcome,
-            })
+            Ok(read(listen(accessor, told, &stop, tell).await?, failed))
         })
         .await
+    }
+
+    /// See `images.import`. `archive`, `tell` and `stop` are as in [`Wharf::load`].
+    pub async fn import(
+        &self,
+        caller: &Caller,
+        archive: impl Read + Send + 'static,
+        options: &ImportOptions,
+        stop: &CancellationToken,
+        tell: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Imported, Failure> {
+        let (caller, options) = (caller.clone(), options.clone());
+        self.call(&self.services, "import", async |accessor, manager| {
+            let Reading { receiver, failed, stop } = Reading::begin(archive, stop)?;
+            let archive = accessor.with(|mut access| {
+                let share = access.data_mut().budget.stream()?;
+                serve(&mut access, receiver, share)
+            })?;
+            let told = manager.wharf_images_images().call_import(accessor, caller, archive, options).await?;
+            Ok(read(listen(accessor, told, &stop, tell).await?, failed))
+        })
+        .await
+    }
+
+    /// See `images.import-from`. The address counts as typed by a person, as a registry does, and no login is used.
+    pub async fn import_from(
+        &self,
+        caller: &Caller,
+        url: &str,
+        options: &ImportOptions,
+        access: &Access,
+        stop: &CancellationToken,
+        tell: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Imported, Failure> {
+        if let Some((_, authority)) = wharf_terminal::named::address(url) {
+            // What is no authority allows nothing, and the component says what is wrong with it.
+            let _ = self.services.network.allow(authority);
+        }
+        let services = Services { credentials: self.services.credentials.named(&[]), ..self.services.clone() };
+        let (caller, url, options) = (caller.clone(), url.to_owned(), options.clone());
+        let access = access.clone();
+        self.call(&services, "import-from", async |accessor, manager| {
+            let told = manager.wharf_images_images().call_import_from(accessor, caller, url, options, access).await?;
+            listen(accessor, told, stop, tell).await
+        })
+        .await
+    }
+}
+
+/// An archive that a thread reads, because that may block for ever.
+struct Reading {
+    receiver: mpsc::Receiver<Bytes>,
+    /// Why it cannot be read.
+    failed: oneshot::Receiver<io::Error>,
+    /// Is cancelled when it cannot be read, or when the call is.
+    stop: CancellationToken,
+}
+
+impl Reading {
+    fn begin(archive: impl Read + Send + 'static, stop: &CancellationToken) -> wasmtime::Result<Self> {
+        let (sender, receiver) = mpsc::channel(READS_MAX);
+        let (fail, failed) = oneshot::channel();
+        let (stop, runtime) = (stop.child_token(), Handle::current());
+        let broken = stop.clone();
+        let reading = thread::Builder::new().name("archive".to_owned()).spawn(move || {
+            if let Err(error) = feed(archive, &sender) {
+                // Whoever does not ask has another reason to fail.
+                let _ = fail.send(error);
+                broken.cancel();
+                // To the component an archive that cannot be read is one that has not ended.
+                runtime.block_on(sender.closed());
+            }
+        });
+        reading.map_err(wasmtime::Error::new)?;
+        Ok(Self { receiver, failed, stop })
+    }
+}
+
+/// Says why an archive could not be read, if it could not: the component knows only that it was stopped.
+fn read<T>(outcome: Result<T, Problem>, mut failed: oneshot::Receiver<io::Error>) -> Result<T, Problem> {
+    match (outcome, failed.try_recv()) {
+        (Err(problem), Ok(error)) => Err(Problem {
+            code: ErrorCode::Other(error.to_string()),
+            why: vec![format!("the archive cannot be read: {error}")],
+            fix: None,
+            ..problem
+        }),
+        (outcome, _) => outcome,
     }
 }
 

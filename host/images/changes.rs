@@ -1,10 +1,32 @@
 //! The exports that change what is here, and those about what takes space and what holds it, as Rust calls. See
 //! `wit/images.wit`.
 
-use super::{Caller, Change, Changed, Event, Failure, IngestInfo, Lease, Plan, Retention, Usage, Wharf, listen};
+use super::{
+    Access, Caller, Change, Changed, Composed, Edit, Event, Failure, IngestInfo, Lease, Plan, Retention, Usage, Wharf,
+    listen,
+};
 use tokio_util::sync::CancellationToken;
 
 impl Wharf {
+    /// See `images.compose`.
+    pub async fn compose(&self, caller: &Caller, name: &str, edit: &Edit) -> Result<Composed, Failure> {
+        let (caller, name, edit) = (caller.clone(), name.to_owned(), edit.clone());
+        self.call(&self.services, "compose", async |accessor, manager| {
+            manager.wharf_images_images().call_compose(accessor, caller, name, edit).await
+        })
+        .await
+    }
+
+    /// See `images.manifest`.
+    pub async fn manifest(&self, caller: &Caller, reference: &str, access: &Access) -> Result<String, Failure> {
+        let services = self.services_for(&[reference], access);
+        let (caller, reference, access) = (caller.clone(), reference.to_owned(), access.clone());
+        self.call(&services, "manifest", async |accessor, manager| {
+            manager.wharf_images_images().call_manifest(accessor, caller, reference, access).await
+        })
+        .await
+    }
+
     /// See `images.plan-change`.
     pub async fn plan_change(&self, caller: &Caller, change: &Change) -> Result<Plan, Failure> {
         let (caller, change) = (caller.clone(), change.clone());

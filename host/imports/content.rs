@@ -18,7 +18,7 @@ use crate::bindings::wharf::images::content::{
 use crate::content::{self, Content, Error, Key, READ_BYTES_MAX};
 use crate::engine::state::{HasState, Push, State};
 use crate::engine::{Budget, Share};
-use crate::hash::Digest;
+use crate::hash::{Algorithm, Digest, Hasher};
 use appending::Appending;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -195,6 +195,14 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
         length: u64,
     ) -> Result<(u64, Option<StreamReader<u8>>)> {
         stream::pass(store, "content.skip", data, length, drop).await
+    }
+
+    async fn sum(store: &Accessor<T, Self>, data: StreamReader<u8>, limit: u64) -> Answer<(u64, types::Digest)> {
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        // One byte more, so that a longer stream is noticed.
+        let most = limit.saturating_add(1);
+        let (size, _) = stream::pass(store, "content.sum", data, most, |chunk| hasher.update(&chunk)).await?;
+        Ok(if size > limit { Err(ErrorCode::TooLarge(limit)) } else { Ok((size, hasher.finish().to_string())) })
     }
 
     fn inflate(store: Access<'_, T, Self>, data: StreamReader<u8>) -> Result<stream::Served> {

@@ -1,10 +1,11 @@
 //! `content.inflate`: a guest's stream without its compression. A thread of its own undoes
-//! it, with the limits of `layers::inflate`, because reading blocks: on whoever sends, who
+//! it, with the limits of `layers::unwrap`, because reading blocks: on whoever sends, who
 //! may be a person.
 
 use super::stream::{Chunks, Served, serve};
 use crate::engine::state::HasState;
-use crate::layers::inflate::{Error, Inflate, ZSTD_WINDOW_LOG_MAX};
+use crate::layers::inflate::{Error, ZSTD_WINDOW_LOG_MAX};
+use crate::layers::unwrap::{self, Unwrap};
 use bytes::{Buf, Bytes};
 use std::io::{self, BufRead, Read};
 use std::thread;
@@ -36,7 +37,7 @@ pub(super) fn inflate<T: Send + 'static>(mut store: Access<'_, T, HasState>, dat
 
 /// Stops when nobody reads any more.
 fn pour(reader: impl BufRead, sender: &mpsc::Sender<Bytes>) -> io::Result<()> {
-    let mut inflated = Inflate::new(reader)?;
+    let mut inflated = Unwrap::new(reader)?;
     loop {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);
         let length = inflated.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
@@ -47,6 +48,11 @@ fn pour(reader: impl BufRead, sender: &mpsc::Sender<Bytes>) -> io::Result<()> {
 }
 
 fn code(error: &io::Error) -> ErrorCode {
+    match unwrap::Error::of(error) {
+        Some(unwrap::Error::Memory) => return ErrorCode::TooLarge(1 << ZSTD_WINDOW_LOG_MAX),
+        Some(unwrap::Error::Damaged(..)) => return ErrorCode::Invalid,
+        None => {}
+    }
     match Error::of(error) {
         Some(Error::Unsupported(_)) => ErrorCode::Unsupported,
         Some(Error::Window) => ErrorCode::TooLarge(1 << ZSTD_WINDOW_LOG_MAX),

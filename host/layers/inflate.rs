@@ -192,10 +192,17 @@ fn compression(head: &[u8]) -> Result<Compression, Error> {
     match head {
         [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Compression::Zstd),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Err(Error::Unsupported("xz")),
+        head => foreign(head).map_or(Ok(Compression::None), |name| Err(Error::Unsupported(name))),
+    }
+}
+
+/// Returns the name of a compression that layers do not have: `xz` or `bzip2`.
+pub fn foreign(head: &[u8]) -> Option<&'static str> {
+    match head {
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
         // The name of a tar's first entry may begin as bzip2 does, but not with the marks of a block, or of the end.
         [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..]
-        | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..] => Err(Error::Unsupported("bzip2")),
-        _ => Ok(Compression::None),
+        | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..] => Some("bzip2"),
+        _ => None,
     }
 }

@@ -5,9 +5,9 @@
 
 use crate::cli::{self, TableFormat, TextFormat};
 use crate::render::{self, images::ImagesStyle};
-use wharf_vocabulary::archives::Loaded;
+use wharf_vocabulary::archives::{Imported, Loaded};
 use wharf_vocabulary::changes::Usage;
-use wharf_vocabulary::changes::{Changed, Happening, IngestInfo, Lease, Plan, Retention};
+use wharf_vocabulary::changes::{Changed, Composed, Happening, IngestInfo, Lease, Plan, Retention};
 use wharf_vocabulary::discovery::{Found, Referral};
 use wharf_vocabulary::uploads::Pushed;
 use wharf_vocabulary::vocabulary::{Explanation, Findings, Image};
@@ -115,6 +115,33 @@ pub fn loaded(asked: &cli::Load, loaded: &Loaded) -> String {
 pub fn loaded_talk(asked: &cli::Load, loaded: &Loaded) -> Option<String> {
     let wanted = !asked.quiet && asked.progress != cli::Progress::Json && !loaded.notes.is_empty();
     wanted.then(|| render::loaded::talk(loaded))
+}
+
+/// `wharf import`, for standard output.
+pub fn imported(asked: &cli::Import, imported: &Imported) -> String {
+    match asked.format {
+        TextFormat::Json => render::imported::json(imported),
+        TextFormat::Text => format!("{}\n", imported.id),
+    }
+}
+
+/// The same for standard error, unless nothing is to be said.
+pub fn imported_talk(asked: &cli::Import, imported: &Imported) -> Option<String> {
+    let wanted = !asked.quiet && asked.progress != cli::Progress::Json;
+    wanted.then(|| render::imported::talk(imported))
+}
+
+/// `wharf manifest create` and what changes an index.
+pub fn composed(format: TextFormat, composed: &Composed) -> String {
+    match format {
+        TextFormat::Json => render::composed::json(composed),
+        TextFormat::Text => format!("{}\n", composed.target.digest),
+    }
+}
+
+/// `wharf manifest inspect`.
+pub fn manifest(asked: &cli::ManifestInspect, text: &str) -> String {
+    if asked.raw { text.to_owned() } else { render::composed::document(text) }
 }
 
 /// `wharf tags` and `wharf catalog`.

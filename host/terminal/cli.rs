@@ -19,15 +19,17 @@ mod holding;
 mod images;
 mod lists;
 mod login;
+mod manifests;
 mod pages;
 pub mod portable;
 mod schedule;
+mod serve;
 mod surroundings;
 mod trees;
 mod uploads;
 
 pub use access::{Access, Patience, RETRIES, RETRIES_MAX, TIMEOUT, TIMEOUTS};
-pub use archives::{ArchiveFormat, Export, Load, Save};
+pub use archives::{ArchiveFormat, ArchivePlace, Export, Import, Load, Save};
 pub use changes::{Apply, Gc, INGEST_AGE, Kept, PlanFile, Planning, Prune, Retain, Rm, Tag};
 pub use events::Events;
 pub use explain::Explain;
@@ -37,8 +39,12 @@ pub use holding::{Lease, LeaseCommand, LeaseCreate, LeaseLs, LeaseRm};
 pub use images::{History, Images, Inspect};
 pub use lists::{Asking, Catalog, Referrers, SEARCH_LIMIT, SEARCH_LIMIT_MAX, Search, Tags};
 pub use login::{AuthFile, Login, Logout, Whoami};
+pub use manifests::{
+    Manifest, ManifestAdd, ManifestAnnotate, ManifestCommand, ManifestCreate, ManifestInspect, ManifestRemove, Said,
+};
 pub use pages::{Page, completion, manual};
 pub use schedule::Schedule;
+pub use serve::Serve;
 pub use surroundings::Surroundings;
 pub use trees::{Cat, Diff, Ls, Mount, Mounts, Umount, Unpack, Which};
 pub use uploads::{CONCURRENT_UPLOADS, CONCURRENT_UPLOADS_MAX, Copy, Push};
@@ -157,8 +163,12 @@ pub enum Verb {
     Save(Save),
     /// Bring the images of such a file here, of docker's and others' too
     Load(Load),
+    /// Make an image of an archive of files: a root file system in a tar
+    Import(Import),
     /// Write the files of an image into one tar, as they are seen in a container
     Export(Export),
+    /// Make indexes of images for several platforms, and look at manifests
+    Manifest(Manifest),
     /// Remove names, and images with their last name
     #[command(visible_alias = "rmi")]
     Rm(Rm),
@@ -178,6 +188,8 @@ pub enum Verb {
     Label(Label),
     /// Show what has happened to images, and what happens from now on
     Events(Events),
+    /// Answer docker's clients, by the Docker Engine API
+    Serve(Serve),
     /// Look at everything that is here again, and repair what is damaged
     Fsck(Fsck),
     /// Show where a pull would ask, in which order, and why; sends nothing
@@ -357,6 +369,7 @@ impl Cli {
             Verb::Pull(pull) => pull.format == TextFormat::Json || pull.progress == Progress::Json,
             Verb::Copy(copy) => copy.format == TextFormat::Json || copy.progress == Progress::Json,
             Verb::Push(push) => push.format == TextFormat::Json || push.progress == Progress::Json,
+            Verb::Import(import) => import.format == TextFormat::Json || import.progress == Progress::Json,
             Verb::Load(load) => load.format == TextFormat::Json || load.progress == Progress::Json,
             Verb::Fsck(fsck) => fsck.format == TextFormat::Json,
             Verb::Tag(Tag { plan, .. })

@@ -1,7 +1,7 @@
 //! What people type at wharf, and what they read: [`cli`] makes requests of
 //! arguments, [`render`] makes text of what is found, [`answer`] chooses the text
-//! that was asked for, [`named`] tells which registry is meant, and [`filed`]
-//! which one by a plan that was saved.
+//! that was asked for, [`named`] tells which registry is meant, [`filed`] which
+//! one by a plan that was saved, and [`requested`] which one by a request over HTTP.
 //!
 //! It is compiled twice, for the native program and into the component for
 //! stock wasmtime, so that both have the same verbs, the same help and the same
@@ -14,3 +14,4 @@ pub mod cli;
 pub mod filed;
 pub mod named;
 pub mod render;
+pub mod requested;

@@ -64,6 +64,13 @@ pub fn searched(term: &str) -> String {
     format!("{}/", registry.unwrap_or(DEFAULT))
 }
 
+/// Returns the scheme and the host of an address of the web, with its port if it has one; none if it is something else.
+pub fn address(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some((scheme, &rest[..end]))
+}
+
 /// Returns the host that answers for a registry, with its port if it has one.
 pub fn host(registry: &str) -> &str {
     if registry.eq_ignore_ascii_case(DEFAULT) || registry.eq_ignore_ascii_case(DEFAULT_ALIAS) {
@@ -113,6 +120,19 @@ mod tests {
         let aliases =
             [("fedora", "registry.fedoraproject.org/fedora"), ("org/app", "lan:5000/app"), ("host.lan/a", "x.lan/a")];
         aliases.map(|(short, long)| (short.to_owned(), long.to_owned())).to_vec()
+    }
+
+    #[test]
+    fn an_address_has_a_scheme_of_the_web() {
+        for (text, expected) in [
+            ("https://example.com/a", Some(("https", "example.com"))),
+            ("HTTP://lan:5000?a", Some(("HTTP", "lan:5000"))),
+            ("http://[::1]:80", Some(("http", "[::1]:80"))),
+            ("file:///etc/passwd", None),
+            ("root.tar", None),
+        ] {
+            assert_eq!(address(text), expected, "{text}");
+        }
     }
 
     #[test]

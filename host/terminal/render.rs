@@ -24,6 +24,7 @@
 
 pub mod age;
 pub mod changes;
+pub mod composed;
 pub mod escape;
 pub mod explain;
 pub mod findings;
@@ -31,6 +32,7 @@ pub mod found;
 pub mod happenings;
 pub mod history;
 pub mod images;
+pub mod imported;
 pub mod ingests;
 pub mod inspect;
 pub mod json;

@@ -155,7 +155,7 @@ fn quiet_excludes_what_it_would_silence() {
 }
 
 /// In the order of `--help`.
-const VERBS: [&str; 38] = [
+const VERBS: [&str; 41] = [
     "pull",
     "push",
     "copy",
@@ -173,7 +173,9 @@ const VERBS: [&str; 38] = [
     "retain",
     "save",
     "load",
+    "import",
     "export",
+    "manifest",
     "rm",
     "prune",
     "gc",
@@ -183,6 +185,7 @@ const VERBS: [&str; 38] = [
     "ingest",
     "label",
     "events",
+    "serve",
     "fsck",
     "explain",
     "tags",
@@ -196,8 +199,20 @@ const VERBS: [&str; 38] = [
     "completion",
 ];
 
-/// What stands below `lease` and `ingest`.
-const PARTS: [&str; 5] = ["lease ls", "lease create", "lease rm", "ingest ls", "ingest rm"];
+/// What stands below `manifest`, `lease` and `ingest`.
+const PARTS: [&str; 11] = [
+    "manifest create",
+    "manifest add",
+    "manifest remove",
+    "manifest annotate",
+    "manifest inspect",
+    "manifest push",
+    "lease ls",
+    "lease create",
+    "lease rm",
+    "ingest ls",
+    "ingest rm",
+];
 
 #[test]
 fn help_is_data_and_the_lack_of_a_verb_is_a_mistake() {

@@ -188,6 +188,7 @@ fn an_event_is_a_line_with_its_time_to_the_nanosecond() {
         (Action::Expire, "expire"),
         (Action::Label, "label"),
         (Action::Push, "push"),
+        (Action::Import, "import"),
     ];
     let time = "2026-01-31T12:00:00.000000120Z";
     for (action, word) in words {

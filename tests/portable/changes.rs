@@ -109,5 +109,6 @@ fn leases_labels_downloads_and_events_are_the_same_here() {
     assert!(told.contains("wharf ingest ls"), "{told}");
     let events = wharf.run(&["events", "--since", "1h", "--until", "0s", "--format", "json"]).success();
     let actions: Vec<_> = events.lines().map(|line| json(line)["action"].clone()).collect();
-    assert_eq!(actions, ["pull", "untag", "delete", "pull", "label", "label"].map(|action| object!(action)));
+    let expected = ["pull", "lease", "untag", "delete", "release", "pull", "label", "label"];
+    assert_eq!(actions, expected.map(|action| object!(action)));
 }

@@ -8,6 +8,35 @@ use serde_json::Value;
 use std::fs;
 use wharf::demo::image::demo;
 
+/// The same index as by the native program, and what it needs.
+#[test]
+fn an_index_is_made_and_pushed() {
+    let (source, target) = (open_registry(), open_registry());
+    source.push("app", "1", &demo());
+    let (directory, portable) = portable();
+    let native = Wharf::new(directory.path());
+    let name = format!("{}/app:1", source.address());
+    let made = format!("{}/made:1", target.address());
+    let both = ["linux/amd64", "linux/arm64"];
+    let pull = ["pull", "-q", "--no-unpack", "--platform", "linux/amd64,linux/arm64", &name];
+    let digests = [true, false].map(|is_portable| {
+        let run = |arguments: &[&str]| match is_portable {
+            true => portable.run(arguments).success(),
+            false => native.run(arguments).success(),
+        };
+        run(&pull);
+        run(&["manifest", "create", &made, &name]);
+        let annotated = ["manifest", "annotate", &made, both[1], "--annotation", "a=b"];
+        run(&annotated)
+    });
+    assert_eq!(digests[0], digests[1]);
+    portable.run(&["manifest", "push", "-q", &made]).success();
+    let (is_there, raw) = skopeo(&["inspect", "--raw", &format!("docker://{made}")], None);
+    assert!(is_there, "{raw}");
+    assert_eq!(portable.run(&["manifest", "inspect", "--raw", &made]).success(), raw);
+    assert_eq!(json(&raw)["manifests"].as_array().map(Vec::len), Some(2));
+}
+
 #[test]
 fn both_hosts_leave_the_same_in_a_registry() {
     let (source, target) = (open_registry(), open_registry());

@@ -30,10 +30,24 @@ use wharf_component::{
 
 /// Where it answers.
 pub const AUTHORITY: &str = "hub.test";
+/// Where files are, and no images: nothing goes wrong there.
+pub const FILES: &str = "files.test";
+/// The lengths of the files, in words.
+pub const FILE_WORDS: [usize; 3] = [1, 2_001, 4_001];
 /// Where what is pushed goes to.
 pub const DOCK: &str = "dock.test";
 /// The platforms that an image may have, the machine's first.
 pub const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
+
+/// The bytes of a file.
+pub fn file(words: usize) -> Vec<u8> {
+    b"files ".repeat(words)
+}
+
+/// Where a file is.
+pub fn address(words: usize) -> String {
+    format!("https://{FILES}/v2/files/blobs/{}", digest_of(&file(words)))
+}
 
 const LAYERS: usize = 6;
 const LOGIN: &str = r#"Bearer realm="https://hub.test/token",service="hub""#;
@@ -109,6 +123,10 @@ impl Hub {
             diff_ids: RefCell::default(),
         };
         let hub = Self { state: Rc::new(state) };
+        let files = Registry::start(machine, FILES);
+        for words in FILE_WORDS {
+            files.blob(&file(words));
+        }
         let layers: Vec<Vec<u8>> = (0..LAYERS).map(|at| layer(at, 20 + dice.below(200))).collect();
         for (repository, tags) in [("app", &["1", "2"][..]), ("tool", &["1"])] {
             for tag in tags {

@@ -42,6 +42,12 @@ pub enum Step {
     /// `images.save`, and so many milliseconds later `images.load` under other names; after how many events the
     /// listener leaves.
     Load(String, Vec<String>, u64, Option<usize>),
+    /// `images.import` of so many words under a name, or `images.import-from`; after how many events the listener leaves.
+    Import(String, usize, bool, Option<usize>),
+    /// `images.compose`, which takes something out of an index that is not in it.
+    Compose(String),
+    /// `images.manifest`.
+    Manifest(String),
     /// `images.explain`.
     Explain(String),
     /// `images.check-login`.
@@ -97,6 +103,10 @@ impl Step {
             Self::PlanPush(_) => "plan-push",
             Self::Copy(_) => "copy",
             Self::Load(..) => "load",
+            Self::Compose(..) => "compose",
+            Self::Manifest(_) => "manifest",
+            Self::Import(_, _, false, _) => "import",
+            Self::Import(_, _, true, _) => "import-from",
             Self::Explain(_) => "explain",
             Self::CheckLogin => "check-login",
             Self::Tags(_) => "tags",
@@ -133,6 +143,7 @@ impl fmt::Display for Step {
             }
             Self::Entries(filters) => write!(f, " {}", filters.join(" ")),
             Self::Inspect(reference) | Self::History(reference) | Self::Explain(reference) => write!(f, " {reference}"),
+            Self::Manifest(reference) | Self::Compose(reference) => write!(f, " {reference}"),
             Self::Search(reference) | Self::Referrers(reference) => write!(f, " {reference}"),
             Self::Tags(reference) | Self::Save(reference) | Self::PlanPush(reference) | Self::Copy(reference) => {
                 write!(f, " {reference}")
@@ -144,6 +155,7 @@ impl fmt::Display for Step {
             Self::Load(reference, names, wait_ms, _) => {
                 write!(f, " {reference} as {}, {wait_ms} ms later", names.join(" "))
             }
+            Self::Import(name, words, ..) => write!(f, " {words} words as {name}"),
             Self::Unpack(reference, platform) => write!(f, " {reference} {}", platform.as_deref().unwrap_or_default()),
             Self::CheckLogin | Self::Catalog | Self::DiskUsage | Self::Leases | Self::Ingests | Self::Watch(_) => {
                 Ok(())
@@ -394,11 +406,16 @@ fn step(dice: &mut Dice, hub: &Hub, eagerness: usize) -> Step {
                 Step::Push(name, platform, dice.chance(1, 12).then(|| 1 + dice.below(20)))
             }
         },
-        13 => Step::Inspect(name),
+        13 => match dice.below(3) {
+            0 => Step::Inspect(name),
+            1 => Step::Manifest(name),
+            _ => Step::Compose(name),
+        },
         14..16 => Step::Unpack(name, dice.chance(1, 4).then(|| (*dice.pick(&PLATFORMS)).to_owned())),
-        16 => match dice.below(6) {
+        16 => match dice.below(9) {
             0 | 1 => Step::Save(name),
             2..5 => changes::load(dice, name),
+            5..8 => changes::import(dice),
             _ => Step::History(name),
         },
         17 => match dice.below(5) {

@@ -27,8 +27,8 @@ use wharf_component::{
     verbs::{
         self, change,
         contract::{
-            Access, Caller, Change, Event, FlawKind, Form, PullOptions, Pulled, Retention, SaveOptions, SearchOptions,
-            Wanted,
+            Access, Caller, Change, Edit, Event, FlawKind, Form, PullOptions, Pulled, Retention, SaveOptions,
+            SearchOptions, Wanted,
         },
         ingests, label,
         leases::leases as list_leases,
@@ -132,6 +132,14 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
             process.clock().sleep(*wait_ms).await;
             Box::pin(changes::load(world, process, (source, archive), names, *leave)).await
         }
+        Step::Import(name, words, is_there, leave) => {
+            Box::pin(changes::import(world, process, name, (*words, *is_there), *leave)).await
+        }
+        Step::Compose(name) => {
+            let edit = Edit::Remove(vec!["linux/none".to_owned()]);
+            verbs::compose(process, &caller, name, &edit).await.map(drop)
+        }
+        Step::Manifest(reference) => verbs::manifest(process, &caller, reference, &access).await.map(drop),
         Step::Push(reference, platform, leave) => {
             uploads::push(world, process, reference, platform.as_deref(), *leave).await
         }
@@ -288,7 +296,7 @@ fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> b
         Step::Perform(change, leave) => {
             return is_expected_of(change, code) || *code == ErrorCode::Cancelled && leave.is_some();
         }
-        Step::Load(.., leave) => return *code == ErrorCode::Cancelled && leave.is_some(),
+        Step::Load(.., leave) | Step::Import(.., leave) => return *code == ErrorCode::Cancelled && leave.is_some(),
         Step::PlanChange(change) => return is_expected_of(change, code),
         Step::Apply(change, _) => return is_expected_of(change, code) || *code == ErrorCode::Conflict,
         // The name or the lease may not be here, the ID may be taken, and the ingest in use.
@@ -303,6 +311,8 @@ fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> b
         // What passes through is not looked at: a source that is wrong, or says nothing more, is
         // noticed by the registry that takes it, or late, and not asked again.
         Step::Copy(_) => return matches!(code, ErrorCode::Unavailable | ErrorCode::Invalid),
+        // One image is no index.
+        Step::Compose(_) => return matches!(code, ErrorCode::NotFound | ErrorCode::Invalid),
         // The image may not be here, or not for this platform.
         Step::Inspect(_) | Step::History(_) | Step::Save(_) | Step::Unpack(..) | Step::Fsck(..) => {
             return *code == ErrorCode::NotFound;

@@ -23,6 +23,8 @@ const IMAGES: &str = include_str!("../../wit/images.wit");
 fn functions() -> BTreeSet<&'static str> {
     let function = |line: &'static str| {
         let (name, rest) = line.trim().split_once(": ")?;
+        // What is a word of WIT too is marked.
+        let name = name.trim_start_matches('%');
         (rest.starts_with("func(") || rest.starts_with("async func(")).then_some(name)
     };
     IMAGES.lines().filter_map(function).collect()

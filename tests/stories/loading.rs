@@ -1,26 +1,24 @@
 //! Archives that others have written, and images that come back from others: what they are here.
 
+use super::importing;
 use super::{json, open_registry, wharf};
 use crate::support::docker_registry::DockerRegistry;
+use crate::support::dockerd::Dockerd;
 use crate::support::push::large;
 use crate::support::require;
 use crate::support::wharf::Wharf;
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
 use wharf::demo::image::digest;
 
-/// How long docker's daemon may take to start.
-const START_MAX: Duration = Duration::from_secs(60);
-
 /// Runs a program of the machine in a directory, and returns what it wrote.
 #[track_caller]
-fn tell(directory: &Path, program: &str, arguments: &[&str]) -> String {
+pub(super) fn tell(directory: &Path, program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(require(program));
     command.current_dir(directory).args(arguments).env("HOME", directory).env_remove("XDG_RUNTIME_DIR");
     let output = command.output().unwrap_or_else(|error| panic!("`{program}` does not start: {error}"));
@@ -110,69 +108,11 @@ fn what_other_tools_write_is_loaded() {
     assert!(podman(&["images", "--no-trunc", "-q"]).contains(&expected.0));
 }
 
-/// Docker's daemon, in a directory of its own, with no network.
-struct Daemon {
-    child: Child,
-    root: PathBuf,
-}
-
-impl Daemon {
-    /// None if docker is not installed, or this is not root.
-    fn start(root: &Path) -> Option<Self> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let is_here = |name: &str| std::env::split_paths(&path).any(|directory| directory.join(name).is_file());
-        if !(is_here("dockerd") && is_here("docker") && rustix::process::geteuid().is_root()) {
-            println!("skipped: docker's daemon is not installed, or this is not root");
-            return None;
-        }
-        let log = File::create(root.join("dockerd.log")).expect("a file");
-        let mut command = Command::new("dockerd");
-        let socket = format!("unix://{}", root.join("docker.sock").display());
-        command.args(["--host", &socket, "--iptables=false", "--ip6tables=false", "--bridge=none"]);
-        command.args(["--storage-driver", "vfs", "--pidfile"]).arg(root.join("docker.pid"));
-        command.arg("--data-root").arg(root.join("data")).arg("--exec-root").arg(root.join("exec"));
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log);
-        let child = command.spawn().expect("dockerd starts");
-        let daemon = Self { child, root: root.to_owned() };
-        let begin = Instant::now();
-        while !daemon.command(&["version"]).output().is_ok_and(|output| output.status.success()) {
-            let log = fs::read_to_string(root.join("dockerd.log")).unwrap_or_default();
-            assert!(begin.elapsed() < START_MAX, "dockerd does not answer: {log}");
-            sleep(Duration::from_millis(100));
-        }
-        Some(daemon)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("docker");
-        let socket = format!("unix://{}", self.root.join("docker.sock").display());
-        command.args(["--host", &socket]).args(arguments).env("HOME", &self.root).current_dir(&self.root);
-        command
-    }
-
-    #[track_caller]
-    fn tell(&self, arguments: &[&str]) -> String {
-        let output = self.command(arguments).output().expect("docker starts");
-        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert!(output.status.success(), "docker {arguments:?}: {text}");
-        text
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It ends what it has started, and unmounts what it has mounted.
-        let pid = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn an_image_goes_to_docker_and_comes_back_as_the_same() {
     let (_registry, directory, wharf, name) = with_app();
     let at = directory.path();
-    let Some(docker) = Daemon::start(at) else { return };
+    let Some(docker) = Dockerd::start(at) else { return };
     wharf.run(&["save", "-q", &name, "-o", &at.join("there.tar").to_string_lossy()]).success();
     let loaded = docker.tell(&["load", "-i", "there.tar"]);
     assert!(loaded.contains(&name), "{loaded}");
@@ -246,7 +186,9 @@ fn what_kaniko_and_buildkit_write_is_loaded_from_a_pipe_compressed_or_not() {
     ]);
     for (what, bytes) in [("kaniko", &kaniko), ("buildkit", &buildkit)] {
         let zstd = zstd::encode_all(&**bytes, 1).expect("memory can be written");
-        for (form, bytes) in [("plain", bytes.clone()), ("gzip", gzipped(bytes)), ("zstd", zstd)] {
+        let forms = [("plain", bytes.clone()), ("gzip", gzipped(bytes)), ("zstd", zstd)];
+        let others = ["bzip2", "xz"].map(|program| (program, importing::packed(program, bytes)));
+        for (form, bytes) in forms.into_iter().chain(others) {
             let (directory, wharf) = wharf();
             let path = directory.path().join("archive");
             fs::write(&path, bytes).expect("a file");
@@ -273,7 +215,7 @@ fn what_cannot_be_loaded_leaves_nothing_and_says_why() {
         (changed, "its bytes hash to"),
         (packed[..packed.len() - 9].to_vec(), "its compressed bytes are damaged, or end too early"),
         ([&packed[..], b"more"].concat(), "its compressed bytes are damaged"),
-        (b"\xfd7zXZ\0 and so on".repeat(60), "gzip and zstd are supported"),
+        (b"\xfd7zXZ\0 and so on".repeat(60), "its compressed bytes are damaged, or end too early"),
         (b"no archive".repeat(60), "it is no tar archive"),
         (Vec::new(), "it is empty"),
     ];

@@ -91,14 +91,24 @@ fn trees_go_and_are_made_again_when_they_are_wanted() {
     let one = format!("{}/app:1", registry.address());
     let (_directory, wharf) = wharf();
     wharf.run(&["pull", "-q", &one]).success();
-    let content = wharf.run(&["ls", &one]).success();
+    // A directory without an entry has the time of its extraction.
+    let content = || -> Vec<String> {
+        let listed = wharf.run(&["ls", &one]).success();
+        let timeless = listed.lines().map(|line| {
+            let mut fields: Vec<&str> = line.split_whitespace().collect();
+            fields.remove(3);
+            fields.join(" ")
+        });
+        timeless.collect()
+    };
+    let before = content();
     wharf.run(&["retain", "compressed", &one]).success();
     assert_eq!((count(&wharf, "layers"), count(&wharf, "snapshots")), (0, 0));
     wharf.run(&["fsck"]).success();
     wharf.run(&["pull", "-q", &one]).success();
     assert_eq!(count(&wharf, "layers"), 0, "a pull does not make them");
     wharf.run(&["unpack", &one]).success();
-    assert_eq!(wharf.run(&["ls", &one]).success(), content);
+    assert_eq!(content(), before);
 }
 
 #[test]

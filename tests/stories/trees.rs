@@ -97,16 +97,16 @@ fn shown(root: &Path) -> Vec<String> {
 }
 
 /// A directory to mount on. Whatever is mounted there goes with it.
-struct Place(PathBuf);
+pub(super) struct Place(PathBuf);
 
 impl Place {
-    fn new(directory: &Path) -> Self {
+    pub(super) fn new(directory: &Path) -> Self {
         let path = directory.canonicalize().expect("the temporary directory is there").join("mnt");
         fs::create_dir(&path).expect("the temporary directory is writable");
         Self(path)
     }
 
-    fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         self.0.to_str().expect("temporary directories have plain names")
     }
 }

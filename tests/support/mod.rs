@@ -6,6 +6,8 @@
 
 pub(crate) mod desk;
 pub(crate) mod docker_registry;
+pub(crate) mod dockerd;
+pub(crate) mod engine_api;
 pub(crate) mod fault_registry;
 pub(crate) mod portable;
 pub(crate) mod proxy;

@@ -9,12 +9,13 @@
 //! host's own tests, with the file.
 //!
 //! One check function a file: `references`, `platforms` and `platform_tables`,
-//! `digests`, `chains`, `documents`, `filters`, `registry_client`.
+//! `digests`, `chains`, `documents`, `filters`, `instructions`, `registry_client`.
 
 mod chains;
 mod digests;
 mod documents;
 mod filters;
+mod instructions;
 mod platform_tables;
 mod platforms;
 mod reference_tables;
@@ -35,7 +36,7 @@ use std::fmt::{Debug, Display};
 pub static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vectors.cwasm"));
 
 /// The files that there is a check for, by their names without `.json`.
-pub const FILES: [&str; 15] = [
+pub const FILES: [&str; 18] = [
     "reference_parse",
     "reference_tables",
     "platform_parse",
@@ -50,6 +51,9 @@ pub const FILES: [&str; 15] = [
     "containerd_filter_parse",
     "containerd_filter_match",
     "docker_filters",
+    "dockerfile_parse",
+    "dockerfile_shell_lex",
+    "dockerfile_tables",
     "registry_client",
 ];
 
@@ -120,6 +124,9 @@ pub fn run(file: &str, json: &str) -> Result<Report, String> {
         "containerd_filter_parse" => filters::containerd_filter_parse(json)?,
         "containerd_filter_match" => filters::containerd_filter_match(json)?,
         "docker_filters" => filters::docker_filters(json)?,
+        "dockerfile_parse" => instructions::dockerfile_parse(json)?,
+        "dockerfile_shell_lex" => instructions::dockerfile_shell_lex(json)?,
+        "dockerfile_tables" => instructions::dockerfile_tables(json)?,
         "registry_client" => registry_client::registry_client(json)?,
         _ => return Err(format!("there is no check for `{file}`")),
     };

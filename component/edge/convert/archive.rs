@@ -33,6 +33,29 @@ impl From<wit::LoadOptions> for contract::LoadOptions {
     }
 }
 
+impl From<wit::ImportOptions> for contract::ImportOptions {
+    fn from(options: wit::ImportOptions) -> Self {
+        let wit::ImportOptions { name, changes, message, platform, created } = options;
+        Self { name, changes, message, platform, created }
+    }
+}
+
+impl From<contract::Imported> for wit::Imported {
+    fn from(imported: contract::Imported) -> Self {
+        let contract::Imported { name, target, id, layer, diff_id, platform, moved, notes } = imported;
+        Self {
+            name,
+            target: target.into(),
+            id: id.to_string(),
+            layer: layer.into(),
+            diff_id: diff_id.to_string(),
+            platform,
+            moved: moved.map(|digest| digest.to_string()),
+            notes,
+        }
+    }
+}
+
 impl From<contract::Loaded> for wit::Loaded {
     fn from(contract::Loaded { images, notes }: contract::Loaded) -> Self {
         Self { images: each(images), notes }

@@ -67,6 +67,7 @@ impl From<contract::Action> for wit::Action {
             contract::Action::Lease => Self::Lease,
             contract::Action::Release => Self::Release,
             contract::Action::Expire => Self::Expire,
+            contract::Action::Import => Self::Import,
         }
     }
 }

@@ -60,8 +60,9 @@ async fn replace<B: Blob>(pieces: Vec<Piece<B>>, path: &Path) -> Result<(), Erro
     written
 }
 
+/// Why an archive is not whole.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(super) enum Error {
     #[error("the archive cannot be written: {0}")]
     Write(#[from] std::io::Error),
     #[error("a blob cannot be read, or is damaged: {0}")]
@@ -70,9 +71,18 @@ enum Error {
 
 async fn pour<B: Blob, W: Write>(pieces: Vec<Piece<B>>, out: W) -> Result<W, Error> {
     let mut out = BufWriter::new(out);
+    pour_each(pieces, async |bytes| Ok(out.write_all(&bytes)?)).await?;
+    out.into_inner().map_err(|error| error.into_error().into())
+}
+
+/// Hands the bytes of an archive to `take`, one after the other.
+pub(super) async fn pour_each<B: Blob>(
+    pieces: Vec<Piece<B>>,
+    mut take: impl AsyncFnMut(Vec<u8>) -> Result<(), Error>,
+) -> Result<(), Error> {
     for piece in pieces {
         match piece {
-            Piece::Bytes(bytes) => out.write_all(&bytes)?,
+            Piece::Bytes(bytes) => take(bytes).await?,
             Piece::Blob(blob, size) => {
                 blob.verify().await?;
                 let mut offset = 0;
@@ -81,13 +91,13 @@ async fn pour<B: Blob, W: Write>(pieces: Vec<Piece<B>>, out: W) -> Result<W, Err
                     if bytes.is_empty() {
                         return Err(ErrorCode::SizeMismatch(offset).into());
                     }
-                    out.write_all(&bytes)?;
                     offset += bytes.len() as u64;
+                    take(bytes).await?;
                 }
             }
         }
     }
-    out.into_inner().map_err(|error| error.into_error().into())
+    Ok(())
 }
 
 /// `wharf load`.

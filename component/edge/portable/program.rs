@@ -13,7 +13,7 @@ use crate::verbs::contract::{self, Caller};
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
-use wharf_terminal::cli::{self, Cli, Verb, exit, portable};
+use wharf_terminal::cli::{self, Cli, ManifestCommand, Verb, exit, portable};
 use wharf_terminal::render::palette::Palette;
 use wharf_terminal::render::progress::{Checking, Silent};
 use wharf_terminal::{answer, filed, named, render};
@@ -66,6 +66,7 @@ async fn verb(cli: &Cli, palette: Palette) -> Result<u8, Problem> {
             print(&answer::images(asked, &each(found.images), now()))?;
         }
         Verb::Tag(asked) => return changes().await?.change(asked.change(), &asked.plan).await,
+        Verb::Manifest(asked) => manifest(asked, &caller, &root, palette).await?,
         Verb::Save(asked) => archives::save(asked, &caller, &root).await?,
         Verb::Load(asked) => archives::load(asked, &caller, &root, palette).await?,
         Verb::Rm(asked) => return changes().await?.change(asked.change(), &asked.plan).await,
@@ -186,6 +187,25 @@ fn tell(quiet: bool, progress: cli::Progress, format: cli::TextFormat, pulled: &
         talk(&text);
     }
     print(&answer::pulled(format, pulled))
+}
+
+/// `wharf manifest`.
+async fn manifest(asked: &cli::Manifest, caller: &Caller, root: &Path, palette: Palette) -> Result<(), Problem> {
+    match &asked.command {
+        ManifestCommand::Push(push) => uploads::push(push, caller, root, palette).await,
+        ManifestCommand::Inspect(asked) => {
+            let access = asked.access();
+            let host = online(&asked.access, &asked.reference, &access, root).await?;
+            let text = verbs::manifest(&host, caller, &asked.reference, &access.into()).await;
+            print(&answer::manifest(asked, &host.explained(text)?))
+        }
+        command => {
+            let (name, edit, format) = command.edit().expect("the others change an index");
+            let host = offline(root).await?;
+            let composed = verbs::compose(&host, caller, name, &edit.into()).await?;
+            print(&answer::composed(format, &composed.into()))
+        }
+    }
 }
 
 /// `wharf fsck`.

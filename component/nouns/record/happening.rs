@@ -35,11 +35,13 @@ pub enum Action {
     Release,
     /// A lease was taken away because its time is over.
     Expire,
+    /// A name was given to an image that was made of an archive.
+    Import,
 }
 
 impl Action {
     /// Every one.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Pull,
         Self::Tag,
         Self::Untag,
@@ -51,6 +53,7 @@ impl Action {
         Self::Lease,
         Self::Release,
         Self::Expire,
+        Self::Import,
     ];
 
     /// As in `untag`.
@@ -67,6 +70,7 @@ impl Action {
             Self::Lease => "lease",
             Self::Release => "release",
             Self::Expire => "expire",
+            Self::Import => "import",
         }
     }
 }

@@ -78,3 +78,39 @@ pub struct LoadedImage {
     /// What names pointed to before that pointed to something else.
     pub moved: Vec<(String, Digest)>,
 }
+
+/// See `archives.import-options`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// What the image is called, if it gets a name.
+    pub name: Option<String>,
+    /// Instructions that change its config.
+    pub changes: Vec<String>,
+    /// What its history says.
+    pub message: Option<String>,
+    /// What it runs on, if that is not the machine.
+    pub platform: Option<String>,
+    /// When it was made, if that is not now.
+    pub created: Option<String>,
+}
+
+/// See `archives.imported`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// Fully qualified.
+    pub name: String,
+    /// What the name points to.
+    pub target: Descriptor,
+    /// The digest of the config.
+    pub id: Digest,
+    /// The one layer.
+    pub layer: Descriptor,
+    /// What the layer is without its compression.
+    pub diff_id: Digest,
+    /// What it runs on.
+    pub platform: String,
+    /// What the name pointed to before, if that was something else.
+    pub moved: Option<Digest>,
+    /// What a person may not expect.
+    pub notes: Vec<String>,
+}

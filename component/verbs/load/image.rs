@@ -32,29 +32,29 @@ const NAME: &str = "io.containerd.image.name";
 const TAG: &str = "org.opencontainers.image.ref.name";
 
 /// An image of the archive.
-pub(super) struct Image {
-    pub(super) target: Descriptor,
+pub(in crate::verbs) struct Image {
+    pub(in crate::verbs) target: Descriptor,
     /// In order, none twice.
-    pub(super) names: Vec<Reference>,
+    pub(in crate::verbs) names: Vec<Reference>,
     /// The tag that it has without a repository.
-    pub(super) tag: Option<String>,
-    pub(super) wholes: Vec<Whole>,
+    pub(in crate::verbs) tag: Option<String>,
+    pub(in crate::verbs) wholes: Vec<Whole>,
     /// Everything that it needs, the target included.
-    pub(super) blobs: Vec<Descriptor>,
+    pub(in crate::verbs) blobs: Vec<Descriptor>,
 }
 
 /// A manifest with all its parts.
-pub(super) struct Whole {
-    pub(super) present: Present,
-    pub(super) manifest: Manifest,
+pub(in crate::verbs) struct Whole {
+    pub(in crate::verbs) present: Present,
+    pub(in crate::verbs) manifest: Manifest,
     /// None if it is no image.
-    pub(super) config: Option<Config>,
+    pub(in crate::verbs) config: Option<Config>,
     /// What it runs on.
-    pub(super) platform: Option<Platform>,
+    pub(in crate::verbs) platform: Option<Platform>,
 }
 
 /// Why a manifest is not whole.
-pub(super) enum Lack {
+pub(in crate::verbs) enum Lack {
     /// This blob is nowhere.
     Missing(Digest),
     Failed(Failure),
@@ -141,7 +141,7 @@ fn name_of(entry: &Descriptor) -> Result<(Option<Reference>, Option<String>), Fa
 
 /// Reads a name. It has a tag, and no digest: that would be a promise about what it
 /// points to.
-pub(super) fn name(text: &str) -> Result<Reference, Failure> {
+pub(in crate::verbs) fn name(text: &str) -> Result<Reference, Failure> {
     let why = format!("`{}` cannot be the name of an image", json::shown(text, 300));
     let name = Reference::parse_docker(text).map_err(invalid).map_err(because(why.clone()))?;
     if name.digest().is_some() {
@@ -151,7 +151,11 @@ pub(super) fn name(text: &str) -> Result<Reference, Failure> {
 }
 
 /// Reads what an entry points to.
-async fn image<H: Host>(shelf: &mut Shelf<'_, H>, entry: &Descriptor, machine: &Platform) -> Result<Image, Failure> {
+pub(in crate::verbs) async fn image<H: Host>(
+    shelf: &mut Shelf<'_, H>,
+    entry: &Descriptor,
+    machine: &Platform,
+) -> Result<Image, Failure> {
     let mut image = Image {
         target: Descriptor::new(entry.media_type.clone(), entry.digest.clone(), entry.size),
         names: Vec::new(),
@@ -201,7 +205,7 @@ async fn image<H: Host>(shelf: &mut Shelf<'_, H>, entry: &Descriptor, machine: &
 }
 
 impl Image {
-    pub(super) fn add(&mut self, whole: Whole) {
+    pub(in crate::verbs) fn add(&mut self, whole: Whole) {
         if self.wholes.iter().any(|other| other.present.manifest.digest == whole.present.manifest.digest) {
             return;
         }
@@ -212,7 +216,7 @@ impl Image {
 }
 
 /// Reads a manifest of which every part is here, and holds them.
-pub(super) async fn whole<H: Host>(
+pub(in crate::verbs) async fn whole<H: Host>(
     shelf: &mut Shelf<'_, H>,
     what: &Descriptor,
     machine: &Platform,

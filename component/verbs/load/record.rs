@@ -1,5 +1,5 @@
-//! The end of a load: one transaction that makes all names of the archive point to what
-//! came out of it. Nothing is visible before.
+//! The end of a load, and of an import: one transaction that makes all names of the archive
+//! point to what came out of it. Nothing is visible before.
 
 use super::image::{Image, bare};
 use crate::{
@@ -23,11 +23,12 @@ use crate::{
 };
 
 /// What became of the names: what was here before of the same target stays.
-pub(super) async fn record<H: Host>(
+pub(in crate::verbs) async fn record<H: Host>(
     host: &H,
     caller: &Caller,
     images: &[Image],
     machine: &Platform,
+    action: Action,
     retention: Option<Retention>,
 ) -> Result<Loaded, Failure> {
     let loaded = store::change(host, caller, async |records| {
@@ -35,7 +36,7 @@ pub(super) async fn record<H: Host>(
         for image in images {
             let mut moved = Vec::new();
             for name in &image.names {
-                if let Some(old) = point(host, records, image, name, retention).await? {
+                if let Some(old) = point(host, records, image, name, (action, retention)).await? {
                     loaded.notes.push(format!(
                         "`{}` pointed to `{old}`; what no other name reaches of that stays until `wharf gc`",
                         name.familiar()
@@ -54,12 +55,12 @@ pub(super) async fn record<H: Host>(
 
 /// Makes a name point to an image. Returns what it pointed to, if that was something
 /// else.
-async fn point<H: Host>(
+pub(in crate::verbs) async fn point<H: Host>(
     host: &H,
     records: &Records<'_, impl Transaction>,
     image: &Image,
     name: &Reference,
-    retention: Option<Retention>,
+    (action, retention): (Action, Option<Retention>),
 ) -> Result<Option<Digest>, Failure> {
     let before = records.get(name).await?.and_then(Result::ok);
     let old = before.as_ref().map(|before| before.target.digest.clone()).filter(|old| *old != image.target.digest);
@@ -87,7 +88,7 @@ async fn point<H: Host>(
     if before.as_ref() != Some(&record) {
         record.updated = now;
         records.put(name, &record)?;
-        records.tell(host, Action::Load, name.to_string(), Some(&image.target.digest));
+        records.tell(host, action, name.to_string(), Some(&image.target.digest));
     }
     Ok(old)
 }

@@ -16,6 +16,7 @@ use crate::{
     },
     registry::{Failure, Phase, Watch},
     verbs::{
+        brought::Brought,
         documents,
         failing::{because, fail, invalid},
         fetch,
@@ -23,7 +24,6 @@ use crate::{
     },
 };
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
@@ -49,21 +49,11 @@ pub(super) const V1: &str = "/json";
 /// The version of such a document.
 const V1_VERSION: &str = "/VERSION";
 
-/// What a call has brought, so that it can be taken away again.
-#[derive(Debug, Default)]
-pub(super) struct Trace {
-    pub(super) blobs: RefCell<Vec<(Digest, u64)>>,
-    /// The name of the ingest that is arriving.
-    pub(super) ingest: RefCell<Option<String>>,
-    pub(super) layers: RefCell<BTreeSet<Digest>>,
-    pub(super) snapshots: RefCell<BTreeSet<String>>,
-}
-
 /// See the [module](self).
-pub(super) struct Shelf<'h, H: Host> {
+pub(in crate::verbs) struct Shelf<'h, H: Host> {
     pub(super) host: &'h H,
     pub(super) board: &'h Board,
-    trace: &'h Trace,
+    brought: &'h Brought,
     /// By path.
     pub(super) documents: BTreeMap<String, Vec<u8>>,
     /// By path: what the file hashes to.
@@ -84,9 +74,9 @@ enum Role {
 }
 
 impl<'h, H: Host> Shelf<'h, H> {
-    pub(super) fn new(host: &'h H, board: &'h Board, trace: &'h Trace) -> Self {
+    pub(in crate::verbs) fn new(host: &'h H, board: &'h Board, brought: &'h Brought) -> Self {
         let (documents, files, links, blobs) = Default::default();
-        Self { host, board, trace, documents, files, links, blobs }
+        Self { host, board, brought, documents, files, links, blobs }
     }
 
     /// Takes everything out of an archive.
@@ -166,7 +156,7 @@ impl<'h, H: Host> Shelf<'h, H> {
         let stem = named.as_ref().map_or("archive", Digest::as_str);
         // Somebody may be bringing the same from a registry, and may go on when this fails.
         let name = format!("{stem} {:016x}", self.host.random());
-        self.trace.ingest.replace(Some(name.clone()));
+        self.brought.begins(&name);
         let ingest = self.host.ingest(&name).await?;
         if ingest.offset() > 0 {
             ingest.restart().await?;
@@ -186,17 +176,16 @@ impl<'h, H: Host> Shelf<'h, H> {
             }
             other => other.into(),
         })?;
-        self.trace.ingest.take();
-        self.trace.blobs.borrow_mut().push((digest.clone(), entry.size));
+        self.brought.became(&digest, entry.size);
         watch.announce(Phase::Complete, entry.size);
         self.hold(digest.clone(), Rc::new(blob))?;
         Ok(digest)
     }
 
     /// Writes a document that was made here.
-    pub(super) async fn write(&mut self, digest: &Digest, bytes: &[u8]) -> Result<(), Failure> {
+    pub(in crate::verbs) async fn write(&mut self, digest: &Digest, bytes: &[u8]) -> Result<(), Failure> {
         let blob = fetch::write(self.host, digest, bytes).await?;
-        self.trace.blobs.borrow_mut().push((digest.clone(), bytes.len() as u64));
+        self.brought.blob(digest, bytes.len() as u64);
         self.hold(digest.clone(), Rc::new(blob))
     }
 
@@ -229,7 +218,7 @@ impl<'h, H: Host> Shelf<'h, H> {
     }
 
     /// Returns a document, read. None if it is nowhere.
-    pub(super) async fn read(&mut self, what: &Descriptor) -> Result<Option<Vec<u8>>, Failure> {
+    pub(in crate::verbs) async fn read(&mut self, what: &Descriptor) -> Result<Option<Vec<u8>>, Failure> {
         let Some(blob) = self.find(what).await? else { return Ok(None) };
         documents::bytes(what, &*blob).await.map(Some)
     }

@@ -202,10 +202,6 @@ impl<'h, H: Host> Source<'h, H> {
 
 fn uninflated(code: ErrorCode) -> Failure {
     match code {
-        ErrorCode::Unsupported => {
-            let failure = fail(code, "it is compressed with xz or bzip2; gzip and zstd are supported");
-            try_this(failure, "decompress it first, as by `xz -d` or `bzip2 -d`")
-        }
         ErrorCode::Invalid => fail(code, "its compressed bytes are damaged, or end too early"),
         ErrorCode::TooLarge(_) => fail(code, "its compressed bytes need too much memory"),
         other => other.into(),

@@ -1,11 +1,13 @@
-//! The arguments of the verbs that put images, or the files of one, in one file, or take them out: `save`, `load` and
-//! `export`.
+//! The arguments of the verbs that put images, or the files of one, in one file, or take them out: `save`, `load`, `import`
+//! and `export`.
 
-use super::{Kept, PlanFile, Progress, TextFormat, Which, help};
+use super::{Kept, Patience, PlanFile, Progress, TextFormat, Which, help};
+use crate::named;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum, ValueHint};
 use std::path::PathBuf;
-use wharf_vocabulary::archives::{Form, LoadOptions, SaveOptions};
+use wharf_vocabulary::archives::{Form, ImportOptions, LoadOptions, SaveOptions};
+use wharf_vocabulary::vocabulary::Access;
 
 /// The arguments of `wharf save`.
 #[derive(Args, Clone, Debug)]
@@ -81,6 +83,87 @@ impl Save {
             ArchiveFormat::OciArchive | ArchiveFormat::OciDir => Form::OciArchive,
         };
         SaveOptions { form, platforms: self.platforms.clone() }
+    }
+}
+
+/// The arguments of `wharf import`.
+#[derive(Args, Clone, Debug)]
+#[command(override_usage = "wharf import [OPTIONS] <FILE|URL|-> [REF]",
+          after_help = help::IMPORT, after_long_help = help::IMPORT_LONG)]
+pub struct Import {
+    /// The archive: a file, an address, as in `https://example.com/root.tar.gz`, or `-` for standard input
+    #[arg(value_name = "FILE|URL|-", value_hint = ValueHint::AnyPath)]
+    source: PathBuf,
+
+    /// What to call the image; one that is not named is called after what it hashes to
+    #[arg(value_name = "REF", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+
+    /// Change the config by an instruction of a Dockerfile, as in `CMD ["/bin/sh"]`; may be repeated
+    #[arg(short, long = "change", value_name = "INSTRUCTION")]
+    pub changes: Vec<String>,
+
+    /// What the history says [default: Imported from FILE's place: `-`, or the address]
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+
+    /// What the files run on, as in `linux/arm64` [default: this machine]
+    #[arg(long, value_name = "P", value_parser = NonEmptyStringValueParser::new())]
+    pub platform: Option<String>,
+
+    /// When it was made, as in `2024-05-01` or `1714521600` [default: now]
+    #[arg(long, value_name = "WHEN", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
+    pub created: Option<String>,
+
+    /// How long a server is waited for, and how fast it may send.
+    #[command(flatten)]
+    pub patience: Patience,
+
+    /// Print the id of the image and nothing else, except warnings
+    #[arg(short, long, conflicts_with = "progress")]
+    pub quiet: bool,
+
+    /// How to show progress on standard error
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    pub progress: Progress,
+
+    /// How to print the result on standard output
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TextFormat,
+}
+
+/// Where an archive of files is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchivePlace<'a> {
+    /// In a file, or on standard input.
+    Here(PlanFile<'a>),
+    /// At an address.
+    There(&'a str),
+}
+
+impl Import {
+    /// Returns where the archive is.
+    pub fn source(&self) -> ArchivePlace<'_> {
+        match self.source.to_str() {
+            Some(text) if text.contains("://") => ArchivePlace::There(text),
+            _ => ArchivePlace::Here(PlanFile::of(&self.source)),
+        }
+    }
+
+    /// Returns what the component has to know.
+    pub fn options(&self) -> ImportOptions {
+        let Self { name, changes, message, platform, created, .. } = self.clone();
+        ImportOptions { name, changes, message, platform, created }
+    }
+
+    /// Returns how the server at an address is spoken to: as the address says.
+    pub fn access(&self, url: &str) -> Access {
+        let plain_http = match named::address(url) {
+            Some((scheme, authority)) if scheme.eq_ignore_ascii_case("http") => vec![authority.to_owned()],
+            Some(_) | None => Vec::new(),
+        };
+        let (rules, aliases) = (Vec::new(), Vec::new());
+        self.patience.apply(Access { plain_http, rules, aliases, retries: 0, silence_ms: 0 })
     }
 }
 

@@ -6,12 +6,16 @@ mod archives;
 mod changes;
 mod discovery;
 mod holding;
+mod manifests;
+mod serve;
 mod uploads;
 
 pub(super) use archives::*;
 pub(super) use changes::*;
 pub(super) use discovery::*;
 pub(super) use holding::*;
+pub(super) use manifests::*;
+pub(super) use serve::*;
 pub(super) use uploads::*;
 
 /// `wharf --help`.
@@ -24,9 +28,11 @@ Examples:
   wharf explain alpine:3.20                  where a pull would ask, and why
   wharf search postgres                      what Docker Hub has of that name
   wharf save alpine:3.20 -o alpine.tar       one file, for docker load and others
+  wharf import root.tar.gz base:1            an image of a root file system
   wharf push registry.lan/base/alpine:3.20   to a registry, by a name that `wharf tag` gave
   wharf prune --dry-run --all                what could go, and what that would free
   wharf df                                   how much space images take
+  wharf serve                                for docker's clients, over their API
   wharf login ghcr.io                        for what is not public
   wharf inspect alpine:3.20 | jq '.[0].Config'
 
@@ -68,7 +74,7 @@ Logins:
   started.
 
 What it has not, because WASI has not:
-  unpack, ls, cat, diff, mount, umount, mounts (owners, devices, mounts); login, logout, whoami
+  unpack, ls, cat, diff, export, import, mount, umount, mounts (owners, devices, mounts); login, logout, whoami
   (credential helpers); demo; files that configure registries; --limit-rate; gc --scheduled. The
   native program has them. The processor is not told: WHARF_MACHINE says which platform to choose, or linux/amd64 is.
   Images in docker's own format (schema 2) are kept as they are, because another format is another

@@ -3,7 +3,7 @@
 //!
 //! No verb, option or default is declared here.
 
-use super::{Access, ArchiveFormat, Cli, Kept, Patience, Verb, help, help_color};
+use super::{Access, ArchiveFormat, Cli, Kept, ManifestCommand, Patience, Verb, help, help_color};
 use crate::filed::PlannedPull;
 use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
@@ -44,19 +44,21 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
 
 /// A verb that plain WASI has too little for: its name, what it lacks, and an
 /// example of the native command.
-const LACKING: [(&str, &str, &str); 13] = [
+const LACKING: [(&str, &str, &str); 15] = [
     ("unpack", EXTRACTION, "wharf unpack REF"),
     ("retain", EXTRACTION, "wharf retain unpacked REF"),
     ("ls", EXTRACTION, "wharf ls REF"),
     ("cat", EXTRACTION, "wharf cat REF PATH"),
     ("diff", EXTRACTION, "wharf diff REF REF"),
     ("export", EXTRACTION, "wharf export REF -o FILE"),
+    ("import", EXTRACTION, "wharf import FILE REF"),
     ("mount", MOUNTS, "wharf mount REF DIR"),
     ("umount", MOUNTS, "wharf umount DIR"),
     ("mounts", MOUNTS, "wharf mounts"),
     ("login", LOGINS, "wharf login REGISTRY"),
     ("logout", LOGINS, "wharf logout REGISTRY"),
     ("whoami", LOGINS, "wharf whoami"),
+    ("serve", "the runtime listens, and gives requests to the component", "wharf serve"),
     ("demo", "WASI opens no port of its own for it", "wharf demo"),
 ];
 
@@ -73,12 +75,14 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
         Verb::Cat(_) => "cat",
         Verb::Diff(_) => "diff",
         Verb::Export(_) => "export",
+        Verb::Import(_) => "import",
         Verb::Mount(_) => "mount",
         Verb::Umount(_) => "umount",
         Verb::Mounts(_) => "mounts",
         Verb::Login(_) => "login",
         Verb::Logout(_) => "logout",
         Verb::Whoami(_) => "whoami",
+        Verb::Serve(_) => "serve",
         Verb::Demo => "demo",
         Verb::Pull(pull) if pull.retain.is_some_and(|kept| kept != Kept::Both) => return Some(lean("pull")),
         Verb::Load(load) if load.retain.is_some_and(|kept| kept != Kept::Both) => return Some(lean("load")),
@@ -88,6 +92,13 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
         Verb::Apply(apply) => return options(&apply.access, Some(&apply.patience)),
         Verb::Explain(explain) => return options(&explain.access, None),
         Verb::Fsck(fsck) => return options(&fsck.access, None),
+        Verb::Manifest(manifest) => {
+            return match &manifest.command {
+                ManifestCommand::Push(push) => options(&push.access, Some(&push.patience)),
+                ManifestCommand::Inspect(inspect) => options(&inspect.access, Some(&inspect.patience)),
+                _ => None,
+            };
+        }
         Verb::Tags(tags) => return options(&tags.asking.access, Some(&tags.asking.patience)),
         Verb::Catalog(catalog) => return options(&catalog.asking.access, Some(&catalog.asking.patience)),
         Verb::Search(search) => return options(&search.access, Some(&search.patience)),
@@ -122,6 +133,7 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
     };
     let (_, why, native) = LACKING.into_iter().find(|(lacking, _, _)| *lacking == name)?;
     let fix = match name {
+        "serve" => "`wasmtime serve -Scli -Shttp --dir ./images::store wharf.wasm`".to_owned(),
         "login" => {
             format!("use the native program, `{native}`, or give logins by `--auth-file` or `{LOGINS_VARIABLE}`")
         }

@@ -45,5 +45,6 @@ const fn word(action: Action) -> &'static str {
         Action::Lease => "lease",
         Action::Release => "release",
         Action::Expire => "expire",
+        Action::Import => "import",
     }
 }

@@ -50,13 +50,14 @@ const fn on_disk(name: &'static str, check: fn(&[u8]) -> bool, seeds: fn() -> Ve
 }
 
 /// All of them.
-pub const ALL: [Parser; 27] = [
+pub const ALL: [Parser; 28] = [
     parser("reference", names::reference, names::references),
     parser("pattern", names::pattern, names::patterns),
     parser("digest", names::digest, names::digests),
     parser("platform", names::platform, names::platforms),
     parser("filters", names::filters, names::filter_seeds),
     parser("time", names::time, names::times),
+    parser("instruction", names::instruction, names::instructions),
     parser("media-type", documents::media_type, documents::media_types),
     parser("manifest", documents::manifest, documents::manifests),
     parser("archive", archives::headers, archives::seeds),

@@ -3,7 +3,7 @@
 use super::Step;
 use crate::{
     dice::Dice,
-    hub::{AUTHORITY, Hub, PLATFORMS},
+    hub::{AUTHORITY, FILE_WORDS, Hub, PLATFORMS},
 };
 use wharf_component::verbs::contract::{Change, Collecting, Pruning, Removal, Retaining, Retention, Tagging};
 
@@ -34,6 +34,12 @@ pub(super) fn load(dice: &mut Dice, source: String) -> Step {
     let names = if dice.chance(1, 2) { vec![made(dice)] } else { vec![made(dice), made(dice)] };
     let names = names.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
     Step::Load(source, names, dice.below(400) as u64, dice.chance(1, 8).then(|| 1 + dice.below(10)))
+}
+
+/// Draws an import: sometimes of an archive that somebody else imports too.
+pub(super) fn import(dice: &mut Dice) -> Step {
+    let leave = dice.chance(1, 8).then(|| 1 + dice.below(6));
+    Step::Import(made(dice), *dice.pick(&FILE_WORDS), dice.chance(1, 2), leave)
 }
 
 /// Draws one of the verbs about changes, and of those beside them.

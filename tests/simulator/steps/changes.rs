@@ -4,18 +4,23 @@
 use super::{Ear, caller};
 use crate::{
     chronicle::{Acknowledged, Scope},
-    hub::{AUTHORITY, PLATFORMS},
+    hub::{self, AUTHORITY, PLATFORMS},
     invariants::Promise,
     memory::Memory,
     run::World,
 };
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::BTreeMap,
+    rc::Rc,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 use wharf_component::{
     host::Host,
-    nouns::problem::Problem,
+    nouns::{digest::Digest, problem::Problem},
     verbs::{
         self, change,
-        contract::{Change, Changed, Collecting, LoadOptions, LoadedImage, Removal, Retention},
+        contract::{Access, Change, Changed, Collecting, ImportOptions, LoadOptions, LoadedImage, Removal, Retention},
     },
 };
 
@@ -128,6 +133,58 @@ pub(super) async fn load(
         let what = Acknowledged { target: target.clone(), manifests: Vec::new(), unpacked: unpacked.clone() };
         world.chronicle.acknowledge(write, what);
     }
+    Ok(())
+}
+
+/// What a file becomes: the same image everywhere, as on a machine where nothing fails.
+fn imported(words: usize, options: &ImportOptions) -> Digest {
+    static TARGETS: Mutex<BTreeMap<usize, Digest>> = Mutex::new(BTreeMap::new());
+    let mut targets = TARGETS.lock().unwrap_or_else(PoisonError::into_inner);
+    let import = || {
+        let options = ImportOptions { name: None, ..options.clone() };
+        // A machine of its own in another one would be deep in the stack.
+        let machine = thread::spawn(move || {
+            let (calm, deaf, caller) = (Memory::default(), Ear::default(), caller());
+            let work = verbs::import(&calm, &caller, calm.stream(hub::file(words)), &options, &deaf);
+            calm.run(work).expect("nothing fails there").target.digest
+        });
+        machine.join().expect("the machine ends")
+    };
+    targets.entry(words).or_insert_with(import).clone()
+}
+
+/// Imports a file of so many words, from a stream or from its address.
+pub(super) async fn import(
+    world: &Rc<World>,
+    process: &Memory,
+    name: &str,
+    (words, is_there): (usize, bool),
+    leave: Option<usize>,
+) -> Result<(), Problem> {
+    let options = ImportOptions {
+        name: Some(name.to_owned()),
+        created: Some("0".to_owned()),
+        message: Some("a file".to_owned()),
+        ..ImportOptions::default()
+    };
+    let (caller, expected) = (caller(), imported(words, &options));
+    let source = format!("{AUTHORITY}/files@{expected}");
+    let write = world.chronicle.write(name, process.clock().now_ms(), Some(&source));
+    let ear = Ear { leave, ..Ear::default() };
+    let imported = match is_there {
+        true => {
+            let (url, access) = (hub::address(words), Access::default());
+            verbs::import_from(process, &caller, &url, &options, &access, &ear).await
+        }
+        false => verbs::import(process, &caller, process.stream(hub::file(words)), &options, &ear).await,
+    };
+    world.note_records();
+    let target = imported?.target.digest;
+    if target != expected {
+        world.broken(Promise::Served, format!("`{name}` is imported as `{target}`, and should be `{expected}`"));
+    }
+    let what = Acknowledged { target, manifests: Vec::new(), unpacked: Vec::new() };
+    world.chronicle.acknowledge(&write, what);
     Ok(())
 }
 

@@ -56,9 +56,9 @@ pub(in crate::cli) const LOAD_LONG: &str = concat!(
     "\n
 What is read:
   An OCI image layout in a tar or a directory, and what docker (every version), podman, skopeo,
-  containerd, kaniko and buildkit write; as a whole compressed with gzip or zstd, or not. It is read
-  once, from its beginning to its end, so that a pipe will do. Every file that is called by a digest
-  is compared with it, and every layer with the config.
+  containerd, kaniko and buildkit write; as a whole compressed with gzip, zstd, bzip2 or xz, or
+  not. It is read once, from its beginning to its end, so that a pipe will do. Every file that is
+  called by a digest is compared with it, and every layer with the config.
 
 Names:
   Those in the archive, all at once, and no others. A name that pointed to something else moves, and
@@ -80,6 +80,55 @@ If something goes wrong:
 Output:
   The full name of each image; with --format json {images: [{names, target, id, platforms, moved:
   [{name, target}]}], notes}. Progress and everything that is told goes to standard error."
+);
+
+macro_rules! import_examples {
+    () => {
+        "\
+Examples:
+  wharf import root.tar.gz base:1
+  tar -C ./root -c . | wharf import - base:1 -c 'CMD [\"/bin/sh\"]'
+  wharf import https://example.com/root.tar.xz base:1 --platform linux/arm64
+  wharf import root.tar -c 'ENV PATH=/bin' -c 'WORKDIR /srv' -m 'from the build of today'"
+    };
+}
+
+/// `wharf import -h`.
+pub(in crate::cli) const IMPORT: &str = import_examples!();
+
+/// `wharf import --help`.
+pub(in crate::cli) const IMPORT_LONG: &str = concat!(
+    import_examples!(),
+    "\n
+What is read:
+  A tar with the files of a root file system, plain or compressed with gzip, zstd, bzip2 or xz;
+  what it is, its bytes say and not its name. It is read once, so that a pipe will do. From an
+  address, as a pull: the same addresses are refused, a download that breaks off goes on if the
+  server has the same file still, and no login is sent. Images that docker or podman have saved
+  are for `wharf load`.
+
+What it becomes:
+  An image of one layer, with an OCI manifest. The layer is the archive byte for byte; of bzip2
+  and xz, which layers cannot have, it is the tar inside. docker and podman keep or compress it
+  anew, so that digests differ. It is extracted, and what cannot be a layer is refused, as a hard
+  link to nothing in it; a path that leads out of it stays below its root. With --created the same
+  archive makes the same image everywhere.
+
+Changes:
+  CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR,
+  as in a Dockerfile, one after the other: in brackets as words, else by /bin/sh -c; $NAME is what
+  ENV has set before. Without changes the config says nothing but the platform.
+
+Names:
+  As in `wharf load`: a name that pointed to something else moves, and that is told. Without REF
+  the image is called localhost/imported@sha256:…, so that `wharf tag` can name it.
+
+If something goes wrong, or it is interrupted:
+  Nothing is left: no name, no blob and no tree.
+
+Output:
+  The id of the image, as docker and podman print it; with --format json {name, target, id, layer,
+  diff_id, platform, moved, notes}. Progress and everything that is told goes to standard error."
 );
 
 macro_rules! export_examples {

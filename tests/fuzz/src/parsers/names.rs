@@ -1,8 +1,10 @@
 //! What people type: references and patterns of them, digests, platforms, filters and moments.
 
 use super::{assert_harmless, choice, texts, written};
+use wharf_component::nouns::config::{Config, Execution, Rootfs};
 use wharf_component::nouns::digest::{Algorithm, Digest, Hash};
 use wharf_component::nouns::filter::{Bounds, FILTER_SIZE_BYTES_MAX, FILTERS_MAX, Filters, Subject};
+use wharf_component::nouns::instruction;
 use wharf_component::nouns::media_type::OCI_INDEX;
 use wharf_component::nouns::platform::{Facts, Matcher, Platform, SPECIFIER_BYTES_MAX, arm_version, best, detect};
 use wharf_component::nouns::record::Labels;
@@ -12,6 +14,43 @@ use wharf_component::registry::endpoint;
 
 /// 2020-01-02T03:04:05Z.
 const NOW: i64 = 1_577_934_245;
+
+/// What changes a config: read twice it is the same, and what it makes is a config that is read again.
+pub(super) fn instruction(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let read = instruction::parse(text);
+    assert_eq!(read, instruction::parse(text));
+    let mut execution = Execution::default();
+    let applied = read.and_then(|all| all.iter().try_for_each(|one| instruction::apply(&mut execution, one)));
+    if let Err(error) = &applied {
+        assert_harmless(&error.to_string());
+    }
+    let rootfs = Rootfs { kind: "layers".to_owned(), diff_ids: vec![Digest::of(Algorithm::Sha256, b"")] };
+    let empty = |words: &Option<Vec<String>>| words.as_ref().is_none_or(Vec::is_empty);
+    let (cmd, entrypoint) = (empty(&execution.cmd), empty(&execution.entrypoint));
+    let made = Config::parse(br#"{"rootfs":{"type":"layers"}}"#).map(|config| Config { rootfs, execution, ..config });
+    let made = made.expect("it is a config");
+    // What has more than a config may have is refused by whoever reads it.
+    if let Ok(again) = Config::parse(&made.write()) {
+        assert_eq!((empty(&again.execution.cmd), empty(&again.execution.entrypoint)), (cmd, entrypoint));
+        assert_eq!(again.execution.env, made.execution.env);
+        assert_eq!(again.execution.labels, made.execution.labels);
+    }
+    applied.is_ok()
+}
+
+pub(super) fn instructions() -> Vec<Vec<u8>> {
+    let mut seeds = texts(include_str!("../../../data/vectors/dockerfile_parse.json"));
+    seeds.extend(written(&[
+        "ENV a=b c=$a\nENV d=\"${a:-x}\" e='f g'",
+        "HEALTHCHECK --interval=5s CMD [\"a\", \"b\"]",
+        "EXPOSE 80-90/udp $p",
+        "RUN make",
+        "CMD [1]",
+        "ENV a=${b:?}",
+    ]));
+    seeds
+}
 
 pub(super) fn reference(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };

@@ -1,0 +1,113 @@
+//! `DELETE /images/{name}`, `POST /images/{name}/tag` and `POST /images/prune`.
+
+use super::{Context, client::Answer, list::identities, pull::named, refusal::Refusal};
+use crate::{
+    host::Host,
+    nouns::{digest::Digest, reference::Reference},
+    verbs::{
+        change::perform,
+        contract::{Change, Changed, Event, Pruning, Removal, Tagging},
+        listen::Listener,
+    },
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The filters that docker has for a prune.
+const FILTERS: &[&str] = &["dangling", "label", "label!", "until"];
+/// Who prunes, for whoever tries the same meanwhile.
+const WHO: &str = "a client of the Docker Engine API";
+
+/// One thing that went.
+#[derive(Debug, Serialize)]
+enum Gone {
+    Untagged(String),
+    Deleted(String),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Pruned {
+    images_deleted: Option<Vec<Gone>>,
+    space_reclaimed: u64,
+}
+
+/// Nobody hears how a change gets on.
+struct Deaf;
+
+impl Listener for Deaf {
+    async fn hear(&self, _: Vec<Event>) -> bool {
+        true
+    }
+}
+
+/// Removes a name, or an image.
+pub(super) async fn remove<H: Host>(context: &Context<'_, H>, name: &str) -> Result<Answer, Refusal> {
+    let Context { host, settings, query, version } = context;
+    let identities = identities(*host, &settings.caller).await?;
+    let removal = Removal {
+        references: vec![name.to_owned()],
+        force: query.flag("force"),
+        no_prune: query.flag("noprune"),
+        platforms: if version.since(50) { query.platforms("platforms")? } else { Vec::new() },
+    };
+    let changed = perform(*host, &settings.caller, &Change::Remove(removal), &Deaf).await;
+    let changed = changed.map_err(Refusal::of_image(name))?;
+    if let ([], Some((stayed, why))) = (changed.names.as_slice(), changed.failed.first()) {
+        return Err(Refusal::new(409, format!("`{stayed}` stays: {why}")));
+    }
+    Ok(Answer::json(200, &gone(&changed, &identities)))
+}
+
+/// Gives another name to an image.
+pub(super) async fn tag<H: Host>(context: &Context<'_, H>, name: &str) -> Result<Answer, Refusal> {
+    let Context { host, settings, query, .. } = context;
+    let repository = query.text("repo").ok_or_else(|| Refusal::new(400, "`repo` is needed".to_owned()))?;
+    let tagging = Tagging { source: name.to_owned(), names: vec![named(repository, query.text("tag"))] };
+    let changed = perform(*host, &settings.caller, &Change::Tag(tagging), &Deaf).await;
+    let changed = changed.map_err(Refusal::of_image(name))?;
+    match changed.failed.first() {
+        Some((stayed, why)) => Err(Refusal::new(409, format!("`{stayed}` stays as it was: {why}"))),
+        None => Ok(Answer::empty(201)),
+    }
+}
+
+/// Removes what nobody needs.
+pub(super) async fn prune<H: Host>(context: &Context<'_, H>) -> Result<Answer, Refusal> {
+    let Context { host, settings, query, .. } = context;
+    let filters = query.known_filters(FILTERS)?;
+    let (dangling, filters): (Vec<_>, Vec<_>) = filters.into_iter().partition(|filter| filter.starts_with("dangling="));
+    let all = match dangling.as_slice() {
+        [] => false,
+        [one] if matches!(one.as_str(), "dangling=true" | "dangling=1") => false,
+        [one] if matches!(one.as_str(), "dangling=false" | "dangling=0") => true,
+        _ => return Err(Refusal::new(400, "invalid filter 'dangling'".to_owned())),
+    };
+    let identities = identities(*host, &settings.caller).await?;
+    let pruning = Pruning { all, filters, keep_bytes: None, who: WHO.to_owned() };
+    let changed = perform(*host, &settings.caller, &Change::Prune(pruning), &Deaf).await?;
+    let removed = &changed.removed;
+    let sizes = removed.blobs.iter().map(|(_, size)| size);
+    let sizes = sizes.chain(removed.layers.iter().map(|(_, size)| size));
+    let sizes = sizes.chain(removed.snapshots.iter().chain(&removed.ingests).map(|(_, size)| size));
+    let space_reclaimed = sizes.fold(0, |sum: u64, size| sum.saturating_add(*size));
+    let gone = gone(&changed, &identities);
+    Ok(Answer::json(200, &Pruned { images_deleted: Some(gone).filter(|gone| !gone.is_empty()), space_reclaimed }))
+}
+
+/// Tells what went as docker does: names, then images, then layers.
+fn gone(changed: &Changed, identities: &BTreeMap<Digest, Digest>) -> Vec<Gone> {
+    let mut told = Vec::new();
+    for change in changed.names.iter().filter(|change| change.after.is_none()) {
+        let (Ok(name), Some(before)) = (Reference::parse(&change.name), &change.before) else { continue };
+        if name.tag().is_some() {
+            told.push(Gone::Untagged(name.familiar()));
+        }
+        if changed.gone.contains(before) {
+            told.push(Gone::Untagged(format!("{}@{before}", name.familiar_name())));
+        }
+    }
+    let images = changed.gone.iter().map(|target| identities.get(target).unwrap_or(target).to_string());
+    told.extend(images.chain(changed.removed.snapshots.iter().map(|(name, _)| name.clone())).map(Gone::Deleted));
+    told
+}

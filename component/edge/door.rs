@@ -1,0 +1,109 @@
+//! `wasi:http/handler`: a request comes in, and `docker` answers it. The same for
+//! both components; what differs is the host, and who moves the bytes of archives.
+
+use crate::docker::{self, Ask, Body, Client, Head, Refusal, Settings};
+use crate::host::Host;
+use crate::verbs::save::Piece;
+use futures_channel::oneshot;
+use wasip3::http::types::{ErrorCode, Fields, Method, Request, Response};
+use wit_bindgen::rt::async_support::StreamResult;
+use wit_bindgen::{StreamReader, StreamWriter};
+
+/// Whom a request meets: a host, how it is answered, and the stream of its body.
+pub(super) type Met<H> = (H, Settings, <H as Host>::Stream);
+
+/// Answers a request. `meet` makes what answers it, and `archive` a body of the pieces
+/// of an archive.
+pub(super) async fn answer<H: Host + 'static>(
+    request: Request,
+    meet: impl AsyncFnOnce(&Ask, Fields, StreamReader<u8>) -> Result<Met<H>, Refusal> + 'static,
+    archive: fn(Vec<Piece<H::Blob>>) -> StreamReader<u8>,
+) -> Result<Response, ErrorCode> {
+    let ask = Ask {
+        method: name(request.get_method()),
+        target: request.get_path_with_query().unwrap_or_else(|| "/".to_owned()),
+    };
+    let headers = request.get_headers();
+    // The writer of this future is dropped at once, which says that all is well at this end.
+    let (_, received) = wasip3::wit_future::new(|| Ok(()));
+    let (body, trailers) = Request::consume_body(request, received);
+    let (sender, receiver) = oneshot::channel();
+    wit_bindgen::spawn_local(async move {
+        let client = Asking { sender, archive };
+        match meet(&ask, headers, body).await {
+            Ok((host, settings, body)) => docker::serve(&host, &settings, &ask, body, client).await,
+            Err(refusal) => docker::refuse(refusal, client).await,
+        }
+        drop(trailers);
+    });
+    receiver.await.map_err(|_| ErrorCode::InternalError(None))
+}
+
+/// As in `GET`.
+fn name(method: Method) -> String {
+    match method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Connect => "CONNECT",
+        Method::Options => "OPTIONS",
+        Method::Trace => "TRACE",
+        Method::Patch => "PATCH",
+        Method::Other(name) => return name,
+    }
+    .to_owned()
+}
+
+/// Whoever waits for the head of the answer.
+struct Asking<B> {
+    sender: oneshot::Sender<Response>,
+    archive: fn(Vec<Piece<B>>) -> StreamReader<u8>,
+}
+
+impl<B> Client for Asking<B> {
+    type Blob = B;
+    type Body = Writing;
+
+    async fn begin(self, head: Head) -> Writing {
+        let (writer, reader) = wasip3::wit_stream::new();
+        // Whoever went away is noticed by the first write.
+        let _ = self.sender.send(response(head, reader));
+        Writing(Some(writer))
+    }
+
+    async fn send(self, head: Head, pieces: Vec<Piece<B>>) {
+        let _ = self.sender.send(response(head, (self.archive)(pieces)));
+    }
+}
+
+/// The rest of an answer. It is taken while a write is on its way.
+struct Writing(Option<StreamWriter<u8>>);
+
+impl Body for Writing {
+    async fn write(&mut self, bytes: Vec<u8>) -> bool {
+        let Some(mut writer) = self.0.take() else { return false };
+        let is_open = if bytes.is_empty() {
+            // A write of nothing asks whether somebody reads.
+            !matches!(writer.write(Vec::new()).await.0, StreamResult::Dropped)
+        } else {
+            writer.write_all(bytes).await.is_empty()
+        };
+        if is_open {
+            self.0 = Some(writer);
+        }
+        is_open
+    }
+}
+
+fn response(Head { status, headers }: Head, body: StreamReader<u8>) -> Response {
+    let fields = Fields::new();
+    for (name, value) in headers {
+        fields.append(name, value.as_bytes()).expect("the headers of an answer are its own");
+    }
+    let (_, trailers) = wasip3::wit_future::new(|| Ok(None));
+    let (response, _) = Response::new(fields, Some(body), trailers);
+    response.set_status_code(status).expect("the statuses of an answer are its own");
+    response
+}

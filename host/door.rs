@@ -1,0 +1,252 @@
+//! The component as a server: HTTP in front of its `wasi:http/handler`. Each
+//! request gets a store of its own, and what it says about logins stays here.
+//!
+//! - `login`: what the component does not see.
+//! - `listen`: sockets, and how many clients there may be. `tasks`: what goes on, so that somebody can wait for it.
+//!
+//! ```text
+//! client ─► listen ─► login, registries ─► a store ══ handler ══► component/docker
+//! ```
+
+mod listen;
+mod login;
+mod tasks;
+
+pub use crate::bindings::wharf::images::serving::{Settings, Station};
+pub use listen::{Listener, Stopped};
+
+use crate::credentials::Credentials;
+use crate::engine::state::State;
+use crate::engine::{Engine, Limits, Services};
+use crate::images::{ErrorCode, Failure, Problem};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::sync::Arc;
+use tasks::Tasks;
+use tokio::sync::{Semaphore, oneshot};
+use wasmtime::component::Accessor;
+use wasmtime_wasi_http::p3::bindings::Service;
+use wasmtime_wasi_http::{Error as WasiError, WasiHttpView};
+use wharf_terminal::{named, requested};
+
+/// How many requests are answered at once. More of them wait.
+const REQUESTS_MAX: usize = 128;
+/// The largest body that says who logs in, in bytes.
+const LOGIN_BYTES_MAX: usize = 64 << 10;
+
+/// The body of an answer.
+pub type Body = UnsyncBoxBody<Bytes, WasiError>;
+
+/// Makes what a request works with that names these images, or registries with a slash at the end.
+pub type Prepare = Arc<dyn Fn(&[String]) -> Result<(Services, Settings), Problem> + Send + Sync>;
+
+/// Whoever answers requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Door {
+    engine: Engine,
+    limits: Limits,
+    prepare: Prepare,
+    turns: Arc<Semaphore>,
+    tasks: Tasks,
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Door {
+    /// Loads the component.
+    pub fn new(prepare: Prepare) -> Result<Self, Failure> {
+        let (engine, limits) = (Engine::load()?, Limits::default());
+        Ok(Self { engine, limits, prepare, turns: Arc::new(Semaphore::new(REQUESTS_MAX)), tasks: Tasks::default() })
+    }
+
+    /// Replaces the limits of each request.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Answers a request. What it asks for goes on if whoever asked goes away, as far as it does not need them.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        match self.admit(request).await {
+            Ok(response) => response,
+            Err(Refusal { status, message }) => refuse(status, &message),
+        }
+    }
+
+    async fn admit<B>(&self, request: Request<B>) -> Result<Response<Body>, Refusal>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let (head, body) = request.into_parts();
+        let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+        let mut references = requested::references(&target);
+        let mut login = login::of_headers(&head.headers)?;
+        let body = body.map_err(broken).boxed_unsync();
+        let body = if requested::is_login(&target) {
+            let body = Limited::new(body, LOGIN_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?.to_bytes();
+            let (registry, given) = login::of_body(&body)?;
+            references = vec![format!("{registry}/")];
+            login = Some(given);
+            whole(requested::login_shown(&registry).into())
+        } else {
+            body
+        };
+        let turn = self.turns.clone().acquire_owned().await.expect("nobody closes the semaphore");
+        let prepare = self.prepare.clone();
+        let prepared = tokio::task::spawn_blocking(move || prepare(&references).map(|made| (references, made))).await;
+        let (references, (mut services, settings)) = prepared.map_err(|error| Refusal::internal(&error))??;
+        let registries: Vec<_> = references.iter().flat_map(|name| named::registries(name, &settings.access)).collect();
+        for registry in registries.iter().chain(&requested::authority(&target)) {
+            // What is no authority allows nothing, and the component says what is wrong with it.
+            let _ = services.network.allow(registry);
+        }
+        let documents = login
+            .zip(references.first())
+            .map(|(login, reference)| login.document(named::registry(reference, &settings.access.aliases)));
+        let logins = crate::credentials::Settings { documents: documents.into_iter().collect(), ..Default::default() };
+        let credentials =
+            Credentials::new(logins, services.network.clone()).map_err(|error| Refusal::internal(&error))?;
+        services.credentials = credentials.named(&registries);
+        let (sender, receiver) = oneshot::channel();
+        let (door, request) = (self.clone(), seen(head, &target, body));
+        self.tasks.spawn(async move {
+            door.run(&services, settings, request, sender).await;
+            drop(turn);
+        });
+        receiver.await.map_err(|_| Refusal::internal(&"the request was dropped"))?
+    }
+
+    /// Has the component answer, and waits until all of it is done.
+    async fn run(
+        &self,
+        services: &Services,
+        settings: Settings,
+        request: Request<Body>,
+        sender: oneshot::Sender<Result<Response<Body>, Refusal>>,
+    ) {
+        let mut sender = Some(sender);
+        let outcome = async {
+            let (mut store, service) = self.engine.visit(services, &self.limits, settings).await?;
+            let answered = store.run_concurrent(async |accessor| {
+                let response = respond(accessor, &service, request).await?;
+                let (reader, gone) = oneshot::channel::<Infallible>();
+                let response = response.map(|body| held(body, reader));
+                if let Some(sender) = sender.take() {
+                    // Whoever went away gets no answer.
+                    let _ = sender.send(Ok(response));
+                }
+                poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+                // Bytes that the host itself moves are no task of the component's.
+                let _ = gone.await;
+                Ok::<_, wasmtime::Error>(())
+            });
+            answered.await?
+        };
+        if let Err(error) = outcome.await {
+            tracing::error!("the sandbox stopped a request: {error:#}");
+            if let Some(sender) = sender.take() {
+                let _ = sender.send(Err(Refusal::internal(&format!("the sandbox stopped the request: {error:#}"))));
+            }
+        }
+    }
+}
+
+/// Calls the handler.
+async fn respond(
+    accessor: &Accessor<State>,
+    service: &Service,
+    request: Request<Body>,
+) -> wasmtime::Result<Response<Body>> {
+    // What comes beside it says how the sending of the body went, which nobody here asks.
+    let request = accessor.with(|mut access| {
+        let (request, _) = wasmtime_wasi_http::p3::Request::from_http(access.data_mut().http().hooks, request);
+        request
+    });
+    let response = service.handle(accessor, request).await?;
+    let response = response.map_err(|code| wasmtime::format_err!("the component has no answer: {code:?}"))?;
+    accessor.with(|access| response.into_http(access, std::future::ready(Ok(()))))
+}
+
+/// The same body, which drops `reader` when nobody reads it any more.
+fn held(body: Body, reader: oneshot::Sender<Infallible>) -> Body {
+    let keep = move |frame| {
+        let _ = &reader;
+        frame
+    };
+    body.map_frame(keep).boxed_unsync()
+}
+
+/// What the component sees of a request: nothing that it has no use for.
+fn seen(head: Parts, target: &str, body: Body) -> Request<Body> {
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method;
+    *request.uri_mut() = target.parse().unwrap_or_else(|_| http::Uri::from_static("/"));
+    let mut headers = HeaderMap::new();
+    if let Some(content_type) = head.headers.get(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, content_type.clone());
+    }
+    *request.headers_mut() = headers;
+    request
+}
+
+/// Why a request does not reach the component.
+#[derive(Clone, Debug)]
+struct Refusal {
+    status: StatusCode,
+    message: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, message: String) -> Self {
+        Self { status, message }
+    }
+
+    fn internal(why: &dyn std::fmt::Display) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, why.to_string())
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(Problem { code, what, why, .. }: Problem) -> Self {
+        let status = match code {
+            ErrorCode::Invalid => StatusCode::BAD_REQUEST,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, [std::slice::from_ref(&what), &why].concat().join(": "))
+    }
+}
+
+/// As docker's clients read it.
+fn refuse(status: StatusCode, message: &str) -> Response<Body> {
+    let text = serde_json::json!({ "message": message }).to_string();
+    let length = text.len();
+    let mut response = Response::new(whole(text.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
+fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
+fn broken(error: impl std::error::Error) -> WasiError {
+    WasiError::InternalError(Some(error.to_string()))
+}
