@@ -22,6 +22,7 @@ use crate::images::{ErrorCode, Failure, Problem};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
@@ -93,11 +94,15 @@ impl Door {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let (head, body) = request.into_parts();
-        let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
-        let mut references = requested::references(&target);
+        let asked = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let target = asked.as_str();
+        let mut references = requested::references(target);
+        let authority = requested::authority(target);
+        // What is fetched from there has a network of its own too.
+        references.extend(authority.iter().map(|authority| format!("{authority}/")));
         let mut login = login::of_headers(&head.headers)?;
         let body = body.map_err(broken).boxed_unsync();
-        let body = if requested::is_login(&target) {
+        let body = if requested::is_login(target) {
             let body = Limited::new(body, LOGIN_BYTES_MAX).collect().await;
             let body = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?.to_bytes();
             let (registry, given) = login::of_body(&body)?;
@@ -112,19 +117,19 @@ impl Door {
         let prepared = tokio::task::spawn_blocking(move || prepare(&references).map(|made| (references, made))).await;
         let (references, (mut services, settings)) = prepared.map_err(|error| Refusal::internal(&error))??;
         let registries: Vec<_> = references.iter().flat_map(|name| named::registries(name, &settings.access)).collect();
-        for registry in registries.iter().chain(&requested::authority(&target)) {
+        for registry in registries.iter().chain(&authority) {
             // What is no authority allows nothing, and the component says what is wrong with it.
             let _ = services.network.allow(registry);
         }
         let documents = login
-            .zip(references.first())
+            .zip(references.first().filter(|_| authority.is_none()))
             .map(|(login, reference)| login.document(named::registry(reference, &settings.access.aliases)));
         let logins = crate::credentials::Settings { documents: documents.into_iter().collect(), ..Default::default() };
         let credentials =
             Credentials::new(logins, services.network.clone()).map_err(|error| Refusal::internal(&error))?;
         services.credentials = credentials.named(&registries);
         let (sender, receiver) = oneshot::channel();
-        let (door, request) = (self.clone(), seen(head, &target, body));
+        let (door, request) = (self.clone(), seen(head, asked, body));
         self.tasks.spawn(async move {
             door.run(&services, settings, request, sender).await;
             drop(turn);
@@ -193,10 +198,10 @@ fn held(body: Body, reader: oneshot::Sender<Infallible>) -> Body {
 }
 
 /// What the component sees of a request: nothing that it has no use for.
-fn seen(head: Parts, target: &str, body: Body) -> Request<Body> {
+fn seen(head: Parts, asked: PathAndQuery, body: Body) -> Request<Body> {
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
-    *request.uri_mut() = target.parse().unwrap_or_else(|_| http::Uri::from_static("/"));
+    *request.uri_mut() = asked.into();
     let mut headers = HeaderMap::new();
     if let Some(content_type) = head.headers.get(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, content_type.clone());

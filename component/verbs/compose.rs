@@ -34,6 +34,7 @@ use crate::{
         media_type::{Kind, OCI_INDEX},
         platform::Platform,
         problem::{ErrorCode, Problem},
+        record::Action,
         reference::Reference,
     },
     registry::Failure,
@@ -218,9 +219,7 @@ impl<H: Host> Compose<'_, H> {
             if now.map(|record| record.target.digest).as_ref() != expected {
                 return Ok(true);
             }
-            record::point(self.host, records, &image, self.name, (crate::nouns::record::Action::Tag, None))
-                .await
-                .map(|_| false)
+            record::point(self.host, records, &image, self.name, (Action::Tag, None)).await.map(|_| false)
         });
         if is_faster.await? {
             return Ok(None);

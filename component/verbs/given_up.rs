@@ -6,7 +6,7 @@ use super::{
     contract::{Caller, Garbage},
     failing::{fail, invalid, try_this},
     history,
-    library::Entry,
+    library::{Entry, Library},
     listen::Board,
     reach::{self, Reader},
     sweep::sweep,
@@ -127,6 +127,32 @@ pub(super) async fn carry_out<H: Host>(
             Ok(sweep(host, caller, &reader, &garbage).await?.left)
         }
     }
+}
+
+/// Carries out what the names keep that were recorded just now, if `wanted` says so of how
+/// they are kept. Returns sentences about what stays: the images are here and whole.
+pub(super) async fn settle<H: Host>(
+    host: &H,
+    caller: &Caller,
+    names: BTreeSet<String>,
+    wanted: impl Fn(Retention) -> bool,
+    board: &Board,
+) -> Vec<String> {
+    let mut stays = BTreeSet::new();
+    let work = async {
+        let library = Library::load(host, caller).await?;
+        for entry in library.entries.iter().filter(|entry| names.contains(&entry.name.to_string())) {
+            if wanted(Retention::of(&entry.record.labels)) {
+                stays.extend(carry_out(host, caller, entry, &library.machine, board).await?);
+            }
+        }
+        Ok::<_, Failure>(())
+    };
+    if let Err(failure) = work.await {
+        // A later collection goes on.
+        stays.insert(format!("what is not kept stays: {}", failure.why.join(": ")));
+    }
+    stays.into_iter().collect()
 }
 
 /// Makes good for the blobs of a name, and removes those that nothing needs then.

@@ -18,7 +18,7 @@ use super::{
     choose,
     contract::{Caller, ImportOptions, Imported},
     failing::{because, fail, invalid, problem, try_this},
-    fetch,
+    fetch, given_up,
     listen::{About, Board, Listener, accompany},
     load::{
         image::{self, Image, Whole},
@@ -106,9 +106,15 @@ async fn run<H: Host>(
     let (board, brought) = (Board::default(), Brought::default());
     let work = async { Import { host, caller, board: &board, brought: &brought }.all(source, options).await };
     let stopped = || fail(ErrorCode::Cancelled, "the caller stopped it; nothing is left of it");
-    let outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
+    let mut outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
     // What is left over costs space and nothing else, and a collection finds it as well.
     let _ = brought.tidy(host, caller).await;
+    if let Ok(imported) = &mut outcome {
+        // It is recorded: who hears no more keeps it, and more of it than the store is to keep.
+        let board = Board::default();
+        let work = given_up::settle(host, caller, [imported.name.clone()].into(), |_| true, &board);
+        imported.notes.extend(accompany(host, listener, &board, work).await.into_iter().flatten());
+    }
     outcome
 }
 

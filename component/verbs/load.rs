@@ -24,8 +24,7 @@ use super::{
     choose,
     contract::{Caller, LoadOptions, Loaded},
     failing::{fail, invalid, problem, try_this},
-    given_up,
-    library::{self, Library},
+    given_up, library,
     listen::{Board, Listener, accompany},
     store::Records,
     trees::{self, Trees},
@@ -76,37 +75,13 @@ pub async fn load<H: Host>(
     if let Ok(loaded) = &mut outcome {
         // It is recorded: who hears no more keeps it, and more of it than was asked for.
         let board = Board::default();
-        let work = keep(host, caller, options, loaded, &board);
+        let names = loaded.images.iter().flat_map(|image| image.names.iter().cloned()).collect();
+        let is_asked = options.retention.is_some();
+        let wanted = |kept| is_asked || options.unpack && kept == Retention::Unpacked;
+        let work = given_up::settle(host, caller, names, wanted, &board);
         loaded.notes.extend(accompany(host, listener, &board, work).await.into_iter().flatten());
     }
     outcome.map_err(problem("cannot load the archive"))
-}
-
-/// Takes away what is not to be kept of the names. Returns sentences about what stays.
-async fn keep<H: Host>(
-    host: &H,
-    caller: &Caller,
-    options: &LoadOptions,
-    loaded: &Loaded,
-    board: &Board,
-) -> Vec<String> {
-    let names: BTreeSet<&String> = loaded.images.iter().flat_map(|image| &image.names).collect();
-    let mut stays = BTreeSet::new();
-    let work = async {
-        let library = Library::load(host, caller).await?;
-        for entry in library.entries.iter().filter(|entry| names.contains(&entry.name.to_string())) {
-            let is_lean = options.unpack && Retention::of(&entry.record.labels) == Retention::Unpacked;
-            if is_lean || options.retention.is_some() {
-                stays.extend(given_up::carry_out(host, caller, entry, &library.machine, board).await?);
-            }
-        }
-        Ok::<_, Failure>(())
-    };
-    if let Err(failure) = work.await {
-        // The images are here and whole; a later collection goes on.
-        stays.insert(format!("what is not kept stays: {}", failure.why.join(": ")));
-    }
-    stays.into_iter().collect()
 }
 
 /// One call.

@@ -213,12 +213,20 @@ impl<H: Host> Kept<H> {
             let Some(manifest) = usable(read.await, present, board)? else { return Ok(None) };
             let parts: Vec<&Descriptor> = manifest.document.parts().filter(|part| !self.has(&part.digest)).collect();
             self.check_room(1 + parts.len())?;
-            let Some(mut instead) = usable(self.instead(host, &manifest.document).await.map(Some), present, board)?
-            else {
-                return Ok(None);
-            };
-            let mut blobs = BTreeMap::new();
-            for part in parts.into_iter().filter(|part| !instead.contains_key(&part.digest)) {
+            let (mut blobs, mut missing, mut instead) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+            for part in parts {
+                match documents::find(host, part).await {
+                    Ok(Some(blob)) => drop(blobs.insert(part.digest.clone(), blob)),
+                    _ => missing.push(part),
+                }
+            }
+            // In this order: whoever gives a blob up has made before what stands for it.
+            if !missing.is_empty() {
+                let found = self.instead(host, &manifest.document).await.map(Some);
+                let Some(found) = usable(found, present, board)? else { return Ok(None) };
+                instead = found;
+            }
+            for part in missing.into_iter().filter(|part| !instead.contains_key(&part.digest)) {
                 let Some(blob) = usable(documents::find(host, part).await, present, board)? else { return Ok(None) };
                 blobs.insert(part.digest.clone(), blob);
             }

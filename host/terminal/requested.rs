@@ -31,6 +31,7 @@ pub fn references(target: &str) -> Vec<String> {
 /// Returns the authority of an archive that a request has fetched, as in `files.lan:8080`.
 pub fn authority(target: &str) -> Option<String> {
     let (path, query) = target.split_once('?')?;
+    let path = percent_decode_str(path).decode_utf8().ok()?;
     if !path.ends_with("/images/create") {
         return None;
     }
@@ -52,6 +53,8 @@ pub fn registry(address: &str) -> &str {
 /// Whether a request asks to log in: then its body is a login.
 pub fn is_login(target: &str) -> bool {
     let path = target.split_once('?').map_or(target, |(path, _)| path);
+    // The component reads it decoded, and so what is decided here has to be.
+    let Ok(path) = percent_decode_str(path).decode_utf8() else { return false };
     path.strip_suffix("/auth").is_some_and(|version| version.is_empty() || version.starts_with("/v"))
 }
 
@@ -105,7 +108,13 @@ mod tests {
 
     #[test]
     fn only_the_route_of_logins_has_a_body_of_secrets() {
-        let rows = [("/auth", true), ("/v1.41/auth", true), ("/v1.41/auth?x", true), ("/images/auth", false)];
+        let rows = [
+            ("/auth", true),
+            ("/v1.41/auth", true),
+            ("/v1.41/auth?x", true),
+            ("/v1.41/%61uth", true),
+            ("/images/auth", false),
+        ];
         for (target, expected) in rows {
             assert_eq!(is_login(target), expected, "{target}");
         }

@@ -3,7 +3,12 @@
 //! wharf's verbs: it looks and takes in one moment, as one does that holds the
 //! exclusive lock. What it knows is also what a collection may not leave.
 
-use crate::{chronicle::NAMESPACE, hub::Hub, invariants::records, memory::Memory};
+use crate::{
+    chronicle::NAMESPACE,
+    hub::Hub,
+    invariants::{diff_ids, records},
+    memory::Memory,
+};
 use futures_util::FutureExt;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +86,12 @@ fn needed(machine: &Memory, hub: &Hub) -> Option<Needed> {
             let manifest = read(digest)?;
             let layers = manifest["layers"].as_array().into_iter().flatten();
             needed.blobs.extend(layers.filter_map(|layer| layer["digest"].as_str().map(str::to_owned)));
+            // The registry does not know what was made here.
+            if hub.diff_ids(digest).is_none() {
+                let diff_ids = diff_ids(&read(&present.config)?);
+                needed.stacks.extend(chain_ids(&diff_ids));
+                needed.layers.extend(diff_ids);
+            }
         }
     }
     for diff_ids in manifests.iter().filter_map(|manifest| hub.diff_ids(manifest)) {

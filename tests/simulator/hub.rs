@@ -141,8 +141,9 @@ impl Hub {
         let (service, issuer) = (hub.clone(), hub.clone());
         machine.network().serve(AUTHORITY, move |request| Ok(service.answer(request)));
         machine.network().issue(move |_| Ok(issuer.grant()));
-        let (dock, breaker) = (hub.clone(), hub.clone());
+        let (dock, breaker, guard) = (hub.clone(), hub.clone(), hub.clone());
         machine.network().take(DOCK, move |request, carried| Ok(dock.take(request, carried)));
+        machine.network().guard(move |request| guard.refused(request));
         machine.network().break_off(move |request| breaker.breaks_off(request));
         hub
     }
@@ -270,9 +271,6 @@ impl Hub {
 
     fn take(&self, request: &Request, carried: &[u8]) -> Answer {
         let mood = self.state.mood.borrow();
-        if mood.token_ms.is_some() && !self.is_granted(request) {
-            return refusal(401).with("www-authenticate", LOGIN);
-        }
         let may = self.state.wrong.get() < mood.wrong_max && mood.wrong_one_in > 0;
         if may && self.state.dice.borrow_mut().chance(1, mood.wrong_one_in) {
             self.state.wrong.set(self.state.wrong.get() + 1);
@@ -307,6 +305,12 @@ impl Hub {
         Grant { id, anonymous: false }
     }
 
+    /// What is answered to who has no token that is good now.
+    fn refused(&self, request: &Request) -> Option<Answer> {
+        let is_open = self.state.mood.borrow().token_ms.is_none() || self.is_granted(request);
+        (!is_open).then(|| refusal(401).with("www-authenticate", LOGIN))
+    }
+
     fn is_granted(&self, request: &Request) -> bool {
         let id = request.headers.iter().find(|(name, _)| name == "wharf-grant").map(|(_, id)| id.as_str());
         let until = id.and_then(|id| self.state.grants.borrow().get(id).copied());
@@ -314,10 +318,10 @@ impl Hub {
     }
 
     fn answer(&self, request: &Request) -> Answer {
-        let mood = self.state.mood.borrow();
-        if mood.token_ms.is_some() && !self.is_granted(request) {
-            return refusal(401).with("www-authenticate", LOGIN);
+        if let Some(refusal) = self.refused(request) {
+            return refusal;
         }
+        let mood = self.state.mood.borrow();
         if request.path.starts_with("/v2/_catalog") {
             return Answer::new(200, "application/json", *br#"{"repositories":["app","tool"]}"#);
         }

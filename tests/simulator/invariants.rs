@@ -360,7 +360,7 @@ impl<H: Host> Checker<'_, H> {
 }
 
 /// Reads the DiffIDs of a config.
-fn diff_ids(config: &Value) -> Vec<Digest> {
+pub fn diff_ids(config: &Value) -> Vec<Digest> {
     let listed = config["rootfs"]["diff_ids"].as_array().into_iter().flatten();
     listed.filter_map(|id| id.as_str()?.parse().ok()).collect()
 }

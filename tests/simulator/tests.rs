@@ -15,7 +15,7 @@ const SEEDS: u64 = 10_000;
 /// So many seeds have every verb in them.
 const SEEDS_OF_VERBS: u64 = 50;
 /// Within so many seeds each planted bug is found.
-const SEEDS_OF_A_BUG: u64 = 2_000;
+const SEEDS_OF_A_BUG: u64 = 10_000;
 
 const IMAGES: &str = include_str!("../../wit/images.wit");
 

@@ -6,7 +6,7 @@ use wharf_component::{
     nouns::problem::{ErrorCode, Problem},
     verbs::{
         self,
-        contract::{Access, Action, Event, LoadOptions, Loaded, PullOptions, Retention},
+        contract::{Access, Action, Event, ImportOptions, LoadOptions, Loaded, PullOptions, Retention},
     },
 };
 use wharf_sim::memory::content::digest_of;
@@ -181,6 +181,19 @@ fn what_is_usual_is_for_names_that_come_and_say_nothing() {
     world.pull("app:4", &unpacking()).unwrap();
     assert_eq!(world.retention("docker.io/library/app:4"), Retention::Both);
     assert!(world.is_sound());
+}
+
+#[test]
+fn what_is_usual_is_for_archives_of_files_too() {
+    for (usual, expected) in [(Retention::Unpacked, (2, 1, 1)), (Retention::Compressed, (3, 0, 0))] {
+        let world = World::new();
+        world.by_default(Some(usual));
+        let (stream, ear) = (world.memory.stream(layer("root")), Ear::default());
+        let options = ImportOptions { name: Some("app:1".to_owned()), ..ImportOptions::default() };
+        let imported = world.memory.run(verbs::import(&world.memory, &caller(), stream, &options, &ear)).unwrap();
+        assert_eq!((imported.notes, world.kept(), world.retention(APP)), (vec![], expected, usual));
+        assert!(world.is_sound());
+    }
 }
 
 /// Somebody has written it who knows more words.

@@ -69,6 +69,8 @@ pub struct Network {
     /// After how many bytes the connection of a request that carries something breaks,
     /// by a function of the request.
     breaks: RefCell<Option<Breaks>>,
+    /// Refuses a request before anything of what it carries has come.
+    gate: RefCell<Option<Gate>>,
     logins: RefCell<BTreeMap<String, Result<Grant>>>,
     challenges: RefCell<Vec<Challenge>>,
     /// For which authority which grants are.
@@ -78,6 +80,8 @@ pub struct Network {
 }
 
 type Breaks = Rc<dyn Fn(&Request) -> Option<usize>>;
+
+type Gate = Rc<dyn Fn(&Request) -> Option<Answer>>;
 
 /// Makes grants, by the authority that wants one.
 type Issuer = Rc<dyn Fn(&str) -> Result<Grant>>;
@@ -111,6 +115,12 @@ impl Network {
     /// this says, if it says so.
     pub fn break_off(&self, breaks: impl Fn(&Request) -> Option<usize> + 'static) {
         self.breaks.replace(Some(Rc::new(breaks)));
+    }
+
+    /// Has `gate` refuse requests to services that take what they carry, before they
+    /// carry it: a login is looked at when a request comes, however long its body takes.
+    pub fn guard(&self, gate: impl Fn(&Request) -> Option<Answer> + 'static) {
+        self.gate.replace(Some(Rc::new(gate)));
     }
 
     /// Sets what `authorize` answers for an authority to who comes with a login.
@@ -159,6 +169,11 @@ impl Network {
             return Err(HttpError::Denied("the grant is not for this origin".to_owned()));
         }
         clock.sleep(ROUND_TRIP_MS).await;
+        let taker = self.takers.borrow().get(&request.origin.authority).cloned();
+        let gate = self.gate.borrow().clone().filter(|_| taker.is_some());
+        if let Some(refusal) = gate.and_then(|gate| gate(&request)) {
+            return Ok(responded(clock, &request, refusal));
+        }
         let brink = carried.as_ref().and_then(|_| self.breaks.borrow().clone()).and_then(|breaks| breaks(&request));
         let length = request.headers.iter().find(|(name, _)| name == "content-length");
         let length = length.and_then(|(_, length)| length.parse::<usize>().ok());
@@ -171,7 +186,6 @@ impl Network {
             }
         }
         let nobody = || HttpError::Name("nobody has it".to_owned());
-        let taker = self.takers.borrow().get(&request.origin.authority).cloned();
         let service = self.services.borrow().get(&request.origin.authority).cloned();
         let answer = match taker {
             // What came before the connection broke may have been taken, and nobody hears of it.
@@ -187,9 +201,7 @@ impl Network {
             Some(taker) => taker(&request, &bytes)?,
             None => service.ok_or_else(nobody)?(&request)?,
         };
-        let body: Rc<[u8]> = if request.method == Method::Head { Rc::from([]) } else { answer.body };
-        let body = Stream::new(clock, body, answer.pace, answer.fault);
-        Ok(Response { status: answer.status, headers: answer.headers, end: body.end(), body })
+        Ok(responded(clock, &request, answer))
     }
 
     pub(super) fn authorize(&self, registry: &Origin, challenge: &Challenge, visit: Visit) -> Result<Grant> {
@@ -206,6 +218,12 @@ impl Network {
         self.granted.borrow_mut().insert((registry.authority.clone(), grant.id.clone()));
         Ok(grant)
     }
+}
+
+fn responded(clock: &Clock, request: &Request, answer: Answer) -> Response<Stream> {
+    let body: Rc<[u8]> = if request.method == Method::Head { Rc::from([]) } else { answer.body };
+    let body = Stream::new(clock, body, answer.pace, answer.fault);
+    Response { status: answer.status, headers: answer.headers, end: body.end(), body }
 }
 
 /// See `credentials.grant`.
