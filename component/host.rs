@@ -7,7 +7,7 @@
 
 #![allow(async_fn_in_trait, reason = "one thread, and no caller needs a Send bound")]
 
-use crate::nouns::{digest::Digest, problem::ErrorCode};
+use crate::nouns::{compressor::Compressor, digest::Digest, problem::ErrorCode};
 
 pub use crate::nouns::access::Origin;
 use futures_util::future::LocalBoxFuture;
@@ -81,6 +81,12 @@ pub trait Host {
     /// See `content.inflate`. A host that inflates nothing returns the stream as it is.
     fn inflate(&self, stream: Self::Stream) -> (Self::Stream, LocalBoxFuture<'static, Result<()>>) {
         (stream, Box::pin(async { Ok(()) }))
+    }
+
+    /// See `content.deflate`. A host that compresses nothing says so at the end.
+    fn deflate(&self, stream: Self::Stream, how: Compressor) -> (Self::Stream, LocalBoxFuture<'static, Result<()>>) {
+        let _ = how;
+        (stream, Box::pin(async { Err(ErrorCode::Unsupported) }))
     }
 
     // layers

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod chain;
+pub mod compressor;
 pub mod config;
 pub mod descriptor;
 pub mod digest;

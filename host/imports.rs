@@ -4,6 +4,7 @@
 
 pub mod content;
 pub mod credentials;
+mod deflate;
 pub mod departures;
 mod inflate;
 pub mod layers;

@@ -25,6 +25,7 @@ mod power;
 mod provenance;
 mod pull;
 mod push;
+mod recompress;
 mod retained;
 mod rivals;
 mod save;

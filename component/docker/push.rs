@@ -52,6 +52,8 @@ async fn bring<H: Host, C: Client>(context: &Context<'_, H>, name: &str, lines: 
     let options = PushOptions {
         platform: query.platform()?,
         all_tags: tag.is_none() && typed.tag().is_none() && typed.digest().is_none(),
+        compress: None,
+        force_compress: false,
         concurrent_uploads: settings.concurrent_transfers,
         access: settings.access.clone(),
     };

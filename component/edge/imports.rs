@@ -8,6 +8,7 @@ use crate::host::{
     Blob, Challenge, Claim, Departure, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Refusal,
     Request, Response, Result, Snapshot, Transaction, TreeClaim, Unfinished, Visit,
 };
+use crate::nouns::compressor::Compressor;
 use crate::nouns::digest::Digest;
 use crate::nouns::problem::ErrorCode;
 use futures_util::future::LocalBoxFuture;
@@ -147,6 +148,17 @@ impl Host for Imports {
 
     fn inflate(&self, stream: Self::Stream) -> (Self::Stream, LocalBoxFuture<'static, Result<()>>) {
         let (stream, end) = content::inflate(stream);
+        (stream, Box::pin(async move { Ok(end.await?) }))
+    }
+
+    fn deflate(&self, stream: Self::Stream, how: Compressor) -> (Self::Stream, LocalBoxFuture<'static, Result<()>>) {
+        let (stream, end) = content::deflate(
+            stream,
+            match how {
+                Compressor::Gzip(level) => content::Compressor::Gzip(level),
+                Compressor::Zstd(level) => content::Compressor::Zstd(level),
+            },
+        );
         (stream, Box::pin(async move { Ok(end.await?) }))
     }
 

@@ -147,6 +147,21 @@ pub fn essence(media_type: &str) -> &str {
     media_type.split_once(';').map_or(media_type, |(essence, _)| essence).trim_matches([' ', '\t'])
 }
 
+/// Returns the type of OCI for the same as one of docker's image documents, configs and layers.
+pub fn of_oci(media_type: &str) -> Option<&'static str> {
+    Some(match canonical(media_type)? {
+        DOCKER_LIST => OCI_INDEX,
+        DOCKER_MANIFEST => OCI_MANIFEST,
+        DOCKER_CONFIG => OCI_CONFIG,
+        DOCKER_LAYER => OCI_LAYER,
+        DOCKER_LAYER_GZIP => OCI_LAYER_GZIP,
+        DOCKER_LAYER_ZSTD => OCI_LAYER_ZSTD,
+        DOCKER_FOREIGN => OCI_FOREIGN,
+        DOCKER_FOREIGN_GZIP => OCI_FOREIGN_GZIP,
+        _ => return None,
+    })
+}
+
 /// Returns whether two media types are the same but for parameters and letter
 /// case.
 pub fn same(one: &str, other: &str) -> bool {

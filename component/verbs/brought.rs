@@ -22,8 +22,8 @@ use std::{
 pub(super) struct Brought {
     /// With their sizes.
     blobs: RefCell<BTreeMap<Digest, u64>>,
-    /// The name of the ingest that is arriving.
-    ingest: RefCell<Option<String>>,
+    /// The names of the ingests that are arriving.
+    ingests: RefCell<BTreeSet<String>>,
     layers: RefCell<BTreeSet<Digest>>,
     snapshots: RefCell<BTreeSet<String>>,
 }
@@ -31,12 +31,12 @@ pub(super) struct Brought {
 impl Brought {
     /// An ingest of this name is about to be filled.
     pub(super) fn begins(&self, name: &str) {
-        self.ingest.replace(Some(name.to_owned()));
+        self.ingests.borrow_mut().insert(name.to_owned());
     }
 
-    /// The ingest is gone: it became this blob.
-    pub(super) fn became(&self, digest: &Digest, size: u64) {
-        self.ingest.take();
+    /// The ingest of this name is gone: it became this blob.
+    pub(super) fn became(&self, name: &str, digest: &Digest, size: u64) {
+        self.ingests.borrow_mut().remove(name);
         self.blob(digest, size);
     }
 
@@ -62,8 +62,8 @@ impl Brought {
     /// Takes away what no record needs. What is left over costs space and nothing else,
     /// and a collection finds it as well.
     pub(super) async fn tidy<H: Host>(&self, host: &H, caller: &Caller) -> Result<(), Failure> {
-        let ingest = self.ingest.take();
-        if let Some(name) = ingest {
+        let ingests = self.ingests.take();
+        for name in ingests {
             host.ingest(&name).await?.discard().await?;
         }
         let garbage = Garbage {

@@ -105,6 +105,10 @@ impl<'h, H: Host> Call<'h, H> {
         if options.concurrent_uploads == 0 {
             return Err(invalid("at least 1 blob has to be on its way at once"));
         }
+        if options.compress.is_some() || options.force_compress {
+            let failure = invalid("a copy passes layers on as they are");
+            return Err(try_this(failure, "pull it, and `wharf push --compress`"));
+        }
         let (from, to) = match options.all_tags {
             true => (
                 resolve::repository(source, "wharf copy --all-tags")?,

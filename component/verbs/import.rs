@@ -211,7 +211,7 @@ impl<H: Host> Import<'_, H> {
 
     /// Brings the archive here as it is.
     async fn receive(&self, source: Source<'_, H::Stream>) -> Result<(H::Blob, Descriptor), Failure> {
-        let ingest = self.begin().await?;
+        let (name, ingest) = self.begin().await?;
         match source {
             Source::Stream(stream) => drop(ingest.append(stream, ARCHIVE_BYTES_MAX + 1).await?),
             Source::Address(address, access) => {
@@ -221,17 +221,18 @@ impl<H: Host> Import<'_, H> {
                 hearer.end();
             }
         }
-        self.commit(ingest).await
+        self.commit(&name, ingest).await
     }
 
     /// Begins an ingest of its own: nobody has a name for what will be in it.
-    async fn begin(&self) -> Result<H::Ingest, Failure> {
+    async fn begin(&self) -> Result<(String, H::Ingest), Failure> {
         let name = format!("archive {:016x}{:016x}", self.host.random(), self.host.random());
         self.brought.begins(&name);
-        Ok(self.host.ingest(&name).await?)
+        let ingest = self.host.ingest(&name).await?;
+        Ok((name, ingest))
     }
 
-    async fn commit(&self, ingest: H::Ingest) -> Result<(H::Blob, Descriptor), Failure> {
+    async fn commit(&self, name: &str, ingest: H::Ingest) -> Result<(H::Blob, Descriptor), Failure> {
         let size = ingest.offset();
         if size == 0 {
             return Err(invalid("it is empty"));
@@ -241,7 +242,7 @@ impl<H: Host> Import<'_, H> {
         }
         let digest = ingest.digest().await?;
         let blob = ingest.commit(&digest, size).await?;
-        self.brought.became(&digest, size);
+        self.brought.became(name, &digest, size);
         Ok((blob, Descriptor::new(OCI_LAYER, digest, size)))
     }
 
@@ -263,14 +264,14 @@ impl<H: Host> Import<'_, H> {
                 diff_id
             }
             Compression::Other => {
-                let ingest = self.begin().await?;
+                let (name, ingest) = self.begin().await?;
                 let (plain, end) = self.inflated(&blob);
                 let (_, rest) = ingest.append(plain, ARCHIVE_BYTES_MAX + 1).await?;
                 if rest.is_some() {
                     return Err(too_large());
                 }
                 end.await?;
-                let (plain, layer) = self.commit(ingest).await?;
+                let (plain, layer) = self.commit(&name, ingest).await?;
                 let diff_id = layer.digest.clone();
                 return Ok((plain, layer, diff_id));
             }

@@ -9,10 +9,13 @@
 //! Nothing here changes but the record of what has happened.
 //!
 //! - `cargo`: what goes with one name, and where else the registry may have it.
+//! - `recompress`: the same with other layers, if somebody asks for it.
 
 mod cargo;
+mod recompress;
 
 use super::{
+    brought::Brought,
     contract::{Caller, Event, PushOptions, Pushed, PushedPart, Way},
     documents::Held,
     failing::{because, fail, invalid, problem, try_this},
@@ -23,6 +26,7 @@ use super::{
 use crate::{
     host::Host,
     nouns::{
+        compressor,
         descriptor::Descriptor,
         digest::Digest,
         manifest::Document,
@@ -35,6 +39,7 @@ use crate::{
 };
 use cargo::Cargo;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use recompress::Recompression;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -56,10 +61,10 @@ pub async fn push<H: Host>(
     options: &PushOptions,
     listener: &impl Listener,
 ) -> Result<Vec<Pushed>, Problem> {
-    let board = Board::default();
+    let (board, brought) = (Board::default(), Brought::default());
     let (reference, _) = resolve::expand(reference, &options.access.aliases);
     let work = async {
-        let call = Call::new(host, caller, &reference, options, &board).await?;
+        let call = Call::new(host, caller, &reference, options, &board, &brought).await?;
         call.each(async |cargo| {
             let pushed = call.carry(cargo).await?;
             call.note(cargo).await;
@@ -71,7 +76,10 @@ pub async fn push<H: Host>(
         let failure = fail(ErrorCode::Cancelled, "the caller stopped the push; what the registry has by now it keeps");
         try_this(failure, "the same command goes on where it stopped")
     };
-    accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped())).map_err(problem(title(&reference)))
+    let outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
+    // What was compressed costs space and nothing else, and a collection finds it as well.
+    let _ = brought.tidy(host, caller).await;
+    outcome.map_err(problem(title(&reference)))
 }
 
 /// Returns what [`push`] would do: one entry a name. See `images.plan-push`.
@@ -81,13 +89,15 @@ pub async fn plan_push<H: Host>(
     reference: &str,
     options: &PushOptions,
 ) -> Result<Vec<Pushed>, Problem> {
-    let board = Board::deaf();
+    let (board, brought) = (Board::deaf(), Brought::default());
     let (reference, _) = resolve::expand(reference, &options.access.aliases);
     let plan = async {
-        let call = Call::new(host, caller, &reference, options, &board).await?;
+        let call = Call::new(host, caller, &reference, options, &board, &brought).await?;
         call.each(async |cargo| call.plan(cargo).await).await
     };
-    plan.await.map_err(problem(title(&reference)))
+    let outcome = plan.await;
+    let _ = brought.tidy(host, caller).await;
+    outcome.map_err(problem(title(&reference)))
 }
 
 fn title(reference: &str) -> String {
@@ -107,6 +117,8 @@ struct Call<'h, H: Host> {
     platform: Option<&'h str>,
     at_once: usize,
     repository: Repository<'h, H>,
+    /// What is done to layers on the way.
+    recompression: Option<Recompression<'h, H>>,
     /// Where else the registry should have a blob.
     sources: BTreeMap<Digest, Vec<String>>,
     /// What the registry has by now.
@@ -120,10 +132,23 @@ impl<'h, H: Host> Call<'h, H> {
         reference: &str,
         options: &'h PushOptions,
         board: &'h Board,
+        brought: &'h Brought,
     ) -> Result<Self, Failure> {
         if options.concurrent_uploads == 0 {
             return Err(invalid("at least 1 blob has to be on its way at once"));
         }
+        let recompression = match (&options.compress, options.force_compress) {
+            (Some(text), is_forced) => Some(Recompression {
+                host,
+                board,
+                brought,
+                how: text.parse().map_err(|error: compressor::Error| invalid(error))?,
+                is_forced,
+                done: RefCell::default(),
+            }),
+            (None, true) => return Err(invalid("nobody says how the layers are to be compressed")),
+            (None, false) => None,
+        };
         let library = Library::load(host, caller).await?;
         let names = match options.all_tags {
             true => all_tags(&library, reference)?,
@@ -148,6 +173,7 @@ impl<'h, H: Host> Call<'h, H> {
             platform,
             at_once: options.concurrent_uploads.min(CONCURRENT_UPLOADS_MAX) as usize,
             repository: repository.with_voice(|text| board.warn(text)),
+            recompression,
             sources,
             there: RefCell::default(),
         })
@@ -159,7 +185,10 @@ impl<'h, H: Host> Call<'h, H> {
         for name in &self.names {
             let one = async {
                 let meant = found(&self.library, name)?;
-                let cargo = Cargo::load(self.host, &self.library, name.clone(), meant, self.platform).await?;
+                let mut cargo = Cargo::load(self.host, &self.library, name.clone(), meant, self.platform).await?;
+                if let Some(recompression) = &self.recompression {
+                    recompression.change(&mut cargo, self.at_once).await?;
+                }
                 act(&cargo).await
             };
             match one.await {

@@ -9,10 +9,10 @@
 mod appending;
 
 use super::departures::{self, Departing};
-use super::inflate;
 use super::stream::{self, Chunks};
+use super::{deflate, inflate};
 use crate::bindings::wharf::images::content::{
-    Host, HostBlob, HostBlobWithStore, HostClaimed, HostClaimedWithStore, HostIngest, HostIngestWithStore,
+    Compressor, Host, HostBlob, HostBlobWithStore, HostClaimed, HostClaimedWithStore, HostIngest, HostIngestWithStore,
     HostWithStore, Part, Unfinished,
 };
 use crate::content::{self, Content, Error, Key, READ_BYTES_MAX};
@@ -207,6 +207,10 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
 
     fn inflate(store: Access<'_, T, Self>, data: StreamReader<u8>) -> Result<stream::Served> {
         inflate::inflate(store, data)
+    }
+
+    fn deflate(store: Access<'_, T, Self>, data: StreamReader<u8>, how: Compressor) -> Result<stream::Served> {
+        deflate::deflate(store, data, how)
     }
 
     async fn entries(

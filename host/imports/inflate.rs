@@ -17,30 +17,30 @@ use wharf_vocabulary::types::ErrorCode;
 /// The bytes that are inflated at once.
 const CHUNK_BYTES: usize = 256 << 10;
 /// Chunks that wait to be read.
-const CHUNKS_MAX: usize = 4;
+pub(super) const CHUNKS_MAX: usize = 4;
 
 /// Serves what `data` is without its compression.
 pub(super) fn inflate<T: Send + 'static>(mut store: Access<'_, T, HasState>, data: StreamReader<u8>) -> Result<Served> {
     store.get().crossings.note("content.inflate");
     let (rest, receiver, share) = Chunks::pipe(&mut store, data)?.into_parts();
-    let reader = Arriving { receiver, chunk: rest.unwrap_or_default() };
+    let reader = Arriving::new(rest, receiver);
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
     let (ended, end) = oneshot::channel();
     thread::Builder::new().name("inflate".to_owned()).spawn(move || {
         // Nobody asks why: then nobody needs to know.
-        let _ = ended.send(pour(reader, &sender).map_err(|error| code(&error)));
+        let poured = Unwrap::new(reader).and_then(|inflated| pour(inflated, &sender));
+        let _ = ended.send(poured.map_err(|error| code(&error)));
     })?;
     let stream = serve(&mut store, receiver, share)?;
     let end = FutureReader::new(&mut store, async move { Ok::<_, wasmtime::Error>(end.await.unwrap_or(Ok(()))) })?;
     Ok((stream, end))
 }
 
-/// Stops when nobody reads any more.
-fn pour(reader: impl BufRead, sender: &mpsc::Sender<Bytes>) -> io::Result<()> {
-    let mut inflated = Unwrap::new(reader)?;
+/// Sends all that there is to read. Stops when nobody takes it any more.
+pub(super) fn pour(mut reader: impl Read, sender: &mpsc::Sender<Bytes>) -> io::Result<()> {
     loop {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-        let length = inflated.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
+        let length = reader.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
         if length == 0 || sender.blocking_send(chunk.into()).is_err() {
             return Ok(());
         }
@@ -62,9 +62,15 @@ fn code(error: &io::Error) -> ErrorCode {
 }
 
 /// Bytes as they arrive, for a thread that may block.
-struct Arriving {
+pub(super) struct Arriving {
     receiver: mpsc::Receiver<Bytes>,
     chunk: Bytes,
+}
+
+impl Arriving {
+    pub(super) fn new(rest: Option<Bytes>, receiver: mpsc::Receiver<Bytes>) -> Self {
+        Self { receiver, chunk: rest.unwrap_or_default() }
+    }
 }
 
 impl Read for Arriving {

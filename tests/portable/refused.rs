@@ -162,6 +162,10 @@ fn an_option_that_it_lacks_says_so() {
         wharf.run(&["rm", "--platform", "linux/arm64", "a"]),
         &["this wharf has no `rm --platform`", "every blob that is there", "`wharf rm --platform PLATFORM REF`"],
     );
+    check(
+        wharf.run(&["push", "--compress", "zstd", "127.0.0.1:1/a"]),
+        &["this wharf has no `--compress`", "`wharf push --compress`"],
+    );
     check(wharf.run(&["save", "--format", "oci-dir", "a"]), &["is an OCI image layout itself", "copy that directory"]);
     for verb in [&["images"][..], &["pull", "127.0.0.1:1/a"], &["inspect", "a"]] {
         let all = [&["--namespace", "other"], verb].concat();

@@ -27,6 +27,7 @@ pub mod uploads;
 use claims::{Claim, TreeClaim};
 use clock::{Clock, DAWN};
 use content::{Blob, Content, Disk, Ingest};
+use futures_util::future::LocalBoxFuture;
 use layers::{Extraction, Kind, Layer, Layers, Stacked, Trees};
 use metadata::{Rows, Table, Transaction};
 use network::{Grant, Network};
@@ -41,7 +42,7 @@ use stream::Stream;
 use tally::Tally;
 use wharf_component::{
     host::{Challenge, Departure, Host, HttpError, Made, Origin, Request, Response, Result, Unfinished, Visit},
-    nouns::{digest::Digest, problem::ErrorCode},
+    nouns::{compressor::Compressor, digest::Digest, problem::ErrorCode},
 };
 
 pub use process::Call;
@@ -314,6 +315,16 @@ impl Host for Memory {
         self.inner.tally.note("content.sum");
         let all = self.collect(stream, limit).await?;
         Ok((all.len() as u64, content::digest_of(&all)))
+    }
+
+    fn inflate(&self, stream: Stream) -> (Stream, LocalBoxFuture<'static, Result<()>>) {
+        self.inner.tally.note("content.inflate");
+        (stream.mapped(layers::plain), Box::pin(async { Ok(()) }))
+    }
+
+    fn deflate(&self, stream: Stream, how: Compressor) -> (Stream, LocalBoxFuture<'static, Result<()>>) {
+        self.inner.tally.note("content.deflate");
+        (stream.mapped(|text| [format!("{how}|").as_bytes(), text].concat()), Box::pin(async { Ok(()) }))
     }
 
     async fn collect(&self, mut stream: Stream, limit: u64) -> Result<Vec<u8>> {

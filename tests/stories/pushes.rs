@@ -115,6 +115,42 @@ fn what_cannot_be_pushed_is_said() {
 }
 
 #[test]
+fn layers_that_are_compressed_on_the_way_are_the_same_files() {
+    let (source, target) = (open_registry(), open_registry());
+    source.push("app", "1", &demo());
+    let (_directory, wharf) = wharf();
+    let name = format!("{}/app:1", source.address());
+    wharf.run(&["pull", "-q", "--all-platforms", &name]).success();
+    let shown = |wharf: &Wharf, name: &str| {
+        let shown = json(&wharf.run(&["inspect", name]).success());
+        (shown[0]["Id"].clone(), shown[0]["RootFS"].clone())
+    };
+    for (how, media_type) in [("zstd:19", "tar+zstd"), ("gzip:1", "tar+gzip")] {
+        let other = tag(&wharf, &name, &target, &format!("app:{}", how.replace(':', "-")));
+        let push = ["push", "--compress", how, "--force-compress", &other];
+        let plan = wharf.run(&[&push[..], &["--dry-run"]].concat()).success();
+        let printed = wharf.run(&push).success();
+        let digest = printed.trim_end().rsplit_once('@').expect("a digest").1;
+        assert!(plan.contains(digest), "a plan knows what comes of it: {plan}");
+        assert_ne!(digest, here(&wharf, &name));
+        assert_eq!(found(&other, None), digest);
+        let (is_found, raw) =
+            skopeo(&["inspect", "--raw", "--override-arch", "amd64", &format!("docker://{other}")], None);
+        assert!(is_found && raw.contains("image.index"), "{raw}");
+        let (is_found, layers) =
+            skopeo(&["inspect", "--format", "{{.LayersData}}", &format!("docker://{other}")], None);
+        assert!(is_found && layers.contains(media_type), "{layers}");
+        // Whoever pulls it has the same image, extracted from other bytes.
+        let (_other, second) = super::wharf();
+        second.run(&["pull", "-q", "--all-platforms", &other]).success();
+        assert_eq!(shown(&second, &other), shown(&wharf, &name));
+        second.run(&["fsck"]).success();
+    }
+    wharf.run(&["fsck"]).success();
+    assert!(wharf.run(&["gc", "--dry-run"]).success().contains("nothing"), "what was made on the way is gone");
+}
+
+#[test]
 fn a_copy_leaves_the_same_there_and_nothing_here() {
     let (source, target) = (open_registry(), open_registry());
     source.push("app", "1", &demo());

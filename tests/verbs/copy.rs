@@ -11,7 +11,14 @@ use wharf_component::{
 use wharf_sim::memory::uploads::Dock;
 
 fn copying() -> PushOptions {
-    PushOptions { platform: None, all_tags: false, concurrent_uploads: 3, access: Access::default() }
+    PushOptions {
+        platform: None,
+        all_tags: false,
+        compress: None,
+        force_compress: false,
+        concurrent_uploads: 3,
+        access: Access::default(),
+    }
 }
 
 impl World {

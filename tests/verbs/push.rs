@@ -17,7 +17,14 @@ use wharf_component::{
 use wharf_sim::memory::{Snapshot, uploads::Dock};
 
 fn pushing() -> PushOptions {
-    PushOptions { platform: None, all_tags: false, concurrent_uploads: 3, access: Access::default() }
+    PushOptions {
+        platform: None,
+        all_tags: false,
+        compress: None,
+        force_compress: false,
+        concurrent_uploads: 3,
+        access: Access::default(),
+    }
 }
 
 impl World {

@@ -5,8 +5,9 @@ use crate::verbs::contract;
 use wharf_vocabulary::uploads as wit;
 
 impl From<wit::PushOptions> for contract::PushOptions {
-    fn from(wit::PushOptions { platform, all_tags, concurrent_uploads, access }: wit::PushOptions) -> Self {
-        Self { platform, all_tags, concurrent_uploads, access: access.into() }
+    fn from(options: wit::PushOptions) -> Self {
+        let wit::PushOptions { platform, all_tags, compress, force_compress, concurrent_uploads, access } = options;
+        Self { platform, all_tags, compress, force_compress, concurrent_uploads, access: access.into() }
     }
 }
 

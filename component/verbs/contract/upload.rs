@@ -9,6 +9,10 @@ pub struct PushOptions {
     pub platform: Option<String>,
     /// Every name of the repository that is here.
     pub all_tags: bool,
+    /// How layers are to be compressed that are compressed in another way.
+    pub compress: Option<String>,
+    /// Whether those are as well that are compressed in this way.
+    pub force_compress: bool,
     /// How many blobs are on their way at once, at least 1.
     pub concurrent_uploads: u32,
     /// How registries are spoken to.

@@ -176,7 +176,7 @@ impl<'h, H: Host> Shelf<'h, H> {
             }
             other => other.into(),
         })?;
-        self.brought.became(&digest, entry.size);
+        self.brought.became(&name, &digest, entry.size);
         watch.announce(Phase::Complete, entry.size);
         self.hold(digest.clone(), Rc::new(blob))?;
         Ok(digest)

@@ -4,6 +4,7 @@
 use crate::{
     host::Host,
     nouns::{
+        compressor::Compressor,
         descriptor::Descriptor,
         digest::Digest,
         json::DOCUMENT_BYTES_MAX,
@@ -52,6 +53,19 @@ pub(super) struct Cargo<H: Host> {
     pub(super) absent: Vec<Descriptor>,
     /// When the record changed last, in seconds since 1970.
     pub(super) updated: i64,
+    /// What compression on the way has made of it.
+    pub(super) changed: Option<Changed>,
+}
+
+/// See `recompress`.
+pub(super) struct Changed {
+    pub(super) how: Compressor,
+    /// What would have been the target.
+    pub(super) target: Digest,
+    pub(super) layers: usize,
+    /// Bytes of these layers.
+    pub(super) before: u64,
+    pub(super) after: u64,
 }
 
 impl<H: Host> Cargo<H> {
@@ -73,7 +87,7 @@ impl<H: Host> Cargo<H> {
         let updated = record.updated;
         let (blobs, foreign, manifests) = (Vec::new(), Vec::new(), Vec::new());
         let absent = Vec::new();
-        let mut cargo = Self { name, target, reduced_from, blobs, foreign, manifests, absent, updated };
+        let mut cargo = Self { name, target, reduced_from, blobs, foreign, manifests, absent, updated, changed: None };
         cargo.gather(host).await.map_err(|failure| {
             let is_gone = failure.code == ErrorCode::NotFound;
             if failure.fix.is_some() || !(is_gone || documents::is_damage(&failure)) {
@@ -170,7 +184,13 @@ impl<H: Host> Cargo<H> {
     /// What a person may not expect.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if let Some(whole) = &self.reduced_from {
+        if let Some(Changed { how, target, layers, before, after }) = &self.changed {
+            let (name, there) = (self.name.familiar(), &self.target.digest);
+            notes.push(format!(
+                "`{name}` is `{target}` here, and `{there}` there: {layers} of its layers are compressed by {how} there, \
+                 {after} bytes in the place of {before}; what is signed or attested about the one is not about the other"
+            ));
+        } else if let Some(whole) = &self.reduced_from {
             let (name, part) = (self.name.familiar(), &self.target.digest);
             notes.push(format!("`{name}` is the index `{whole}` here, and one manifest of it, `{part}`, there"));
         }

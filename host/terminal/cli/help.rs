@@ -75,8 +75,8 @@ Logins:
 
 What it has not, because WASI has not:
   unpack, ls, cat, diff, export, import, mount, umount, mounts (owners, devices, mounts); login, logout, whoami
-  (credential helpers); demo; files that configure registries; --limit-rate; gc --scheduled. The
-  native program has them. The processor is not told: WHARF_MACHINE says which platform to choose, or linux/amd64 is.
+  (credential helpers); demo; files that configure registries; --limit-rate; push --compress; gc --scheduled.
+  The native program has them. The processor is not told: WHARF_MACHINE says which platform to choose, or linux/amd64 is.
   Images in docker's own format (schema 2) are kept as they are, because another format is another
   digest; skopeo and podman look for OCI's format alone in a layout.
 

@@ -88,6 +88,11 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
         Verb::Load(load) if load.retain.is_some_and(|kept| kept != Kept::Both) => return Some(lean("load")),
         Verb::Pull(pull) => return options(&pull.access, Some(&pull.patience)),
         Verb::Copy(copy) => return options(&copy.access, Some(&copy.patience)),
+        Verb::Push(push) if push.compress.is_some() => {
+            const WHY: &str = "it would take minutes for what the native program does in seconds";
+            let fix = "push the layers as they are, or use the native program: `wharf push --compress`".to_owned();
+            return Some(unsupported("this wharf has no `--compress`".to_owned(), WHY, fix));
+        }
         Verb::Push(push) => return options(&push.access, Some(&push.patience)),
         Verb::Apply(apply) => return options(&apply.access, Some(&apply.patience)),
         Verb::Explain(explain) => return options(&explain.access, None),

@@ -33,6 +33,14 @@ pub struct Push {
     #[arg(long)]
     pub dry_run: bool,
 
+    /// Compress layers on the way that are compressed in another way: `gzip`, `gzip:9`, `zstd`, `zstd:19`
+    #[arg(long, value_name = "HOW", value_parser = NonEmptyStringValueParser::new())]
+    pub compress: Option<String>,
+
+    /// Compress those as well that are compressed like that already, for another level
+    #[arg(long, requires = "compress")]
+    pub force_compress: bool,
+
     /// How many blobs are on their way at once
     #[arg(long, value_name = "N", default_value_t = CONCURRENT_UPLOADS,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENT_UPLOADS_MAX)))]
@@ -109,6 +117,8 @@ impl Copy {
         PushOptions {
             platform: self.platform.clone(),
             all_tags: self.all_tags,
+            compress: None,
+            force_compress: false,
             concurrent_uploads: self.max_concurrent_uploads,
             access: self.patience.apply(self.access.access()),
         }
@@ -121,6 +131,8 @@ impl Push {
         PushOptions {
             platform: self.platform.clone(),
             all_tags: self.all_tags,
+            compress: self.compress.clone(),
+            force_compress: self.force_compress,
             concurrent_uploads: self.max_concurrent_uploads,
             access: self.patience.apply(self.access.access()),
         }

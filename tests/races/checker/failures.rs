@@ -53,6 +53,8 @@ pub(super) fn failure(event: &Event, events: &[Event], registry: &Registry, touc
         ) => code == "not-found" || platform.is_some() || is_touched(what),
         // Of these it is a reading of the name, and judged as such.
         (operation, "not-found") => !operation.read().is_empty(),
+        // Of an index not every platform has to be here: one may have been removed, long before.
+        (Operation::Push { .. }, "lost") if why.contains("are neither here nor in the registry") => true,
         // Whoever takes a name does not wait for those who have just read it. What was given up is not there.
         (operation, "lost" | "vanished") => {
             operation.read().into_iter().any(|name| is_touched(name) || name.starts_with(Operation::GIVEN_UP))

@@ -9,7 +9,14 @@ use tokio_util::sync::CancellationToken;
 use wharf::images::{Failure, Form, LoadOptions, PushOptions, SaveOptions, SavedImage};
 
 fn options() -> PushOptions {
-    PushOptions { platform: None, all_tags: false, concurrent_uploads: 2, access: access() }
+    PushOptions {
+        platform: None,
+        all_tags: false,
+        compress: None,
+        force_compress: false,
+        concurrent_uploads: 2,
+        access: access(),
+    }
 }
 
 /// What a saved image is called here.

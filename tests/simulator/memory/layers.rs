@@ -423,6 +423,13 @@ async fn extract(memory: &Memory, blob: &Blob, diff_id: &Digest, ms: u64) -> Mad
     Ok(Layer { pin: Pin::new(memory, Kind::Layer, diff_id), warnings })
 }
 
+/// What is said not to be compressed of `gzip:6|text`, and everything else as it is.
+pub(super) fn plain(bytes: &[u8]) -> Vec<u8> {
+    let is_word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b':';
+    let word = bytes.iter().take_while(|byte| is_word(byte)).count();
+    if bytes.get(word) == Some(&b'|') { bytes[word + 1..].to_vec() } else { bytes.to_vec() }
+}
+
 /// What a layer's bytes unpack to.
 pub fn unpacked(bytes: &[u8]) -> &[u8] {
     bytes.iter().position(|&byte| byte == b'|').map_or(bytes, |at| &bytes[at + 1..])

@@ -60,6 +60,13 @@ impl Stream {
         Self { clock: clock.clone(), bytes, position: 0, pace, fault, outcome: Rc::default(), taken: Rc::default() }
     }
 
+    /// The same at the same pace, made into something else.
+    pub fn mapped(mut self, map: impl FnOnce(&[u8]) -> Vec<u8>) -> Self {
+        self.bytes = map(&self.bytes[self.position..]).into();
+        self.position = 0;
+        self
+    }
+
     /// How many bytes have been taken.
     pub fn taken(&self) -> Rc<Cell<u64>> {
         self.taken.clone()

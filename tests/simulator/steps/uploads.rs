@@ -35,6 +35,8 @@ fn options(platform: Option<&str>) -> PushOptions {
     PushOptions {
         platform: platform.map(str::to_owned),
         all_tags: false,
+        compress: None,
+        force_compress: false,
         concurrent_uploads: 2,
         access: Access { rules: vec![rule], ..Access::default() },
     }

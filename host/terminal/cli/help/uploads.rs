@@ -7,6 +7,7 @@ Examples:
   wharf tag alpine:3.20 registry.lan:5000/base/alpine:3.20
   wharf push registry.lan:5000/base/alpine:3.20
   wharf push --platform linux/arm64 ghcr.io/org/app:1.2
+  wharf push --compress zstd:3 ghcr.io/org/app:1.2
   wharf push --all-tags --dry-run ghcr.io/org/app"
     };
 }
@@ -30,6 +31,14 @@ How:
   Layers and configs go first, then manifests, and last the name, so that it never points to
   something that is not whole. An upload that breaks goes on where the registry has it. Nothing is
   ever pushed to a mirror.
+
+Compression:
+  --compress gzip[:1-9] or zstd[:1-19] compresses the layers on the way that are compressed in
+  another way, several at once, and --force-compress also those that are compressed like that
+  already. The image there has the same ID and the same DiffIDs; its layers, manifests and index are
+  others, so that its digest is another one, which is told. Each is inflated and hashed again before
+  it is sent. The same version of wharf makes the same bytes of the same layer. What is here stays as
+  it is. Signatures and attestations are about the digest that they name, and do not follow.
 
 Output:
   A line for each tag: the full name with the digest that it points to. With --format json an array
