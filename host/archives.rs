@@ -4,7 +4,7 @@
 
 use crate::ambient::{proxies, root, services};
 use crate::watch::{reporter, watch};
-use crate::{Failed, log, open, problem, report, talk};
+use crate::{Failed, connect_all, known, log, open, problem, report, talk};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, PipeReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -38,13 +38,18 @@ pub(crate) enum Place {
 /// `wharf save`.
 pub(crate) async fn save(cli: &Cli, asked: &cli::Save, caller: &Caller, palette: Palette) -> Result<u8, Failed> {
     let place = Place::of(asked.output(), asked.format == ArchiveFormat::OciDir)?;
-    let wharf = open(cli)?;
-    let options = asked.options();
+    let mut options = asked.options();
+    let (mut wharf, mut origins) = (open(cli)?, Vec::new());
+    if let Some(access) = options.complete.take() {
+        origins = known(cli, caller).await?;
+        let (online, access) = connect_all(cli, &origins, &asked.access, &asked.patience, access)?;
+        (wharf, options.complete) = (online, Some(access));
+    }
     let silent = Box::new(Silent::new(io::stderr(), palette));
     let saved = watch(silent, "the saving", async |stop, _| {
         let place = place.clone();
         let write = move |_: &_, archive: &mut wharf::images::Archive| place.write(archive);
-        wharf.save(caller, &asked.references, &options, stop, write).await
+        wharf.save(caller, &asked.references, &origins, &options, stop, write).await
     });
     let saved = saved.await?;
     if !asked.quiet {

@@ -282,8 +282,7 @@ async fn fsck(cli: &Cli, asked: &cli::Fsck, caller: &Caller, palette: Palette) -
     let mut wharf = open(cli)?;
     let (mut names, mut repair) = (Vec::new(), None);
     if let Some(access) = asked.repair() {
-        let listing = wharf.entries(caller, &[]).await?;
-        names = listed(listing.images.iter().map(|image| &*image.name), &listing.damaged);
+        names = known(cli, caller).await?;
         let Configured { access, settings, .. } = configured_for(&asked.access, &names, access)?;
         let network = Network::new(settings).map_err(|error| problem("cannot use the network", &error))?;
         wharf = Wharf::new(services(&root(cli)?, network, logins::settings(&asked.access)?)?)?;
@@ -329,6 +328,12 @@ fn connect_all(
     let settings = network::Settings { bytes_per_second: patience.bytes_per_second(), ..settings };
     let network = Network::new(settings).map_err(|error| problem("cannot use the network", &error))?;
     Ok((Wharf::new(services(&root(cli)?, network, logins::settings(options)?)?)?, access))
+}
+
+/// Returns the names of everything that is here.
+async fn known(cli: &Cli, caller: &Caller) -> Result<Vec<String>, Failed> {
+    let listing = open(cli)?.entries(caller, &[]).await?;
+    Ok(listed(listing.images.iter().map(|image| &*image.name), &listing.damaged))
 }
 
 /// Opens the store for a verb that does not use the network.

@@ -100,8 +100,9 @@ pub struct Settings {
     pub resolver: Option<Arc<dyn Resolve>>,
     /// What is special about single origins.
     pub sites: Vec<Site>,
-    /// How many bytes of bodies arrive in a second, all responses together; none for as many as there are. They arrive
-    /// evenly, and waiting for them is not counted as silence of the server.
+    /// How many bytes of bodies arrive in a second, all responses together, and how many go out, all requests
+    /// together; none for as many as there are. They pass evenly, and waiting for them is not counted as silence of
+    /// the server.
     pub bytes_per_second: Option<NonZeroU64>,
 }
 
@@ -222,7 +223,8 @@ struct Shared {
     sites: Sites,
     clients: Clients,
     grants: Grants,
-    rate: Option<Arc<Rate>>,
+    /// Of what arrives, and of what goes out.
+    rates: Option<(Arc<Rate>, Arc<Rate>)>,
 }
 
 impl Network {
@@ -236,8 +238,8 @@ impl Network {
         let policy = Arc::new(Policy::new(&plain_http, &sites, gateways.hosts())?);
         let resolver = resolver.unwrap_or_else(|| Arc::new(System));
         let clients = Clients::new(gateways, certificates, policy.clone(), resolver, &sites);
-        let rate = bytes_per_second.map(|rate| Arc::new(Rate::new(rate)));
-        let shared = Shared { policy, sites: Sites::new(&sites), clients, grants: Grants::new(grants::random), rate };
+        let rates = bytes_per_second.map(|rate| (Arc::new(Rate::new(rate)), Arc::new(Rate::new(rate))));
+        let shared = Shared { policy, sites: Sites::new(&sites), clients, grants: Grants::new(grants::random), rates };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -303,7 +305,8 @@ impl Network {
         body: Option<request::Payload>,
         timeouts: Timeouts,
     ) -> Result<http::Response<Incoming>, Error> {
-        let Shared { policy, sites, clients, rate, .. } = &*self.shared;
+        let Shared { policy, sites, clients, rates, .. } = &*self.shared;
+        let (arriving, departing) = rates.clone().unzip();
         policy.check(&destination)?;
         let origin = Origin::of(&destination)?;
         sites.complete(&origin, &mut headers)?;
@@ -313,7 +316,7 @@ impl Network {
         let echo = Echo::of(&headers);
         let mut request = reqwest::Request::new(method, destination);
         *request.headers_mut() = headers;
-        *request.body_mut() = body.map(|payload| payload.into_body(&progress));
+        *request.body_mut() = body.map(|payload| payload.into_body(&progress, departing));
 
         let allowance = timeouts.connect.min(sites.connect_timeout(&origin)).saturating_add(timeouts.first_byte);
         let sending = send(client, request);
@@ -337,7 +340,7 @@ impl Network {
             return Err(error::login_for_proxy(&origin, proxy));
         }
         let (parts, body) = http::Response::<reqwest::Body>::from(response).into_parts();
-        let response = arrived(parts, Arriving::new(body, origin, timeouts.between_bytes, rate.clone()));
+        let response = arrived(parts, Arriving::new(body, origin, timeouts.between_bytes, arriving));
         Ok(echo.take_out_of(response))
     }
 }

@@ -1,7 +1,7 @@
 //! The verbs that bring images to a registry. It is a part of `main`, and takes no authority of its own.
 
 use crate::watch::{reporter, watch};
-use crate::{Failed, connect, connect_all, log, print, report};
+use crate::{Failed, connect_all, known, log, print, report};
 use wharf::answer;
 use wharf::cli::{self, Cli, exit};
 use wharf::images::{Caller, Pushed};
@@ -16,15 +16,20 @@ pub(crate) async fn push(
     screen: log::Screen,
 ) -> Result<u8, Failed> {
     let mut options = asked.options();
-    let (wharf, access) = connect(cli, &asked.reference, &asked.access, &asked.patience, options.access)?;
+    // What refers to the image may be where something else of its names is.
+    let origins = if asked.referrers { known(cli, caller).await? } else { Vec::new() };
+    let names: Vec<String> = std::iter::once(&asked.reference).chain(&origins).cloned().collect();
+    let (wharf, access) = connect_all(cli, &names, &asked.access, &asked.patience, options.access)?;
     options.access = access;
+    let reference = &asked.reference;
     let pushed = if asked.dry_run {
-        wharf.plan_push(caller, &asked.reference, &options).await?
+        wharf.plan_push(caller, reference, &origins, &options).await?
     } else {
         let reporter = reporter(asked.progress, asked.quiet, palette, screen);
-        let what = format!("the push of `{}`", asked.reference);
-        let call =
-            watch(reporter, &what, async |stop, tell| wharf.push(caller, &asked.reference, &options, stop, tell).await);
+        let what = format!("the push of `{reference}`");
+        let call = watch(reporter, &what, async |stop, tell| {
+            wharf.push(caller, reference, &origins, &options, stop, tell).await
+        });
         call.await?
     };
     if asked.dry_run {
@@ -47,6 +52,11 @@ pub(crate) async fn copy(
     let names = [asked.source.clone(), asked.destination.clone()];
     let (wharf, access) = connect_all(cli, &names, &asked.access, &asked.patience, options.access)?;
     options.access = access;
+    if asked.dry_run {
+        let plan = wharf.plan_copy(caller, &asked.source, &asked.destination, &options).await?;
+        print(&answer::push_plan(asked.format, &plan));
+        return Ok(exit::DONE);
+    }
     let reporter = reporter(asked.progress, asked.quiet, palette, screen);
     let what = format!("the copy of `{}`", asked.source);
     let copied = watch(reporter, &what, async |stop, tell| {

@@ -18,6 +18,7 @@ mod owners;
 mod planned;
 mod pulls;
 mod pushes;
+mod referred;
 mod refused_layers;
 mod restart;
 mod retain;

@@ -27,7 +27,8 @@ pub(super) async fn save<H: Host, C: Client<Blob = H::Blob>>(context: &Context<'
         if names.is_empty() {
             return Err(Refusal::new(400, "`names` names no image".to_owned()));
         }
-        let options = SaveOptions { form: Form::DockerArchive, platforms: query.platforms("platform")? };
+        let options =
+            SaveOptions { form: Form::DockerArchive, platforms: query.platforms("platform")?, complete: None };
         give(*host, &settings.caller, &names, &options).await.map_err(Refusal::of_image(&names.join(", ")))
     };
     match made.await {

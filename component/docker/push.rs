@@ -54,6 +54,7 @@ async fn bring<H: Host, C: Client>(context: &Context<'_, H>, name: &str, lines: 
         all_tags: tag.is_none() && typed.tag().is_none() && typed.digest().is_none(),
         compress: None,
         force_compress: false,
+        referrers: false,
         concurrent_uploads: settings.concurrent_transfers,
         access: settings.access.clone(),
     };

@@ -198,6 +198,17 @@ impl exported::Guest for Component {
         plans.map(each).map_err(Into::into)
     }
 
+    async fn plan_copy(
+        caller: wit::Caller,
+        source: String,
+        destination: String,
+        options: uploads::PushOptions,
+    ) -> Result<Vec<uploads::Pushed>, wit::Problem> {
+        let options = options.into();
+        let plans = verbs::copy::plan_copy(&Imports, &caller.into(), &source, &destination, &options).await;
+        plans.map(each).map_err(Into::into)
+    }
+
     async fn load(
         caller: wit::Caller,
         archive: StreamReader<u8>,

@@ -196,6 +196,14 @@ impl Document {
         config.into_iter().chain(list)
     }
 
+    /// Returns what it says something about.
+    pub fn subject(&self) -> Option<&Descriptor> {
+        match self {
+            Self::Index(index) => index.subject.as_ref(),
+            Self::Manifest(manifest) => manifest.subject.as_ref(),
+        }
+    }
+
     /// Checks what [`Document::parse`] lets pass because registries have it:
     /// that there is a layer, and that every type and platform is stated.
     /// OCI image-spec, `schema/`.

@@ -82,11 +82,21 @@ impl<H: Host> Repository<'_, H> {
     /// Fetches the manifest or index that a tag points to, unless it is the one
     /// that is `known`: then there is none. RFC 9110 section 13.1.2.
     pub async fn manifest_unless(&self, which: &str, known: Option<&Digest>) -> Result<Option<Fetched>, Failure> {
+        self.manifest_of(Need::of(which), which, known).await
+    }
+
+    /// The same of endpoints that are good for something else.
+    pub(super) async fn manifest_of(
+        &self,
+        need: Need,
+        which: &str,
+        known: Option<&Digest>,
+    ) -> Result<Option<Fetched>, Failure> {
         let wanted = meant(which)?;
         let mut attempts = 0;
         // Who takes another document for this one is not asked so again.
         let mut condition = known;
-        self.persist(Need::of(which), self.common.attempts_max, async |server| {
+        self.persist(need, self.common.attempts_max, async |server| {
             attempts += 1;
             let mut headers = vec![accept()];
             headers.extend(condition.map(|known| ("if-none-match", format!("\"{known}\""))));

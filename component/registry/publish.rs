@@ -1,7 +1,9 @@
 //! Manifests and indexes left at a registry, by tag or by digest, byte for byte. It
-//! does not know what they need: whoever publishes one has brought that there.
+//! does not know what they need: whoever publishes one has brought that there. One
+//! that has a subject is listed as its referrer afterwards, by the registry or else by
+//! this end: see [`referrers`](super::referrers).
 //!
-//! OCI distribution-spec 1.1, “Pushing Manifests”.
+//! OCI distribution-spec 1.1, “Pushing Manifests” and “Pushing Manifests with Subject”.
 
 use super::{
     Failure, Repository,
@@ -13,16 +15,17 @@ use super::{
 };
 use crate::{
     host::{Host, Method},
-    nouns::{descriptor::Descriptor, digest::Digest, media_type, problem::ErrorCode},
+    nouns::{descriptor::Descriptor, digest::Digest, manifest::Document, media_type, problem::ErrorCode},
 };
 
 /// What came of publishing a manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// Whether the registry had it under this name before.
     pub was_there: bool,
-    /// Whether the registry says that it lists it as a referrer of its subject.
-    pub is_listed: bool,
+    /// The tag under which it is listed as a referrer of its subject, where the registry
+    /// keeps no such lists.
+    pub tag: Option<String>,
 }
 
 impl<H: Host> Repository<'_, H> {
@@ -33,17 +36,37 @@ impl<H: Host> Repository<'_, H> {
     }
 
     /// Leaves a manifest or an index at the registry, under a tag or its digest, unless
-    /// it is there.
-    pub async fn publish(&self, which: &str, what: &Descriptor, bytes: &[u8]) -> Result<Published, Failure> {
+    /// it is there. `document` is what the bytes say.
+    pub async fn publish(
+        &self,
+        which: &str,
+        what: &Descriptor,
+        bytes: &[u8],
+        document: &Document,
+    ) -> Result<Published, Failure> {
+        let (was_there, is_listed) = self.leave(which, what, bytes).await?;
+        let mut published = Published { was_there, tag: None };
+        if let Some(subject) = document.subject()
+            && !is_listed
+        {
+            // Who broke off an earlier push may have left it without a list.
+            published.tag = self.list_referrer(&subject.digest, what, document, was_there).await?;
+        }
+        Ok(published)
+    }
+
+    /// Leaves it there. Returns whether it was there before, and whether the registry says
+    /// now that it lists it.
+    pub(super) async fn leave(&self, which: &str, what: &Descriptor, bytes: &[u8]) -> Result<(bool, bool), Failure> {
         let mut was_there = true;
         self.persist(Need::Push, self.common.attempts_max, async |server| {
             // What failed before may have been the answer alone.
             if server.has_manifest(which, what).await? {
-                return Ok(Published { was_there, is_listed: false });
+                return Ok((was_there, false));
             }
             was_there = false;
             let is_listed = server.publish(which, what, bytes).await?;
-            Ok(Published { was_there, is_listed })
+            Ok((was_there, is_listed))
         })
         .await
     }

@@ -5,6 +5,10 @@
 //! distribution-spec 1.1, “Listing Referrers”: `GET /v2/<name>/referrers/<digest>`,
 //! an index page by page; of a registry without that, the index under the tag
 //! `<algorithm>-<encoded>`, “Referrers Tag Schema”.
+//!
+//! - `tagged`: that tag, and what a client that pushes has to leave under it.
+
+mod tagged;
 
 use super::{
     Failure, Repository,
@@ -33,10 +37,6 @@ use std::collections::BTreeSet;
 const REFERRERS_MAX: usize = 10_000;
 /// What the pages of one list may weigh together.
 const TOGETHER_BYTES_MAX: u64 = 16 << 20;
-/// How long either half of the tag may be, in bytes. distribution-spec,
-/// “Referrers Tag Schema”.
-const TAG_ALGORITHM_BYTES_MAX: usize = 32;
-const TAG_ENCODED_BYTES_MAX: usize = 64;
 /// The header that says by what the registry has chosen already.
 const APPLIED: &str = "oci-filters-applied";
 /// What it says of the type.
@@ -60,42 +60,31 @@ struct Page {
 }
 
 impl<'h, H: Host> Repository<'h, H> {
-    /// Lists what has `subject` as its subject, of this type if one is given.
-    /// Mirrors are not asked: one that knows of nothing says the same as a
-    /// registry that has nothing.
-    pub(crate) async fn referrers(mut self, subject: &Digest, kind: Option<&str>) -> Result<Listed, Failure> {
+    /// The same without its mirrors: one that knows of no referrers says the same as a
+    /// registry that has none.
+    #[must_use]
+    pub(crate) fn without_mirrors(mut self) -> Self {
         self.servers.retain(|server| !server.endpoint().mirror);
+        self
+    }
+
+    /// Lists what has `subject` as its subject, of this type if one is given. Mirrors are
+    /// not to be among those that are asked: see [`Repository::without_mirrors`].
+    pub(crate) async fn referrers(&self, subject: &Digest, kind: Option<&str>) -> Result<Listed, Failure> {
         let attempts_max = self.common.attempts_max;
         let listed =
             self.persist(Need::Pull, attempts_max, async |server| server.referrers(subject, kind, attempts_max).await);
         if let Some(entries) = listed.await? {
             return Ok(Listed { entries, tag: None });
         }
-        let tag = tag(subject);
-        let entries = match self.manifest(&tag).await {
-            Ok(fetched) => match fetched.document {
-                Document::Index(index) => index.manifests,
-                Document::Manifest(_) => {
-                    let why = format!("the tag `{tag}` is to name what refers to `{subject}`, and names no index");
-                    return Err(Failure::new(ErrorCode::Invalid, why));
-                }
-            },
-            Err(failure) if failure.code == ErrorCode::NotFound => Vec::new(),
-            Err(failure) => return Err(failure),
-        };
+        let tag = tagged::tag(subject);
+        let list = self.tagged_list(Need::of(&tag), &tag, subject).await?;
+        let entries = list.map(|list| list.index.manifests).unwrap_or_default();
         let mut known = BTreeSet::new();
         let entries =
             entries.into_iter().filter(|entry| is_wanted(entry, kind, false) && known.insert(entry.digest.clone()));
         Ok(Listed { entries: entries.collect(), tag: Some(tag) })
     }
-}
-
-/// Returns the tag under which a client leaves what refers to a manifest where
-/// the registry keeps no list.
-fn tag(subject: &Digest) -> String {
-    let (algorithm, encoded) = subject.as_str().split_once(':').expect("a digest has an algorithm");
-    let cut = |text: &str, bytes_max: usize| text[..text.len().min(bytes_max)].to_owned();
-    format!("{}-{}", cut(algorithm, TAG_ALGORITHM_BYTES_MAX), cut(encoded, TAG_ENCODED_BYTES_MAX))
 }
 
 /// Whether an entry is of the type that is wanted. One that does not say what it
@@ -109,6 +98,13 @@ fn is_wanted(entry: &Descriptor, kind: Option<&str>, has_chosen: bool) -> bool {
 }
 
 impl<H: Host> Server<'_, H> {
+    /// Whether the registry keeps lists itself.
+    async fn keeps_referrers(&self, subject: &Digest) -> Result<bool, Fault> {
+        let headers = vec![("accept", OCI_INDEX.to_owned())];
+        let ask = self.ask(Method::Get, &format!("referrers/{subject}"), headers);
+        self.first_referrers(&ask, subject).await.map(|page| page.is_some())
+    }
+
     /// Reads the registry's own list to its end. None if it keeps none.
     async fn referrers(
         &self,

@@ -202,9 +202,9 @@ impl Script {
         self.requests.borrow().clone()
     }
 
-    /// How many bytes each request carried, as far as they were taken.
-    pub(crate) fn carried(&self) -> Vec<usize> {
-        self.bodies.borrow().iter().map(Vec::len).collect()
+    /// What each request carried, as far as it was taken.
+    pub(crate) fn bodies(&self) -> Vec<Vec<u8>> {
+        self.bodies.borrow().clone()
     }
 
     /// The values of one header, request by request.

@@ -44,6 +44,8 @@ pub(super) struct Common<'h, H> {
     limit: RefCell<Option<Limit>>,
     /// What a push needs, as scopes of tokens; none if nothing is pushed.
     pub(super) rights: Vec<String>,
+    /// Is held by whoever reads a list that clients keep, and writes it again.
+    pub(super) lists: Mutex<()>,
     voice: RefCell<Box<dyn Fn(String) + 'h>>,
 }
 
@@ -58,6 +60,7 @@ impl<'h, H> Common<'h, H> {
             answered: RefCell::default(),
             warned: RefCell::default(),
             limit: RefCell::default(),
+            lists: Mutex::new(()),
             voice: RefCell::new(Box::new(|_| {})),
         }
     }

@@ -268,4 +268,6 @@ fn phase(way: &Way) -> Phase {
 }
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod stories;

@@ -61,7 +61,7 @@ pub async fn compose<H: Host>(host: &H, caller: &Caller, name: &str, edit: &Edit
     let outcome = work.await;
     // What is left over costs space and nothing else, and a collection finds it as well.
     let _ = brought.tidy(host, caller).await;
-    let what = if matches!(edit, Edit::Create(_)) { "make" } else { "change" };
+    let what = if matches!(edit, Edit::Create(_) | Edit::Amend(_)) { "make" } else { "change" };
     outcome.map_err(problem(format!("cannot {what} the index `{}`", name.escape_debug())))
 }
 
@@ -81,11 +81,12 @@ impl<H: Host> Compose<'_, H> {
         let mut shelf = Shelf::new(self.host, &board, self.brought);
         let before = library.entries.iter().find(|entry| entry.name == *self.name);
         let mut index = match (before, edit) {
-            (None, Edit::Create(_)) => empty(),
+            (None, Edit::Create(_) | Edit::Amend(_)) => empty(),
             (Some(_), Edit::Create(_)) => {
                 let failure = fail(ErrorCode::InUse, "an image has this name");
                 let familiar = self.name.familiar();
-                return Err(try_this(failure, format!("wharf manifest add {familiar} REF, or wharf rm {familiar}")));
+                let fix = format!("wharf manifest create --amend {familiar} REF, or wharf rm {familiar}");
+                return Err(try_this(failure, fix));
             }
             (Some(entry), _) => self.index(&mut shelf, &entry.record.target).await?,
             (None, _) => {
@@ -94,7 +95,7 @@ impl<H: Host> Compose<'_, H> {
             }
         };
         match edit {
-            Edit::Create(members) => {
+            Edit::Create(members) | Edit::Amend(members) => {
                 if members.is_empty() {
                     return Err(invalid("an index lists at least one manifest"));
                 }
@@ -113,6 +114,15 @@ impl<H: Host> Compose<'_, H> {
                 let digest = entry(&index, &library, which)?;
                 let entry = index.manifests.iter_mut().find(|entry| entry.digest == digest);
                 reword(entry.expect("it was just found"), wording)?;
+            }
+            Edit::AnnotateIndex(wording) => {
+                let Wording { annotations, .. } = wording;
+                if *wording != (Wording { annotations: annotations.clone(), ..Wording::default() }) {
+                    let failure = invalid("an index is for no platform; what it lists is");
+                    return Err(try_this(failure, "name one of what it lists, by its digest or its platform"));
+                }
+                check_words(annotations.len())?;
+                index.annotations.extend(annotations.iter().cloned());
             }
         }
         let expected = before.map(|entry| entry.record.target.digest.clone());
@@ -329,12 +339,17 @@ fn by_platform<'i>(index: &'i Index, library: &Library, text: &str) -> Vec<&'i D
     }
 }
 
+fn check_words(count: usize) -> Result<(), Failure> {
+    match count > WORDS_MAX {
+        true => Err(invalid(format!("there are more than {WORDS_MAX} annotations or features"))),
+        false => Ok(()),
+    }
+}
+
 /// Changes what an index says of an entry. What is not said stays.
 fn reword(entry: &mut Descriptor, wording: &Wording) -> Result<(), Failure> {
     let Wording { os, architecture, variant, os_version, os_features, annotations } = wording;
-    if os_features.len().max(annotations.len()) > WORDS_MAX {
-        return Err(invalid(format!("there are more than {WORDS_MAX} annotations or features")));
-    }
+    check_words(os_features.len().max(annotations.len()))?;
     let is_about_platform = [os, architecture, variant, os_version].iter().any(|word| word.is_some());
     if is_about_platform || !os_features.is_empty() {
         let mut platform = entry.platform.take().unwrap_or_else(|| Platform::new("", ""));

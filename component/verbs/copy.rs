@@ -7,34 +7,32 @@
 //! ```
 //!
 //! Nothing is read here but manifests. Who holds a blob to its digest is the registry
-//! that takes it.
+//! that takes it. A plan goes the same way, and looks where a copy would send.
 
 use super::{
+    attached::Train,
     choose::{self, Wish},
     contract::{Caller, Event, PushOptions, Pushed, PushedPart, Way},
     failing::{because, fail, invalid, problem, try_this},
     listen::{Board, Listener, accompany},
-    push::{CONCURRENT_UPLOADS_MAX, part},
+    push::CONCURRENT_UPLOADS_MAX,
+    quay::{Quay, part, sort},
     resolve,
 };
 use crate::{
     host::Host,
     nouns::{
         descriptor::Descriptor,
-        digest::Digest,
         manifest::{Document, INDEX_DEPTH_MAX},
         media_type::Kind,
         platform::{Platform, best},
         problem::{ErrorCode, Problem},
         reference::Reference,
     },
-    registry::{self, Bytes, Delivered, Failure, Fetched, Phase, Repository, Watch},
+    registry::{Bytes, Failure, Fetched, Repository},
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the documents of one name may weigh together.
 const TOGETHER_BYTES_MAX: usize = 16 << 20;
@@ -54,43 +52,49 @@ pub async fn copy<H: Host>(
     let board = Board::default();
     let (source, _) = resolve::expand(source, &options.access.aliases);
     let (destination, _) = resolve::expand(destination, &options.access.aliases);
-    let work = async {
-        let call = Call::new(host, caller, &source, &destination, options, &board)?;
-        let mut copied = Vec::new();
-        let names = call.names(options.all_tags).await?;
-        for (from, to) in &names {
-            let one = call.carry(from, to).await;
-            copied.push(one.map_err(|failure| match names.len() {
-                1 => failure,
-                all => {
-                    let tag = to.tag().unwrap_or_default();
-                    because(format!("`{tag}` failed, after {} of {all} tags", copied.len()))(failure)
-                }
-            })?);
-        }
-        Ok(copied)
-    };
+    let work = async { Call::new(host, caller, &source, &destination, options, &board, false)?.each().await };
     let stopped = || {
         let failure = fail(ErrorCode::Cancelled, "the caller stopped the copy; what the registry has by now it keeps");
         try_this(failure, "the same command goes on where it stopped")
     };
-    let title = format!("cannot copy `{}` to `{}`", source.escape_debug(), destination.escape_debug());
-    accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped())).map_err(problem(title))
+    let outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
+    outcome.map_err(problem(title(&source, &destination)))
+}
+
+/// Returns what [`copy`] would do: one entry a name. See `images.plan-copy`.
+pub async fn plan_copy<H: Host>(
+    host: &H,
+    caller: &Caller,
+    source: &str,
+    destination: &str,
+    options: &PushOptions,
+) -> Result<Vec<Pushed>, Problem> {
+    let board = Board::deaf();
+    let (source, _) = resolve::expand(source, &options.access.aliases);
+    let (destination, _) = resolve::expand(destination, &options.access.aliases);
+    let plan = async { Call::new(host, caller, &source, &destination, options, &board, true)?.each().await };
+    plan.await.map_err(problem(title(&source, &destination)))
+}
+
+fn title(source: &str, destination: &str) -> String {
+    format!("cannot copy `{}` to `{}`", source.escape_debug(), destination.escape_debug())
 }
 
 /// One call with its arguments read.
 struct Call<'h, H: Host> {
+    host: &'h H,
     board: &'h Board,
     machine: Platform,
     platform: Option<&'h str>,
-    at_once: usize,
+    all_tags: bool,
     from: Reference,
     to: Reference,
     source: Repository<'h, H>,
-    target: Repository<'h, H>,
+    /// The same without its mirrors, if what refers to the image goes with it.
+    lists: Option<Repository<'h, H>>,
+    quay: Quay<'h, H>,
     /// The repository to mount from, where it is one registry.
     beside: Vec<String>,
-    there: RefCell<BTreeSet<Digest>>,
 }
 
 impl<'h, H: Host> Call<'h, H> {
@@ -101,6 +105,7 @@ impl<'h, H: Host> Call<'h, H> {
         destination: &str,
         options: &'h PushOptions,
         board: &'h Board,
+        is_plan: bool,
     ) -> Result<Self, Failure> {
         if options.concurrent_uploads == 0 {
             return Err(invalid("at least 1 blob has to be on its way at once"));
@@ -122,24 +127,45 @@ impl<'h, H: Host> Call<'h, H> {
         };
         let is_beside = from.domain() == to.domain() && from.path() != to.path();
         let beside: BTreeSet<String> = is_beside.then(|| from.path().to_owned()).into_iter().collect();
+        let at_once = options.concurrent_uploads.min(CONCURRENT_UPLOADS_MAX) as usize;
+        let open = || Repository::open(host, &from, &options.access);
+        let target = Repository::open_home(host, &to, &options.access, &beside)?;
         Ok(Self {
+            host,
             board,
             machine: choose::machine(&caller.machine)?,
             platform: options.platform.as_deref(),
-            at_once: options.concurrent_uploads.min(CONCURRENT_UPLOADS_MAX) as usize,
-            source: Repository::open(host, &from, &options.access)?.with_voice(|text| board.warn(text)),
-            target: Repository::open_home(host, &to, &options.access, &beside)?.with_voice(|text| board.warn(text)),
+            all_tags: options.all_tags,
+            source: open()?.with_voice(|text| board.warn(text)),
+            lists: options.referrers.then(open).transpose()?.map(Repository::without_mirrors),
+            quay: Quay::new(board, target, at_once, is_plan),
             beside: beside.into_iter().collect(),
             from,
             to,
-            there: RefCell::default(),
         })
     }
 
+    /// Copies each name. The first failure ends it.
+    async fn each(&self) -> Result<Vec<Pushed>, Failure> {
+        let mut copied = Vec::new();
+        let names = self.names().await?;
+        for (from, to) in &names {
+            let one = self.carry(from, to).await;
+            copied.push(one.map_err(|failure| match names.len() {
+                1 => failure,
+                all => {
+                    let tag = to.tag().unwrap_or_default();
+                    because(format!("`{tag}` failed, after {} of {all} tags", copied.len()))(failure)
+                }
+            })?);
+        }
+        Ok(copied)
+    }
+
     /// What is copied to where. A destination without a tag gets that of the source.
-    async fn names(&self, all_tags: bool) -> Result<Vec<(Reference, Reference)>, Failure> {
+    async fn names(&self) -> Result<Vec<(Reference, Reference)>, Failure> {
         let tagged = |name: &Reference, tag: &str| name.clone().with_tag(tag).map_err(invalid);
-        if !all_tags {
+        if !self.all_tags {
             let to = match (self.to.tag(), self.to.digest(), self.from.tag()) {
                 (None, None, Some(tag)) => tagged(&self.to, tag)?,
                 _ => self.to.clone().with_default_tag(),
@@ -180,13 +206,17 @@ impl<'h, H: Host> Call<'h, H> {
         }
         let mut blobs: Vec<Descriptor> = blobs.into_values().collect();
         blobs.sort_by_key(|what| std::cmp::Reverse(what.size));
-        for what in blobs.iter().chain(manifests.iter().map(|fetched| &fetched.descriptor)) {
-            board.about(what).announce(Phase::Waiting, 0);
+        let mut train = Train::new(manifests.iter().map(|fetched| fetched.descriptor.digest.clone()));
+        if let Some(lists) = &self.lists {
+            train.add_from(&self.source, lists, self.quay.at_once).await?;
         }
+        self.quay.announce(blobs.iter().chain(train.descriptors()));
+        self.quay.announce(manifests.iter().map(|fetched| &fetched.descriptor));
         let uploads = stream::iter(&blobs).map(|what| self.deliver(what));
-        let mut parts: Vec<PushedPart> = uploads.buffer_unordered(self.at_once).try_collect().await?;
-        parts.sort_by(|one, other| other.part.size.cmp(&one.part.size).then(one.part.digest.cmp(&other.part.digest)));
+        let mut parts: Vec<PushedPart> = uploads.buffer_unordered(self.quay.at_once).try_collect().await?;
+        sort(&mut parts);
         parts.extend(foreign.values().map(|what| part(what, Way::Elsewhere, 0)));
+        parts.extend(train.bring(self.host, &self.quay, &self.beside, &parts).await?);
         for (at, fetched) in manifests.iter().enumerate() {
             let is_last = at + 1 == manifests.len();
             let which = if is_last { which(to) } else { fetched.descriptor.digest.as_str() };
@@ -200,7 +230,7 @@ impl<'h, H: Host> Call<'h, H> {
                 target.digest
             )
         });
-        let notes: Vec<String> = notes.collect();
+        let notes: Vec<String> = notes.chain(train.notes.iter().cloned()).collect();
         notes.iter().for_each(|note| board.note(note.clone()));
         Ok(Pushed {
             name: to.to_string(),
@@ -209,6 +239,7 @@ impl<'h, H: Host> Call<'h, H> {
             up_to_date: parts.iter().all(|part| matches!(part.way, Way::There | Way::Elsewhere)),
             reduced_from,
             parts,
+            referrers: train.referrers(),
             notes,
         })
     }
@@ -263,7 +294,7 @@ impl<'h, H: Host> Call<'h, H> {
                 return Ok(ordered);
             }
             let fetches = stream::iter(&listed).map(|what| self.fetch(what));
-            let mut fetches = std::pin::pin!(fetches.buffered(self.at_once));
+            let mut fetches = std::pin::pin!(fetches.buffered(self.quay.at_once));
             while let Some(fetched) = fetches.try_next().await? {
                 weight += fetched.bytes.len();
                 if weight > TOGETHER_BYTES_MAX {
@@ -277,27 +308,14 @@ impl<'h, H: Host> Call<'h, H> {
     }
 
     async fn deliver(&self, what: &Descriptor) -> Result<PushedPart, Failure> {
-        let watch = self.board.about(what);
-        if self.there.borrow().contains(&what.digest) {
-            watch.progress(Phase::There, what.size);
-            return Ok(part(what, Way::There, 0));
+        match self.quay.settled(what, &self.beside).await? {
+            Some(settled) => Ok(settled),
+            None => self.quay.bring(what, Bytes::At(&self.source), &self.beside).await,
         }
-        let delivered = self.target.upload(what, Bytes::At(&self.source), &self.beside, &watch).await?;
-        self.there.borrow_mut().insert(what.digest.clone());
-        let Delivered { way, sent_bytes, .. } = delivered;
-        Ok(match way {
-            registry::Way::There => part(what, Way::There, 0),
-            registry::Way::Mounted(from) => part(what, Way::Mounted(from), 0),
-            registry::Way::Sent => part(what, Way::Sent, sent_bytes),
-        })
     }
 
     async fn leave(&self, which: &str, fetched: &Fetched) -> Result<PushedPart, Failure> {
-        let what = &fetched.descriptor;
-        let watch = self.board.about(what);
-        let was_there = self.target.publish(which, what, &fetched.bytes).await?.was_there;
-        watch.progress(if was_there { Phase::There } else { Phase::Uploaded }, what.size);
-        Ok(if was_there { part(what, Way::There, 0) } else { part(what, Way::Sent, what.size) })
+        self.quay.leave(which, &fetched.descriptor, &fetched.bytes, &fetched.document).await
     }
 }
 

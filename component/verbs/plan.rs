@@ -7,7 +7,7 @@ use super::{
     contract::{Event, PlannedBlob, PullPlan, Transfer},
     documents::{self, Documents, Held},
     expected::Expected,
-    failing::{because, fail, invalid},
+    failing::{because, fail, invalid, try_this},
     given_up,
     listen::Board,
     resolve, transfers,
@@ -92,6 +92,8 @@ pub(super) struct Before {
     pub(super) mark: Option<Digest>,
     /// What has to be found, if something has to.
     pub(super) expected: Option<Expected>,
+    /// Whether what the record points to is wanted, and not what the name does by now.
+    pub(super) stays: bool,
     /// What is to be kept of it, if that was asked for.
     pub(super) asked: Option<Retention>,
     /// What is to be kept of it in any case.
@@ -189,8 +191,11 @@ pub(super) async fn make<'h, H: Host>(
     board: &Board,
 ) -> Result<Plan<H>, Failure> {
     let documents = Documents::new(host, repository, board);
-    let Before { record, mark, expected, asked, retention } = before;
-    let target = resolve::target(repository, &documents, &name, record.as_ref()).await?;
+    let Before { record, mark, expected, stays, asked, retention } = before;
+    let target = match &record {
+        Some(record) if stays => documents.get(&record.target).await?,
+        record => resolve::target(repository, &documents, &name, record.as_ref()).await?,
+    };
     expected.iter().try_for_each(|expected| expected.check_target(&target.descriptor.digest))?;
     board.tell(Event::Resolved(name.to_string(), target.descriptor.clone()));
     let descriptor = target.descriptor.clone();
@@ -266,7 +271,9 @@ impl<B> Parts<B> {
         }
         if self.in_order.len() > BLOBS_MAX {
             let why = format!("more than {BLOBS_MAX} blobs are needed; choose fewer platforms");
-            return Err(fail(ErrorCode::TooLarge(BLOBS_MAX as u64), why));
+            let failure = fail(ErrorCode::TooLarge(BLOBS_MAX as u64), why);
+            let fix = "name fewer with `--platform`; a manifest that is pulled by its digest has a name of its own";
+            return Err(try_this(failure, fix));
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ mod planned;
 
 use super::{
     choose::{self, Wishes},
-    contract::{Allowance, Caller, Event, PullOptions, PullPlans, Pulled},
+    contract::{Access, Allowance, Caller, Event, PullOptions, PullPlans, Pulled, Wanted},
     expected::Expected,
     failing::{because, fail, invalid, problem, try_this},
     fetch, filed, given_up,
@@ -43,6 +43,8 @@ pub use planned::pull_planned;
 
 /// More blobs than this are never on their way at once, whatever is asked for.
 const CONCURRENT_DOWNLOADS_MAX: u32 = 64;
+/// How many blobs are on their way at once where nobody says how many.
+const COMPLETING_DOWNLOADS: u32 = 6;
 /// How many blobs the plans of one call may name together: what a call that
 /// answers all at once can answer with.
 const PLANNED_BLOBS_MAX: usize = 20_000;
@@ -79,6 +81,29 @@ pub async fn pull<H: Host>(
         Ok(pulled)
     };
     accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped())).map_err(problem(title(reference)))
+}
+
+/// Brings what is not here of the image that a name points to here, for these platforms.
+/// What it points to stays, whatever it is in the registry by now. Asks nobody if all of it
+/// is here.
+pub(super) async fn complete<H: Host>(
+    host: &H,
+    caller: &Caller,
+    name: &Reference,
+    wanted: Wanted,
+    access: &Access,
+) -> Result<(), Failure> {
+    let options = PullOptions {
+        wanted,
+        all_tags: false,
+        concurrent_downloads: COMPLETING_DOWNLOADS,
+        unpack: false,
+        retention: None,
+        access: access.clone(),
+    };
+    let board = Board::deaf();
+    let call = Call { stays: true, ..Call::new(host, caller, &name.to_string(), &options, &board)? };
+    call.pull(name.clone(), None).await.map(drop)
 }
 
 fn stopped() -> Failure {
@@ -143,6 +168,8 @@ struct Call<'h, H: Host> {
     /// Without tag and digest if all tags are wanted.
     name: Reference,
     repository: Repository<'h, H>,
+    /// Whether what is recorded of a name is wanted, and not what it points to by now.
+    stays: bool,
     board: &'h Board,
 }
 
@@ -173,6 +200,7 @@ impl<'h, H: Host> Call<'h, H> {
             retention: options.retention,
             repository: Repository::open(host, &name, &options.access)?.with_voice(|text| board.warn(text)),
             name,
+            stays: false,
             board,
         })
     }
@@ -240,7 +268,8 @@ impl<'h, H: Host> Call<'h, H> {
         expected.map_or(Ok(()), |expected| expected.check_record(mark.as_ref()))?;
         let record = value.and_then(|value| ImageRecord::decode(&value).ok());
         let retention = records.retention_of(self.retention, record.as_ref()).await?;
-        let before = Before { record, mark, expected: expected.cloned(), asked: self.retention, retention };
+        let (expected, stays) = (expected.cloned(), self.stays);
+        let before = Before { record, mark, expected, stays, asked: self.retention, retention };
         plan::make(self.host, &self.repository, name, before, &self.wishes, self.unpack, board).await
     }
 

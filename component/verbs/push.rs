@@ -6,7 +6,8 @@
 //!                                                     a name points to what is whole
 //! ```
 //!
-//! Nothing here changes but the record of what has happened.
+//! Nothing here changes but the record of what has happened. A plan goes the same way, and
+//! looks where a push would send.
 //!
 //! - `cargo`: what goes with one name, and where else the registry may have it.
 //! - `recompress`: the same with other layers, if somebody asks for it.
@@ -15,12 +16,14 @@ mod cargo;
 mod recompress;
 
 use super::{
+    attached::Train,
     brought::Brought,
-    contract::{Caller, Event, PushOptions, Pushed, PushedPart, Way},
-    documents::Held,
+    contract::{Access, Caller, Event, PushOptions, Pushed, PushedPart, Way},
+    documents::{self, Held},
     failing::{because, fail, invalid, problem, try_this},
     library::{Library, Meant},
     listen::{Board, Listener, accompany},
+    quay::{Quay, part, sort},
     resolve, store,
 };
 use crate::{
@@ -35,7 +38,7 @@ use crate::{
         reference::Reference,
     },
     planted::{Bug, has},
-    registry::{self, Bytes, Delivered, Failure, Phase, Repository, Watch},
+    registry::{Bytes, Failure, Repository},
 };
 use cargo::Cargo;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -49,6 +52,8 @@ use std::{
 pub(super) const CONCURRENT_UPLOADS_MAX: u32 = 64;
 /// How many manifests a message lists.
 const LISTED_MAX: usize = 20;
+/// How many repositories are asked for what refers to an image.
+const ORIGINS_MAX: usize = 8;
 
 /// Brings the image that `reference` names to the registry that it names: one entry
 /// a name. See `images.push`.
@@ -64,7 +69,7 @@ pub async fn push<H: Host>(
     let (board, brought) = (Board::default(), Brought::default());
     let (reference, _) = resolve::expand(reference, &options.access.aliases);
     let work = async {
-        let call = Call::new(host, caller, &reference, options, &board, &brought).await?;
+        let call = Call::new(host, caller, &reference, options, &board, &brought, false).await?;
         call.each(async |cargo| {
             let pushed = call.carry(cargo).await?;
             call.note(cargo).await;
@@ -92,8 +97,8 @@ pub async fn plan_push<H: Host>(
     let (board, brought) = (Board::deaf(), Brought::default());
     let (reference, _) = resolve::expand(reference, &options.access.aliases);
     let plan = async {
-        let call = Call::new(host, caller, &reference, options, &board, &brought).await?;
-        call.each(async |cargo| call.plan(cargo).await).await
+        let call = Call::new(host, caller, &reference, options, &board, &brought, true).await?;
+        call.each(async |cargo| call.carry(cargo).await).await
     };
     let outcome = plan.await;
     let _ = brought.tidy(host, caller).await;
@@ -107,6 +112,14 @@ fn title(reference: &str) -> String {
     }
 }
 
+/// A repository that an image that is pushed may have come from.
+struct Origin<'h, H: Host> {
+    name: String,
+    source: Repository<'h, H>,
+    /// The same without its mirrors.
+    lists: Repository<'h, H>,
+}
+
 /// One call with its arguments read.
 struct Call<'h, H: Host> {
     host: &'h H,
@@ -115,14 +128,14 @@ struct Call<'h, H: Host> {
     library: Library,
     names: Vec<Reference>,
     platform: Option<&'h str>,
-    at_once: usize,
-    repository: Repository<'h, H>,
+    /// How the registries are spoken to that may have what refers to the images, if that is
+    /// to go with them.
+    referrers: Option<&'h Access>,
+    quay: Quay<'h, H>,
     /// What is done to layers on the way.
     recompression: Option<Recompression<'h, H>>,
     /// Where else the registry should have a blob.
     sources: BTreeMap<Digest, Vec<String>>,
-    /// What the registry has by now.
-    there: RefCell<BTreeSet<Digest>>,
 }
 
 impl<'h, H: Host> Call<'h, H> {
@@ -133,9 +146,13 @@ impl<'h, H: Host> Call<'h, H> {
         options: &'h PushOptions,
         board: &'h Board,
         brought: &'h Brought,
+        is_plan: bool,
     ) -> Result<Self, Failure> {
         if options.concurrent_uploads == 0 {
             return Err(invalid("at least 1 blob has to be on its way at once"));
+        }
+        if options.referrers && options.compress.is_some() {
+            return Err(invalid("what refers to an image names its digest, and with other layers it has another one"));
         }
         let recompression = match (&options.compress, options.force_compress) {
             (Some(text), is_forced) => Some(Recompression {
@@ -164,6 +181,7 @@ impl<'h, H: Host> Call<'h, H> {
         let sources = cargo::sources(host, &library, first, &wanted).await;
         let repositories = sources.values().filter_map(|paths| paths.first().cloned()).collect();
         let repository = Repository::open_home(host, first, &options.access, &repositories)?;
+        let at_once = options.concurrent_uploads.min(CONCURRENT_UPLOADS_MAX) as usize;
         Ok(Self {
             host,
             caller,
@@ -171,11 +189,10 @@ impl<'h, H: Host> Call<'h, H> {
             library,
             names,
             platform,
-            at_once: options.concurrent_uploads.min(CONCURRENT_UPLOADS_MAX) as usize,
-            repository: repository.with_voice(|text| board.warn(text)),
+            referrers: options.referrers.then_some(&options.access),
+            quay: Quay::new(board, repository, at_once, is_plan),
             recompression,
             sources,
-            there: RefCell::default(),
         })
     }
 
@@ -187,7 +204,7 @@ impl<'h, H: Host> Call<'h, H> {
                 let meant = found(&self.library, name)?;
                 let mut cargo = Cargo::load(self.host, &self.library, name.clone(), meant, self.platform).await?;
                 if let Some(recompression) = &self.recompression {
-                    recompression.change(&mut cargo, self.at_once).await?;
+                    recompression.change(&mut cargo, self.quay.at_once).await?;
                 }
                 act(&cargo).await
             };
@@ -209,41 +226,84 @@ impl<'h, H: Host> Call<'h, H> {
         board.tell(Event::Resolved(cargo.name.to_string(), cargo.target.clone()));
         cargo.notes().into_iter().for_each(|note| board.note(note));
         let documents = cargo.manifests.iter().map(|held| &held.descriptor);
-        for part in cargo.blobs.iter().map(|(what, _)| what).chain(documents) {
-            board.about(part).announce(Phase::Waiting, 0);
-        }
+        self.quay.announce(cargo.blobs.iter().map(|(what, _)| what).chain(documents));
         self.check_absent(cargo).await?;
+        let origins = self.origins(cargo)?;
+        let train = self.train(cargo, &origins).await?;
+        self.quay.announce(train.descriptors());
+        train.notes.iter().for_each(|note| board.note(note.clone()));
         let (mut parts, mut manifests) = (Vec::new(), Vec::new());
         if has(Bug::ManifestEarly) {
             manifests = self.publish(cargo).await?;
         }
-        let uploads = stream::iter(&cargo.blobs).map(|(what, blob)| self.deliver(what, blob));
-        let mut uploads = std::pin::pin!(uploads.buffer_unordered(self.at_once));
+        let uploads = stream::iter(&cargo.blobs).map(|(what, blob)| self.deliver(what, blob.as_ref()));
+        let mut uploads = std::pin::pin!(uploads.buffer_unordered(self.quay.at_once));
         while let Some(part) = uploads.try_next().await? {
             parts.push(part);
         }
+        sort(&mut parts);
+        parts.extend(cargo.foreign.iter().map(|what| part(what, Way::Elsewhere, 0)));
+        parts.extend(train.bring(self.host, &self.quay, &[], &parts).await?);
         if !has(Bug::ManifestEarly) {
             manifests = self.publish(cargo).await?;
         }
-        Ok(self.pushed(cargo, parts, manifests))
+        parts.extend(manifests);
+        Ok(self.pushed(cargo, parts, &train))
     }
 
-    async fn deliver(&self, what: &Descriptor, blob: &H::Blob) -> Result<PushedPart, Failure> {
-        let watch = self.board.about(what);
-        if self.there.borrow().contains(&what.digest) {
-            watch.progress(Phase::There, what.size);
-            return Ok(part(what, Way::There, 0));
-        }
+    async fn deliver(&self, what: &Descriptor, blob: Option<&H::Blob>) -> Result<PushedPart, Failure> {
         let sources = self.sources.get(&what.digest).map_or(&[][..], Vec::as_slice);
-        let Delivered { way, sent_bytes, .. } =
-            self.repository.upload(what, Bytes::Here(blob), sources, &watch).await?;
-        self.there.borrow_mut().insert(what.digest.clone());
-        let way = match way {
-            registry::Way::There => Way::There,
-            registry::Way::Mounted(from) => Way::Mounted(from),
-            registry::Way::Sent => Way::Sent,
+        if let Some(settled) = self.quay.settled(what, sources).await? {
+            return Ok(settled);
+        }
+        let opened;
+        let blob = match blob {
+            Some(blob) => blob,
+            None => {
+                opened = documents::find(self.host, what).await?.ok_or_else(|| cargo::gone(what))?;
+                &opened
+            }
         };
-        Ok(part(what, way, sent_bytes))
+        self.quay.bring(what, Bytes::Here(blob), sources).await
+    }
+
+    /// The repositories by whose names the image is known here, too, and the same without
+    /// their mirrors.
+    fn origins(&self, cargo: &Cargo<H>) -> Result<Vec<Origin<'h, H>>, Failure> {
+        let Some(access) = self.referrers else { return Ok(Vec::new()) };
+        let targets = [Some(&cargo.target.digest), cargo.reduced_from.as_ref()];
+        let is_same = |name: &Reference| (name.domain(), name.path()) == (cargo.name.domain(), cargo.name.path());
+        let mut origins: Vec<Origin<'h, H>> = Vec::new();
+        for entry in &self.library.entries {
+            let name = entry.name.familiar_name();
+            let is_known = origins.iter().any(|origin| origin.name == name);
+            if is_known || is_same(&entry.name) || !targets.contains(&Some(&entry.record.target.digest)) {
+                continue;
+            }
+            if origins.len() == ORIGINS_MAX {
+                break;
+            }
+            let open = || Repository::open(self.host, &entry.name, access);
+            origins.push(Origin { name, source: open()?, lists: open()?.without_mirrors() });
+        }
+        Ok(origins)
+    }
+
+    /// Finds out what refers to the image and goes with it.
+    async fn train<'s>(&self, cargo: &Cargo<H>, origins: &'s [Origin<'h, H>]) -> Result<Train<'s, 'h, H>, Failure> {
+        let mut train = Train::new(cargo.manifests.iter().map(|held| held.descriptor.digest.clone()));
+        if self.referrers.is_none() {
+            return Ok(train);
+        }
+        train.add_here(self.host, &self.library).await?;
+        for Origin { name, source, lists } in origins {
+            if let Err(failure) = train.add_from(source, lists, self.quay.at_once).await {
+                // A name that was only ever given here is no registry's.
+                let why = failure.why.join(": ");
+                train.notes.push(format!("what refers to it in `{name}` is not known, and is not pushed: {why}"));
+            }
+        }
+        Ok(train)
     }
 
     /// Leaves the manifests there, each after what it lists, and the target under its
@@ -253,7 +313,7 @@ impl<'h, H: Host> Call<'h, H> {
         let (indexes, leaves): (Vec<_>, Vec<_>) =
             listed.iter().partition(|held| matches!(held.document, Document::Index(_)));
         let leaves = stream::iter(leaves).map(|held| self.leave(held.descriptor.digest.as_str(), held));
-        let mut parts: Vec<PushedPart> = leaves.buffered(self.at_once).try_collect().await?;
+        let mut parts: Vec<PushedPart> = leaves.buffered(self.quay.at_once).try_collect().await?;
         for index in indexes {
             parts.push(self.leave(index.descriptor.digest.as_str(), index).await?);
         }
@@ -262,20 +322,16 @@ impl<'h, H: Host> Call<'h, H> {
     }
 
     async fn leave(&self, which: &str, held: &Held<H::Blob>) -> Result<PushedPart, Failure> {
-        let what = &held.descriptor;
-        let watch = self.board.about(what);
-        let was_there = self.repository.publish(which, what, &held.bytes).await?.was_there;
-        watch.progress(if was_there { Phase::There } else { Phase::Uploaded }, what.size);
-        Ok(if was_there { part(what, Way::There, 0) } else { part(what, Way::Sent, what.size) })
+        self.quay.leave(which, &held.descriptor, &held.bytes, &held.document).await
     }
 
     /// Refuses what would leave a hole in an index. What is not here may be there.
     async fn check_absent(&self, cargo: &Cargo<H>) -> Result<(), Failure> {
         let looks = stream::iter(&cargo.absent).map(async |what| {
-            let is_there = self.repository.has_manifest(what.digest.as_str(), what).await?;
+            let is_there = self.quay.repository.has_manifest(what.digest.as_str(), what).await?;
             Ok::<_, Failure>((!is_there).then_some(what))
         });
-        let missing: Vec<_> = looks.buffered(self.at_once).try_collect().await?;
+        let missing: Vec<_> = looks.buffered(self.quay.at_once).try_collect().await?;
         let missing: Vec<&Descriptor> = missing.into_iter().flatten().collect();
         if missing.is_empty() {
             return Ok(());
@@ -293,45 +349,18 @@ impl<'h, H: Host> Call<'h, H> {
         Err(Failure { code: ErrorCode::NotFound, why, fix: Some(fix) })
     }
 
-    /// Says what [`Self::carry`] would do.
-    async fn plan(&self, cargo: &Cargo<H>) -> Result<Pushed, Failure> {
-        self.check_absent(cargo).await?;
-        let looks = stream::iter(&cargo.blobs).map(async |(what, _)| {
-            if self.there.borrow().contains(&what.digest) || self.repository.has_blob(what).await? {
-                return Ok(part(what, Way::There, 0));
-            }
-            let source = self.sources.get(&what.digest).and_then(|paths| paths.first());
-            Ok::<_, Failure>(match source {
-                Some(source) => part(what, Way::Mounted(source.clone()), 0),
-                None => part(what, Way::Sent, what.size),
-            })
-        });
-        let parts: Vec<PushedPart> = looks.buffered(self.at_once).try_collect().await?;
-        self.there.borrow_mut().extend(parts.iter().map(|part| part.part.digest.clone()));
-        let last = cargo.manifests.len() - 1;
-        let looks = stream::iter(cargo.manifests.iter().enumerate()).map(async |(at, held)| {
-            let what = &held.descriptor;
-            let which = if at == last { cargo.which() } else { what.digest.as_str() };
-            let is_there = self.repository.has_manifest(which, what).await?;
-            Ok::<_, Failure>(if is_there { part(what, Way::There, 0) } else { part(what, Way::Sent, what.size) })
-        });
-        let manifests = looks.buffered(self.at_once).try_collect().await?;
-        Ok(self.pushed(cargo, parts, manifests))
-    }
-
-    fn pushed(&self, cargo: &Cargo<H>, mut parts: Vec<PushedPart>, manifests: Vec<PushedPart>) -> Pushed {
-        let up_to_date = parts.iter().chain(&manifests).all(|part| part.way == Way::There);
-        parts.sort_by(|one, other| other.part.size.cmp(&one.part.size).then(one.part.digest.cmp(&other.part.digest)));
-        parts.extend(cargo.foreign.iter().map(|what| part(what, Way::Elsewhere, 0)));
-        parts.extend(manifests);
+    fn pushed(&self, cargo: &Cargo<H>, parts: Vec<PushedPart>, train: &Train<'_, 'h, H>) -> Pushed {
+        let mut notes = cargo.notes();
+        notes.extend(train.notes.iter().cloned());
         Pushed {
             name: cargo.name.to_string(),
             target: cargo.target.clone(),
             reduced_from: cargo.reduced_from.clone(),
             sent_bytes: parts.iter().map(|part| part.sent_bytes).sum(),
+            up_to_date: parts.iter().all(|part| matches!(part.way, Way::There | Way::Elsewhere)),
             parts,
-            up_to_date,
-            notes: cargo.notes(),
+            referrers: train.referrers(),
+            notes,
         }
     }
 
@@ -348,10 +377,6 @@ impl<'h, H: Host> Call<'h, H> {
         store::forget(self.host, self.caller).await;
         store::touch(self.host, self.caller, &cargo.name, cargo.updated).await;
     }
-}
-
-pub(super) fn part(what: &Descriptor, way: Way, sent_bytes: u64) -> PushedPart {
-    PushedPart { part: Descriptor::new(what.media_type.clone(), what.digest.clone(), what.size), way, sent_bytes }
 }
 
 /// How many manifests the indexes list that go with a name.

@@ -37,7 +37,7 @@ pub async fn referrers<H: Host>(
         let name = resolve::name(&typed, &Board::deaf())?;
         let repository = Repository::open(host, &name, access)?;
         let subject = subject(&repository, &name).await?;
-        let listed = repository.referrers(&subject, artifact_type).await?;
+        let listed = repository.without_mirrors().referrers(&subject, artifact_type).await?;
         let notes = listed.tag.map(|tag| {
             format!("`{}` keeps no list of referrers; these are those that the tag `{tag}` names", name.domain())
         });

@@ -14,13 +14,13 @@
 mod layout;
 
 use super::{
-    contract::{Caller, Form, SaveOptions, Saved, SavedImage},
+    contract::{Access, Caller, Form, SaveOptions, Saved, SavedImage, Wanted},
     documents::{self, Held, INDEX, RECORD},
     failing::{because, fail, problem, try_this},
     given_up,
     history::{self, Opened},
     library::{self, Entry, Library, Meant},
-    store,
+    pull, store,
 };
 use crate::{
     host::Host,
@@ -60,7 +60,11 @@ pub async fn save<H: Host>(
     options: &SaveOptions,
 ) -> Result<(Saved, Vec<Piece<H::Blob>>), Problem> {
     let work = async {
-        let library = Library::load(host, caller).await?;
+        let mut library = Library::load(host, caller).await?;
+        if let Some(access) = &options.complete {
+            complete(host, caller, &library, references, &options.platforms, access).await?;
+            library = Library::load(host, caller).await?;
+        }
         let mut archive = Archive { host, blobs: BTreeMap::new(), made: BTreeMap::new() };
         let mut images = Vec::new();
         for asked in choose(&library, references, options)?.into_values() {
@@ -77,6 +81,33 @@ pub async fn save<H: Host>(
         [one] => format!("cannot save `{}`", one.escape_debug()),
         _ => "cannot save these images".to_owned(),
     }))
+}
+
+/// Fetches what is not here of the images. What failed leaves what has arrived, for the
+/// next attempt, and no archive.
+async fn complete<H: Host>(
+    host: &H,
+    caller: &Caller,
+    library: &Library,
+    references: &[String],
+    platforms: &[String],
+    access: &Access,
+) -> Result<(), Failure> {
+    for text in references {
+        let meant = library.find(text)?;
+        // What is meant by the digest of one manifest is that alone, and is here.
+        if meant.present.is_some() && platforms.is_empty() {
+            continue;
+        }
+        let wanted = match platforms {
+            [] => Wanted::All,
+            these => Wanted::These(these.to_vec()),
+        };
+        let told = because(format!("what is not here of `{}` cannot be fetched", text.escape_debug()));
+        // A pull is deep, and this is called from deep enough.
+        Box::pin(pull::complete(host, caller, &meant.entry.name, wanted, access)).await.map_err(told)?;
+    }
+    Ok(())
 }
 
 /// What was asked for of one target.
@@ -253,7 +284,11 @@ impl<H: Host> Archive<'_, H> {
     async fn write(self, images: Vec<Image>, form: Form) -> Result<(Saved, Vec<Piece<H::Blob>>), Failure> {
         if self.blobs.len() > BLOBS_MAX {
             let why = format!("they have {} blobs; an archive has at most {BLOBS_MAX}", self.blobs.len());
-            return Err(try_this(fail(ErrorCode::TooLarge(BLOBS_MAX as u64), why), "save fewer images at once"));
+            let fix = match &*images {
+                [_] => "save some of its platforms, with `--platform`, and the others after them",
+                _ => "save fewer images at once, or some of their platforms, with `--platform`",
+            };
+            return Err(try_this(fail(ErrorCode::TooLarge(BLOBS_MAX as u64), why), fix));
         }
         let mut pieces = Vec::new();
         let mut size = tar::END_BYTES as u64;

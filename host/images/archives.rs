@@ -60,10 +60,13 @@ impl Read for Archive {
 impl Wharf {
     /// See `images.save`. `write` runs on a thread of its own, which it may block, and has to read the archive to its
     /// end. Cancelling `stop` makes it fail.
+    ///
+    /// `origins` are the names of the registries that may be asked for what is missing, if that is fetched.
     pub async fn save(
         &self,
         caller: &Caller,
         references: &[String],
+        origins: &[String],
         options: &SaveOptions,
         stop: &CancellationToken,
         write: impl FnOnce(&Saved, &mut Archive) -> io::Result<()> + Send + 'static,
@@ -73,7 +76,11 @@ impl Wharf {
             [one] => format!("cannot save `{one}`"),
             _ => "cannot save these images".to_owned(),
         };
-        self.call(&self.services, "save", async |accessor, manager| {
+        let services = match &options.complete {
+            Some(access) => self.services_for(&origins.iter().map(String::as_str).collect::<Vec<_>>(), access),
+            None => self.services.clone(),
+        };
+        self.call(&services, "save", async |accessor, manager| {
             let answer = manager.wharf_images_images().call_save(accessor, caller, references, options).await?;
             let (saved, bytes, end) = match answer {
                 Ok(begun) => begun,

@@ -5,15 +5,19 @@ use tokio_util::sync::CancellationToken;
 
 impl Wharf {
     /// See `images.push`. `tell` and `stop` are as in [`Wharf::pull`]; what the registry has by then it keeps.
+    ///
+    /// `origins` are the names by which what refers to the image may be looked for, if it goes with it: these
+    /// registries may be asked as well.
     pub async fn push(
         &self,
         caller: &Caller,
         reference: &str,
+        origins: &[String],
         options: &PushOptions,
         stop: &CancellationToken,
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Vec<Pushed>, Failure> {
-        let services = self.services_for(&[reference], &options.access);
+        let services = self.services_for(&named(reference, origins), &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
         self.call(&services, "push", async |accessor, manager| {
             let told = manager.wharf_images_images().call_push(accessor, caller, reference, options).await?;
@@ -42,18 +46,41 @@ impl Wharf {
         .await
     }
 
-    /// See `images.plan-push`.
+    /// See `images.plan-copy`.
+    pub async fn plan_copy(
+        &self,
+        caller: &Caller,
+        source: &str,
+        destination: &str,
+        options: &PushOptions,
+    ) -> Result<Vec<Pushed>, Failure> {
+        let services = self.services_for(&[source, destination], &options.access);
+        let (caller, options) = (caller.clone(), options.clone());
+        let (source, destination) = (source.to_owned(), destination.to_owned());
+        self.call(&services, "plan-copy", async |accessor, manager| {
+            manager.wharf_images_images().call_plan_copy(accessor, caller, source, destination, options).await
+        })
+        .await
+    }
+
+    /// See `images.plan-push`. `origins` are as in [`Wharf::push`].
     pub async fn plan_push(
         &self,
         caller: &Caller,
         reference: &str,
+        origins: &[String],
         options: &PushOptions,
     ) -> Result<Vec<Pushed>, Failure> {
-        let services = self.services_for(&[reference], &options.access);
+        let services = self.services_for(&named(reference, origins), &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
         self.call(&services, "plan-push", async |accessor, manager| {
             manager.wharf_images_images().call_plan_push(accessor, caller, reference, options).await
         })
         .await
     }
+}
+
+/// All names of a call.
+fn named<'a>(reference: &'a str, origins: &'a [String]) -> Vec<&'a str> {
+    std::iter::once(reference).chain(origins.iter().map(String::as_str)).collect()
 }

@@ -1,5 +1,5 @@
-//! Bodies on their way: out, with a note of the last movement, and in, with a deadline between two pieces, an error
-//! where the bytes end too early, and no faster than a rate that all bodies share.
+//! Bodies on their way: out, with a note of the last movement, and in, with a deadline between two pieces and an error
+//! where the bytes end too early. Either way they go no faster than a rate that all bodies of one way share.
 //!
 //! They are not read, counted or checked here. Trailers are passed on for responses and dropped for requests.
 
@@ -13,7 +13,7 @@ use http_body_util::{BodyDataStream, BodyExt, Empty};
 use hyper::body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
@@ -56,15 +56,56 @@ impl Progress {
     }
 }
 
+/// Bytes that wait until it is their turn.
+struct Paced {
+    rate: Option<Arc<Rate>>,
+    /// Bytes that are here and have to wait. Where they come from is not read from meanwhile, and waits as well.
+    held: Bytes,
+    /// How many of them may pass next, and when.
+    turn: Option<(usize, Pin<Box<Sleep>>)>,
+}
+
+impl Paced {
+    fn new(rate: Option<Arc<Rate>>) -> Self {
+        Self { rate, held: Bytes::new(), turn: None }
+    }
+
+    /// Returns the next of the held bytes, once it is their turn. None if there are none.
+    fn release(&mut self, cx: &mut Context<'_>) -> Option<Poll<Bytes>> {
+        let (held, rate) = (self.held.len(), self.rate.as_ref().filter(|_| !self.held.is_empty())?);
+        let (bytes, turn) = self.turn.get_or_insert_with(|| {
+            let bytes = held.min(rate.piece());
+            (bytes, Box::pin(tokio::time::sleep_until(rate.book(bytes))))
+        });
+        if turn.as_mut().poll(cx).is_pending() {
+            return Some(Poll::Pending);
+        }
+        let piece = self.held.split_to(*bytes);
+        self.turn = None;
+        Some(Poll::Ready(piece))
+    }
+
+    /// Holds bytes until it is their turn, or hands them back if there is no rate, or nothing in them.
+    fn hold(&mut self, data: Bytes) -> Option<Bytes> {
+        if self.rate.is_none() || data.is_empty() {
+            return Some(data);
+        }
+        self.held = data;
+        None
+    }
+}
+
 /// The body of a request, as the pool takes it.
 pub(super) struct Departing {
     data: BodyDataStream<Outgoing>,
     progress: Progress,
+    paced: Paced,
 }
 
 impl Departing {
-    pub(super) fn new(body: Outgoing, progress: Progress) -> Self {
-        Self { data: BodyDataStream::new(body), progress }
+    /// `rate` is the limit for all bodies that go out together.
+    pub(super) fn new(body: Outgoing, progress: Progress, rate: Option<Arc<Rate>>) -> Self {
+        Self { data: BodyDataStream::new(body), progress, paced: Paced::new(rate) }
     }
 }
 
@@ -72,9 +113,22 @@ impl Stream for Departing {
     type Item = Result<Bytes, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = Pin::new(&mut self.data).poll_next(cx);
-        self.progress.note(next.is_pending());
-        next
+        loop {
+            if let Some(piece) = self.paced.release(cx) {
+                // Until its turn comes nobody waits for the server.
+                self.progress.note(piece.is_pending());
+                return piece.map(|piece| Some(Ok(piece)));
+            }
+            let next = match Pin::new(&mut self.data).poll_next(cx) {
+                Poll::Ready(Some(Ok(data))) => match self.paced.hold(data) {
+                    Some(data) => Poll::Ready(Some(Ok(data))),
+                    None => continue,
+                },
+                next => next,
+            };
+            self.progress.note(next.is_pending());
+            return next;
+        }
     }
 }
 
@@ -85,18 +139,14 @@ pub(super) struct Arriving {
     between_bytes: Duration,
     /// Runs while a reader waits for the server, and only then: neither a slow reader nor the rate is its fault.
     deadline: Option<Pin<Box<Sleep>>>,
-    rate: Option<Arc<Rate>>,
-    /// Bytes that are here and have to wait. The server is not read from meanwhile, and waits as well.
-    held: Bytes,
-    /// How many of them may pass next, and when.
-    turn: Option<(usize, Pin<Box<Sleep>>)>,
+    paced: Paced,
     ended: bool,
 }
 
 impl Arriving {
-    /// Takes the body of a response of `origin`. `rate` is the limit for all bodies together.
+    /// Takes the body of a response of `origin`. `rate` is the limit for all bodies that come in together.
     pub(super) fn new(inner: reqwest::Body, origin: Origin, between_bytes: Duration, rate: Option<Arc<Rate>>) -> Self {
-        Self { inner, origin, between_bytes, deadline: None, rate, held: Bytes::new(), turn: None, ended: false }
+        Self { inner, origin, between_bytes, deadline: None, paced: Paced::new(rate), ended: false }
     }
 
     fn overdue(&mut self, cx: &mut Context<'_>) -> bool {
@@ -106,19 +156,6 @@ impl Arriving {
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(later(Instant::now(), between_bytes))));
         deadline.as_mut().poll(cx).is_ready()
     }
-
-    /// Returns the next of the held bytes, once it is their turn.
-    fn release(&mut self, rate: &Rate, cx: &mut Context<'_>) -> Poll<Bytes> {
-        let held = self.held.len();
-        let (bytes, turn) = self.turn.get_or_insert_with(|| {
-            let bytes = held.min(rate.piece());
-            (bytes, Box::pin(tokio::time::sleep_until(rate.book(bytes))))
-        });
-        ready!(turn.as_mut().poll(cx));
-        let piece = self.held.split_to(*bytes);
-        self.turn = None;
-        Poll::Ready(piece)
-    }
 }
 
 impl Body for Arriving {
@@ -126,10 +163,9 @@ impl Body for Arriving {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let rate = self.rate.clone();
         loop {
-            if let Some(rate) = rate.as_deref().filter(|_| !self.held.is_empty()) {
-                return self.release(rate, cx).map(|piece| Some(Ok(Frame::data(piece))));
+            if let Some(piece) = self.paced.release(cx) {
+                return piece.map(|piece| Some(Ok(Frame::data(piece))));
             }
             if self.ended {
                 return Poll::Ready(None);
@@ -137,10 +173,13 @@ impl Body for Arriving {
             match Pin::new(&mut self.inner).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.deadline = None;
-                    match (frame.into_data(), &rate) {
-                        (Ok(data), Some(_)) if !data.is_empty() => self.held = data,
-                        (Ok(data), _) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                        (Err(trailers), _) => return Poll::Ready(Some(Ok(trailers))),
+                    match frame.into_data() {
+                        Ok(data) => {
+                            if let Some(data) = self.paced.hold(data) {
+                                return Poll::Ready(Some(Ok(Frame::data(data))));
+                            }
+                        }
+                        Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -162,11 +201,11 @@ impl Body for Arriving {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_empty() && (self.ended || self.inner.is_end_stream())
+        self.paced.held.is_empty() && (self.ended || self.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (inner, held) = (self.inner.size_hint(), self.held.len() as u64);
+        let (inner, held) = (self.inner.size_hint(), self.paced.held.len() as u64);
         let mut hint = SizeHint::new();
         hint.set_lower(inner.lower().saturating_add(held));
         if let Some(upper) = inner.upper().and_then(|upper| upper.checked_add(held)) {

@@ -3,6 +3,7 @@
 //! It does not decide where a request may go; that is the policy's.
 
 use super::body::{Departing, Progress};
+use super::rate::Rate;
 use super::{Error, Grants, Origin, Outgoing};
 use bytes::Bytes;
 use http::header::{
@@ -12,6 +13,7 @@ use http::header::{
 use http::{HeaderValue, Method, Uri};
 use hyper::body::Body;
 use reqwest::Url;
+use std::sync::Arc;
 
 /// The header by which a request names the right that it wants to use.
 pub(super) const GRANT: HeaderName = HeaderName::from_static("wharf-grant");
@@ -54,10 +56,11 @@ pub(super) enum Payload {
 }
 
 impl Payload {
-    pub(super) fn into_body(self, progress: &Progress) -> reqwest::Body {
+    /// `rate` is the limit for what the component sends.
+    pub(super) fn into_body(self, progress: &Progress, rate: Option<Arc<Rate>>) -> reqwest::Body {
         match self {
             Self::Whole(bytes) => reqwest::Body::from(bytes),
-            Self::Stream(body) => reqwest::Body::wrap_stream(Departing::new(body, progress.clone())),
+            Self::Stream(body) => reqwest::Body::wrap_stream(Departing::new(body, progress.clone(), rate)),
         }
     }
 }

@@ -97,6 +97,15 @@ fn what_becomes_of_an_index_is_said_by_arguments() {
         ("b:1", Some("windows"), Some("10"))
     );
     assert_eq!((wording.os_features, wording.variant.as_deref()), (["a", "b"].map(str::to_owned).to_vec(), Some("")));
+    let (_, Edit::Amend(members)) = edit(&["create", "--amend", "a:1", "b:1"]) else { panic!() };
+    assert_eq!(members.len(), 1);
+    for words in
+        [&["annotate", "a:1", "--annotation", "k=v"][..], &["annotate", "--index", "a:1", "--annotation", "k=v"]]
+    {
+        let (_, Edit::AnnotateIndex(wording)) = edit(words) else { panic!("{words:?}") };
+        assert_eq!(wording.annotations, [("k".to_owned(), "v".to_owned())]);
+    }
+    assert!(parse(&["manifest", "annotate", "--index", "a:1", "b:1"]).is_err());
     let Ok(Verb::Manifest(asked)) = parse(&["manifest", "push", "-q", "a:1"]) else { panic!() };
     assert!(matches!(&asked.command, ManifestCommand::Push(push) if push.quiet && push.reference == "a:1"));
     for words in

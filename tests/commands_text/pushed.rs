@@ -33,6 +33,7 @@ fn example() -> Pushed {
         name: "lan.test/team/app:1".to_owned(),
         target: parts[4].part.clone(),
         reduced_from: Some(digest('6')),
+        referrers: Vec::new(),
         sent_bytes: 42_001_000,
         parts,
         up_to_date: false,
@@ -43,13 +44,22 @@ fn example() -> Pushed {
 #[test]
 fn the_options_of_a_push_become_those_of_the_component() {
     let plain = options("push lan.test/app:1");
-    assert_eq!((plain.platform, plain.all_tags, plain.concurrent_uploads), (None, false, 5));
+    assert_eq!((plain.platform, plain.all_tags, plain.referrers, plain.concurrent_uploads), (None, false, false, 5));
+    assert!(
+        options("push --referrers lan.test/app:1").referrers && options("copy --referrers --dry-run app b").referrers
+    );
     for verb in ["push lan.test/app", "copy app lan.test/app"] {
         let asked = options(&format!("{verb} --platform linux/arm64 -a --max-concurrent-uploads 9 --retries 2"));
         assert_eq!(asked.platform.as_deref(), Some("linux/arm64"));
         assert_eq!((asked.all_tags, asked.concurrent_uploads, asked.access.retries), (true, 9, 2));
     }
-    for words in ["push", "copy app", "push --platform a --all-platforms app", "push --max-concurrent-uploads 0 app"] {
+    for words in [
+        "push",
+        "copy app",
+        "push --platform a --all-platforms app",
+        "push --max-concurrent-uploads 0 app",
+        "copy -q --dry-run app b",
+    ] {
         let words = std::iter::once("wharf").chain(words.split_whitespace()).map(OsString::from);
         assert!(cli::parse(words).is_err());
     }
@@ -87,6 +97,10 @@ fn what_was_pushed_is_told_to_people_and_programs() {
     let there = Pushed { up_to_date: true, name: format!("lan.test/app@{}", digest('7')), ..one.clone() };
     assert_eq!(pushed::names(std::slice::from_ref(&there)), format!("lan.test/app@{}\n", digest('7')));
     assert!(pushed::talk(&[there]).contains("Status: the registry is up to date for lan.test/app@"));
+    let signed = Pushed { referrers: vec![part(MANIFEST, '8', 9, Way::Sent).part], ..one.clone() };
+    assert!(pushed::talk(std::slice::from_ref(&signed)).ends_with("for lan.test/team/app:1 and what refers to it\n"));
+    let json: serde_json::Value = serde_json::from_str(&pushed::json(&[signed])).expect("JSON");
+    assert_eq!(json[0]["referrers"][0]["digest"], digest('8'));
     let json: serde_json::Value = serde_json::from_str(&pushed::json(&[one])).expect("JSON");
     assert_eq!(json[0]["target"]["media_type"], MANIFEST);
     assert_eq!(json[0]["reduced_from"], digest('6'));

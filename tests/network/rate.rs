@@ -3,8 +3,8 @@
 use super::listener::Listener;
 use super::{get, network_with};
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::Body;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Body, Frame};
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 use wharf::network::{Error, Network, Settings, Stage, Timeouts};
@@ -51,6 +51,31 @@ async fn bodies_share_the_rate() {
     }
     // 1.5 seconds' worth, of which a sixteenth of a second comes at once. How much slower it may be is a matter of the
     // clock alone, and is tested with a clock that stands still.
+    assert!(took >= Duration::from_millis(1_350), "{took:?}");
+}
+
+/// What is sent has the same limit, and one of its own: what comes in does not use it up.
+#[tokio::test]
+async fn what_is_sent_shares_a_rate_as_well() {
+    const BYTES: usize = 100_000;
+    const RATE: u64 = 400_000;
+    let server =
+        Listener::start(|_| b"HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let network = limited(RATE, &server);
+    let begin = Instant::now();
+    let each = |_| async {
+        let chunks = (0..10).map(|_| Ok(Frame::data(Bytes::from(vec![7; BYTES / 10]))));
+        let body = BodyExt::boxed_unsync(StreamBody::new(futures::stream::iter(chunks)));
+        let request = http::Request::put(format!("http://{}/", server.authority())).header("content-length", BYTES);
+        network.send(request.body(body).expect("a request"), Timeouts::default()).await.map(|answer| answer.status())
+    };
+    let outcomes = futures::future::join_all((0..6).map(each)).await;
+    let took = begin.elapsed();
+    for outcome in outcomes {
+        assert_eq!(outcome.expect("an answer"), 201);
+    }
+    let received: usize = server.requests().iter().map(|request| request.body.len()).sum();
+    assert_eq!(received, 6 * BYTES, "nothing is lost or sent twice");
     assert!(took >= Duration::from_millis(1_350), "{took:?}");
 }
 

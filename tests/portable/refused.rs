@@ -140,9 +140,13 @@ fn a_verb_that_it_lacks_says_so_in_the_error_and_is_not_in_the_help() {
 fn an_option_that_it_lacks_says_so() {
     let (_directory, wharf) = portable();
     let files = ["--certs-d", "--registries-conf", "--daemon-json"];
-    for verb in
-        [&["pull", "127.0.0.1:1/a"][..], &["explain", "a"], &["tags", "127.0.0.1:1/a"], &["catalog", "127.0.0.1:1"]]
-    {
+    for verb in [
+        &["pull", "127.0.0.1:1/a"][..],
+        &["explain", "a"],
+        &["tags", "127.0.0.1:1/a"],
+        &["catalog", "127.0.0.1:1"],
+        &["save", "--complete", "a"],
+    ] {
         for option in files {
             let all = [verb, &[option, "store/x"]].concat();
             check(

@@ -39,6 +39,8 @@ pub enum Step {
     PlanPush(String),
     /// `images.copy`, to the dock.
     Copy(String),
+    /// `images.plan-copy`, to the dock.
+    PlanCopy(String),
     /// `images.save`, and so many milliseconds later `images.load` under other names; after how many events the
     /// listener leaves.
     Load(String, Vec<String>, u64, Option<usize>),
@@ -102,6 +104,7 @@ impl Step {
             Self::Push(..) => "push",
             Self::PlanPush(_) => "plan-push",
             Self::Copy(_) => "copy",
+            Self::PlanCopy(_) => "plan-copy",
             Self::Load(..) => "load",
             Self::Compose(..) => "compose",
             Self::Manifest(_) => "manifest",
@@ -145,7 +148,11 @@ impl fmt::Display for Step {
             Self::Inspect(reference) | Self::History(reference) | Self::Explain(reference) => write!(f, " {reference}"),
             Self::Manifest(reference) | Self::Compose(reference) => write!(f, " {reference}"),
             Self::Search(reference) | Self::Referrers(reference) => write!(f, " {reference}"),
-            Self::Tags(reference) | Self::Save(reference) | Self::PlanPush(reference) | Self::Copy(reference) => {
+            Self::Tags(reference)
+            | Self::Save(reference)
+            | Self::PlanPush(reference)
+            | Self::Copy(reference)
+            | Self::PlanCopy(reference) => {
                 write!(f, " {reference}")
             }
             Self::Push(reference, platform, leave) => {
@@ -400,6 +407,7 @@ fn step(dice: &mut Dice, hub: &Hub, eagerness: usize) -> Step {
         },
         13 if dice.chance(3, 4) => match dice.below(8) {
             0 | 7 => Step::PlanPush(name),
+            1 | 2 if dice.aside().chance(1, 6) => Step::PlanCopy(name),
             1 | 2 => Step::Copy(name),
             draw => {
                 let platform = (draw < 5).then(|| (*dice.pick(&PLATFORMS)).to_owned());

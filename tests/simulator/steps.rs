@@ -144,6 +144,7 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
             uploads::push(world, process, reference, platform.as_deref(), *leave).await
         }
         Step::Copy(reference) => uploads::copy(world, process, reference).await,
+        Step::PlanCopy(reference) => uploads::plan_copy(world, process, reference).await,
         Step::PlanPush(reference) => uploads::plan(process, reference).await,
         Step::History(reference) => verbs::history(process, &caller, reference, None).await.map(drop),
         Step::Explain(reference) => verbs::explain(&caller, reference, &Wanted::Machine, &access).map(drop),
@@ -174,7 +175,7 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
 /// What is to be saved is here until it is written. Returns the archive, unless a blob is damaged, or not everything is
 /// in it.
 async fn save(world: &Rc<World>, process: &Memory, reference: &str) -> Result<Option<Vec<u8>>, Problem> {
-    let options = SaveOptions { form: Form::OciArchive, platforms: Vec::new() };
+    let options = SaveOptions { form: Form::OciArchive, platforms: Vec::new(), complete: None };
     let (saved, pieces) = verbs::save(process, &caller(), &[reference.to_owned()], &options).await?;
     let (mut archive, mut is_whole) = (Vec::new(), saved.images.iter().all(|image| image.reduced_from.is_none()));
     for piece in pieces {
@@ -310,7 +311,7 @@ fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> b
         }
         // What passes through is not looked at: a source that is wrong, or says nothing more, is
         // noticed by the registry that takes it, or late, and not asked again.
-        Step::Copy(_) => return matches!(code, ErrorCode::Unavailable | ErrorCode::Invalid),
+        Step::Copy(_) | Step::PlanCopy(_) => return matches!(code, ErrorCode::Unavailable | ErrorCode::Invalid),
         // One image is no index.
         Step::Compose(_) => return matches!(code, ErrorCode::NotFound | ErrorCode::Invalid),
         // The image may not be here, or not for this platform.

@@ -231,3 +231,54 @@ fn what_cannot_be_exported_is_told() {
     assert!(error.contains("cannot export `nothing`"), "{error}");
     assert_eq!(files(directory.path()), [""; 0], "nothing was left");
 }
+
+/// A registry that is away is the usual failure: nothing is written then, and what was there stays.
+#[test]
+fn what_is_not_here_is_fetched_before_it_is_saved() {
+    let (mut registry, directory, wharf, [one, _]) = with_apps();
+    let at = directory.path();
+    let all = at.join("all.tar").to_string_lossy().into_owned();
+    fs::write(&all, "what was there").expect("the directory can be written");
+    let save = ["save", "--complete", "--retries", "0", "-o", &all, &one];
+    registry.stop();
+    let told = wharf.run(&save).failure();
+    assert!(told.contains(&format!("what is not here of `{one}` cannot be fetched")), "{told}");
+    assert_eq!(fs::read(&all).expect("it is there"), b"what was there");
+    assert_eq!(files(at), ["all.tar"]);
+    registry.start_again();
+    let told = wharf.run(&save);
+    assert!(!told.stderr.contains("manifests that its index lists"), "{}", told.stderr);
+    told.success();
+    let (_other, second) = super::wharf();
+    second.run(&["load", "-q", "--no-unpack", "-i", &all]).success();
+    let digest = |wharf: &Wharf| {
+        let images = json(&wharf.run(&["images", "--format", "json", &one]).success());
+        (images[0]["target"]["digest"].clone(), images[0]["platforms"].as_array().map(Vec::len))
+    };
+    assert_eq!(digest(&second), digest(&wharf));
+    assert_eq!(digest(&second).0, *demo().root().digest);
+}
+
+/// GNU tar says nothing of an archive without an end. An archive of images has one, and what comes without it was cut; the
+/// files of an image may be so, as for docker.
+#[test]
+fn an_archive_without_its_end_is_no_archive_of_images() {
+    let (_registry, directory, wharf, [one, _]) = with_apps();
+    let at = directory.path();
+    let path = |name: &str| at.join(name).to_string_lossy().into_owned();
+    let cut = |name: &str| {
+        let bytes = fs::read(path(name)).expect("it was written");
+        let (rest, end) = bytes.split_at(bytes.len() - 1024);
+        assert!(end.iter().all(|byte| *byte == 0) && rest.iter().any(|byte| *byte != 0));
+        fs::write(path("cut.tar"), rest).expect("the directory can be written");
+        tell(at, "tar", &["-tf", "cut.tar"]);
+    };
+    wharf.run(&["save", "-q", "--platform", "linux/amd64", "-o", &path("image.tar"), &one]).success();
+    cut("image.tar");
+    let told = wharf.run(&["load", "-i", &path("cut.tar")]).failure();
+    assert!(told.contains("it was cut off"), "{told}");
+    tell(at, "sh", &["-c", "mkdir root && echo hello >root/greeting && tar -C root -b 1 -cf root.tar ."]);
+    cut("root.tar");
+    wharf.run(&["import", "-q", &path("cut.tar"), "cut:1"]).success();
+    assert_eq!(wharf.run(&["cat", "cut:1", "/greeting"]).success(), "hello\n");
+}

@@ -1,6 +1,6 @@
 //! docker-registry behind a token server, as a company runs it: logins, tokens that expire, identity tokens.
 
-use super::{json, wharf};
+use super::{json, open_registry, wharf};
 use crate::support::docker_registry::{Access, DockerRegistry};
 use crate::support::proxy::Proxy;
 use crate::support::push::large;
@@ -111,6 +111,34 @@ fn a_token_that_expires_in_the_middle_of_a_pull_is_renewed() {
     let stale = registry.accesses(" 401 ").into_iter().filter(|line| line.contains("/blobs/")).count();
     assert!(stale >= 1, "a blob was asked for with the stale token");
     assert!(proxy.sent_bytes() <= 5 * LAYER_BYTES as u64, "nothing was fetched twice");
+}
+
+/// F34 of a push: the right ends between two layers, and what was sent counts.
+#[test]
+fn a_token_that_expires_in_the_middle_of_a_push_is_renewed() {
+    let source = open_registry();
+    source.push("app", "1", &large(22, 4, LAYER_BYTES));
+    let tokens = TokenServer::start(Policy { lifetime: Duration::from_secs(120), ..Policy::default() });
+    let registry = DockerRegistry::start(Access::Token(&tokens));
+    let (_directory, wharf) = wharf();
+    remember(&wharf, &registry, &password(PASSWORD));
+    let (from, to) = (format!("{}/app:1", source.address()), format!("{}/team/app:1", registry.address()));
+    wharf.run(&["pull", "-q", "--no-unpack", &from]).success();
+    wharf.run(&["tag", &from, &to]).success();
+    tokens.age(Duration::from_secs(120) + LEEWAY - Duration::from_secs(2));
+    let pushed = wharf.run(&["push", "--format", "json", "--max-concurrent-uploads", "1", "--limit-rate", "8M", &to]);
+    let pushed = json(&pushed.success());
+    let layers = 4 * LAYER_BYTES as u64;
+    let sent = pushed[0]["sent_bytes"].as_u64().expect("a number");
+    assert!((layers..layers + LAYER_BYTES as u64).contains(&sent), "no layer was sent twice: {sent}");
+    let granted = tokens.requests().iter().filter(|request| request.query.contains("pull%2Cpush")).count();
+    assert!(granted >= 2, "{:?}", tokens.requests());
+    let stale = registry.accesses(" 401 ").into_iter().filter(|line| !line.contains("\"GET /v2/ ")).count();
+    assert!(stale >= 2, "the first request, and one with the stale token");
+    let (_other, second) = super::wharf();
+    remember(&second, &registry, &password(PASSWORD));
+    tokens.age(Duration::ZERO);
+    second.run(&["pull", "-q", "--no-unpack", &to]).success();
 }
 
 #[test]

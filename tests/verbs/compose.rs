@@ -64,7 +64,7 @@ fn images_become_an_index_that_is_always_the_same() {
         assert_eq!(world.shown("both:1"), expected);
         let record = world.record("docker.io/library/both:1").unwrap();
         assert_eq!((&record.target, record.platforms.len()), (&made.target, 2));
-        let saving = SaveOptions { form: Form::OciArchive, platforms: Vec::new() };
+        let saving = SaveOptions { form: Form::OciArchive, platforms: Vec::new(), complete: None };
         let names = ["both:1".to_owned()];
         let (saved, _) = world.memory.run(verbs::save(&world.memory, &caller(), &names, &saving)).unwrap();
         assert_eq!((&saved.images[0].target, saved.images[0].platforms.len()), (&made.target, 2));
@@ -101,6 +101,33 @@ fn an_index_is_changed_and_what_is_not_changed_stays() {
     assert_eq!(world.shown("both:1")["manifests"].as_array().map(Vec::len), Some(1));
     // What no name needs any more is garbage, and the images stay.
     assert!(world.record("docker.io/library/two:1").is_some() && world.has(&two.manifest));
+}
+
+/// As `docker manifest create --amend` and `podman manifest annotate --index` have it.
+#[test]
+fn an_index_is_amended_and_says_something_of_itself() {
+    let (world, [one, two]) = World::pair();
+    let made = world.compose("both:1", Edit::Amend(vec![member("one:1")])).unwrap();
+    assert_eq!((made.before, made.entries.len()), (None, 1), "there was none");
+    let amended = world.compose("both:1", Edit::Amend(vec![member("two:1"), member("one:1")])).unwrap();
+    let listed: Vec<_> = amended.entries.iter().map(|entry| &entry.manifest.digest).collect();
+    assert_eq!((listed, amended.before), (vec![&one.manifest, &two.manifest], Some(made.target.digest)));
+    let both = world.compose("other:1", Edit::Create(vec![member("one:1"), member("two:1")])).unwrap();
+    assert_eq!(both.target, amended.target, "what is amended is as if it had been made at once");
+
+    let said = world.compose("both:1", Edit::AnnotateIndex(annotated(&[("a", "b")]))).unwrap();
+    assert_eq!(said.before, Some(amended.target.digest.clone()));
+    assert_eq!(world.shown("both:1")["annotations"], json!({"a": "b"}));
+    let again = world.compose("both:1", Edit::AnnotateIndex(annotated(&[("a", "b")]))).unwrap();
+    assert_eq!((again.target, again.before), (said.target, None));
+    let platform = Wording { os: Some("linux".to_owned()), ..annotated(&[("a", "c")]) };
+    let problem = world.compose("both:1", Edit::AnnotateIndex(platform)).unwrap_err();
+    assert_eq!(
+        (problem.code, problem.why[0].as_str()),
+        (ErrorCode::Invalid, "an index is for no platform; what it lists is")
+    );
+    let problem = world.compose("one:1", Edit::AnnotateIndex(annotated(&[("a", "b")]))).unwrap_err();
+    assert_eq!(problem.code, ErrorCode::Invalid);
 }
 
 #[test]

@@ -5,20 +5,13 @@ use wharf_component::{
     nouns::problem::{ErrorCode, Problem},
     verbs::{
         self,
-        contract::{Access, PushOptions, Pushed, Way},
+        contract::{PushOptions, Pushed, Way},
     },
 };
 use wharf_sim::memory::uploads::Dock;
 
 fn copying() -> PushOptions {
-    PushOptions {
-        platform: None,
-        all_tags: false,
-        compress: None,
-        force_compress: false,
-        concurrent_uploads: 3,
-        access: Access::default(),
-    }
+    PushOptions { concurrent_uploads: 3, ..PushOptions::default() }
 }
 
 impl World {

@@ -1,8 +1,15 @@
 //! How many blobs one call may need. Each is a handle, and a full table of
 //! handles is a trap: see [`wharf_sim::memory::content`].
 
-use super::{Built, Recipe, World, everything, options, platforms};
-use wharf_component::{nouns::problem::ErrorCode, verbs::contract::PullOptions};
+use super::{Built, Ear, Recipe, World, caller, everything, options, platforms};
+use wharf_component::{
+    nouns::problem::ErrorCode,
+    verbs::{
+        self,
+        contract::{Edit, Form, Member, PullOptions, PushOptions, SaveOptions},
+    },
+};
+use wharf_sim::memory::uploads::Dock;
 
 const APP: &str = "docker.io/library/app:1";
 /// As many as a manifest may have.
@@ -39,8 +46,44 @@ fn more_platforms_than_there_are_handles_for_are_refused_before_anything_comes()
     let problem = world.pull("app:1", &everything()).unwrap_err();
     assert_eq!(problem.code, ErrorCode::TooLarge(640));
     assert_eq!(problem.why, ["more than 640 blobs are needed; choose fewer platforms"]);
+    assert!(problem.fix.is_some_and(|fix| fix.contains("--platform") && fix.contains("by its digest")));
     assert!(world.memory.snapshot().disk.blobs.is_empty());
     world.pull("app:1", &options()).unwrap();
+}
+
+/// An index that was made here may need more blobs than a push holds at once; an archive holds all of them.
+#[test]
+fn more_blobs_than_are_held_are_pushed_and_far_more_are_not_saved() {
+    let world = World::new();
+    let mut members = Vec::new();
+    for (platform, prefix) in [("linux/amd64", "a"), ("linux/arm64", "b")] {
+        let name = format!("app@{}", image(&world, platform, prefix, 430).manifest);
+        world.pull(&name, &everything()).unwrap();
+        members.push(Member { reference: name, ..Member::default() });
+    }
+    let create = |name: &str, members: &[Member]| {
+        let edit = Edit::Create(members.to_vec());
+        world.memory.run(async { verbs::compose(&world.memory, &caller(), name, &edit).await })
+    };
+    create("dock.test/app:1", &members).unwrap();
+    let dock = Dock::start(&world.memory, "dock.test");
+    let options = PushOptions { referrers: true, concurrent_uploads: 64, ..PushOptions::default() };
+    let ear = Ear::default();
+    let push = async { verbs::push(&world.memory, &caller(), "dock.test/app:1", &options, &ear).await.unwrap() };
+    let pushed = world.memory.run(push);
+    assert_eq!((pushed[0].parts.len(), dock.flaws()), (2 * (430 + 2) + 1, Vec::new()));
+
+    let third = format!("app@{}", image(&world, "linux/s390x", "c", 430).manifest);
+    world.pull(&third, &everything()).unwrap();
+    members.push(Member { reference: third, ..Member::default() });
+    let problem = create("dock.test/app:2", &members).unwrap_err();
+    assert!(problem.code == ErrorCode::TooLarge(900) && problem.fix.is_some(), "{problem:?}");
+    let all: Vec<String> = members.into_iter().map(|member| member.reference).collect();
+    let saving = SaveOptions { form: Form::OciArchive, platforms: Vec::new(), complete: None };
+    let save = async { verbs::save(&world.memory, &caller(), &all, &saving).await.map(drop) };
+    let problem = world.memory.run(save).unwrap_err();
+    assert_eq!(problem.code, ErrorCode::TooLarge(900));
+    assert!(problem.fix.is_some_and(|fix| fix.contains("fewer images") && fix.contains("--platform")));
 }
 
 /// What was pulled before is held too, until the record is written.

@@ -85,7 +85,7 @@ impl World {
 
     fn saved(&self, references: &[&str], form: Form) -> Vec<u8> {
         let references: Vec<String> = references.iter().map(|&text| text.to_owned()).collect();
-        let options = SaveOptions { form, platforms: Vec::new() };
+        let options = SaveOptions { form, platforms: Vec::new(), complete: None };
         self.memory.run(async {
             let (_, pieces) = verbs::save(&self.memory, &caller(), &references, &options).await.unwrap();
             let mut bytes = Vec::new();

@@ -11,20 +11,13 @@ use wharf_component::{
     registry::Phase,
     verbs::{
         self,
-        contract::{Access, Event, PushOptions, Pushed, Way},
+        contract::{Event, PushOptions, Pushed, Way},
     },
 };
 use wharf_sim::memory::{Snapshot, uploads::Dock};
 
 fn pushing() -> PushOptions {
-    PushOptions {
-        platform: None,
-        all_tags: false,
-        compress: None,
-        force_compress: false,
-        concurrent_uploads: 3,
-        access: Access::default(),
-    }
+    PushOptions { concurrent_uploads: 3, ..PushOptions::default() }
 }
 
 impl World {

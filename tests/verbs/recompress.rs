@@ -12,20 +12,13 @@ use wharf_component::{
     },
     verbs::{
         self,
-        contract::{Access, Event, PushOptions, Pushed},
+        contract::{Event, PushOptions, Pushed},
     },
 };
 use wharf_sim::memory::{Snapshot, content::digest_of, uploads::Dock};
 
 fn compressing(how: &str, force_compress: bool) -> PushOptions {
-    PushOptions {
-        platform: None,
-        all_tags: false,
-        compress: Some(how.to_owned()),
-        force_compress,
-        concurrent_uploads: 3,
-        access: Access::default(),
-    }
+    PushOptions { compress: Some(how.to_owned()), force_compress, concurrent_uploads: 3, ..PushOptions::default() }
 }
 
 /// A world with an image of this recipe, called `dock.test/app:1`, and a registry that takes it.

@@ -1,15 +1,15 @@
 //! What is kept of names that come by a pull or an archive: what was asked for, or what is usual.
 
-use super::{Ear, Recipe, World, caller, layer, options, unpacking};
+use super::{Ear, Recipe, World, caller, everything, layer, options, unpacking};
 use wharf_component::{
     host::Host,
     nouns::problem::{ErrorCode, Problem},
     verbs::{
         self,
-        contract::{Access, Action, Event, ImportOptions, LoadOptions, Loaded, PullOptions, Retention},
+        contract::{Access, Action, Event, Form, ImportOptions, LoadOptions, Loaded, PullOptions, Retention},
     },
 };
-use wharf_sim::memory::content::digest_of;
+use wharf_sim::memory::{Snapshot, content::digest_of};
 
 const APP: &str = "docker.io/library/app:1";
 const LAYERS: &[&str] = &["base", "top"];
@@ -61,6 +61,31 @@ impl World {
         let (stream, ear) = (self.memory.stream(archive.into_inner().unwrap()), Ear::default());
         let options = LoadOptions { names: Vec::new(), unpack, retention };
         self.memory.run(verbs::load(&self.memory, &caller(), stream, &options, &ear))
+    }
+}
+
+/// An archive of an index may have another platform than the one that is here, of which the blobs were given up.
+#[test]
+fn a_load_keeps_a_platform_whose_blobs_were_given_up() {
+    let world = World::new();
+    let (index, built) = world.alpine();
+    world.pull("alpine:3.20", &everything()).unwrap();
+    let amd64 = [&built[0].manifest, &built[0].config, &built[0].layers[0]].map(|digest| digest.encoded().to_owned());
+    let archive = world.save(&["alpine:3.20"], Form::OciArchive, &[]).unwrap().without(&amd64);
+    let world = World { memory: world.memory.with_disk(Snapshot::default()), ..world };
+    world.pull("alpine:3.20", &keeping(Retention::Unpacked)).unwrap();
+    assert_eq!((world.has(&built[0].layers[0]), world.kept().2), (false, 1), "its tree stands for the blob");
+    for retention in [None, Some(Retention::Both)] {
+        let options = LoadOptions { names: Vec::new(), unpack: true, retention };
+        let stream = world.memory.stream(archive.clone());
+        let load = async { verbs::load(&world.memory, &caller(), stream, &options, &Ear::default()).await.unwrap() };
+        assert_eq!(world.memory.run(load).images[0].target.digest, index);
+        let record = world.record("docker.io/library/alpine:3.20").unwrap();
+        let platforms: Vec<_> = record.platforms.iter().map(|present| present.manifest.digest.clone()).collect();
+        assert!(platforms.contains(&built[0].manifest), "{platforms:?}");
+        assert_eq!(platforms.len(), 3);
+        // Who wants both has them after a pull of that platform.
+        assert_eq!(world.is_sound(), retention.is_none());
     }
 }
 

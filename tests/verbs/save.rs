@@ -15,10 +15,11 @@ use wharf_component::{
     },
     verbs::{
         self,
-        contract::{Form, SaveOptions, Saved},
+        contract::{Access, Form, SaveOptions, Saved},
         save::Piece,
     },
 };
+use wharf_sim::memory::registry::Trouble;
 
 /// An archive, read.
 pub(super) struct Opened {
@@ -35,18 +36,41 @@ impl Opened {
         serde_json::from_slice(&self.files[path]).expect("JSON")
     }
 
+    /// The archive without the blobs that are called so.
+    pub(super) fn without(&self, encoded: &[String]) -> Vec<u8> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for path in self.paths.iter().filter(|path| !encoded.iter().any(|encoded| path.ends_with(encoded))) {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(self.files[path].len() as u64);
+            archive.append_data(&mut header, path, &*self.files[path]).expect("memory can be written");
+        }
+        archive.into_inner().expect("memory can be written")
+    }
+
     fn has(&self, digest: &Digest) -> bool {
         self.files.contains_key(&format!("blobs/sha256/{}", digest.encoded()))
     }
 }
 
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|&text| text.to_owned()).collect()
+}
+
 impl World {
     pub(super) fn save(&self, references: &[&str], form: Form, platforms: &[&str]) -> Result<Opened, Problem> {
-        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-        let options = SaveOptions { form, platforms: texts(platforms) };
+        self.save_by(references, &SaveOptions { form, platforms: texts(platforms), complete: None })
+    }
+
+    /// Fetches what is not here before.
+    fn save_all(&self, reference: &str, platforms: &[&str]) -> Result<Opened, Problem> {
+        let complete = Some(Access { retries: 0, ..Access::default() });
+        self.save_by(&[reference], &SaveOptions { form: Form::OciArchive, platforms: texts(platforms), complete })
+    }
+
+    fn save_by(&self, references: &[&str], options: &SaveOptions) -> Result<Opened, Problem> {
         let references = texts(references);
         let (saved, bytes) = self.memory.run(async {
-            let (saved, pieces) = verbs::save(&self.memory, &caller(), &references, &options).await?;
+            let (saved, pieces) = verbs::save(&self.memory, &caller(), &references, options).await?;
             let mut bytes = Vec::new();
             for piece in pieces {
                 match piece {
@@ -183,6 +207,45 @@ fn what_is_not_here_of_an_index_is_not_in_the_archive_and_that_is_told() {
         (problem.code, problem.fix.as_deref()),
         (ErrorCode::NotFound, Some("wharf pull --platform linux/s390x alpine:3.20"))
     );
+}
+
+#[test]
+fn what_is_not_here_is_fetched_before_if_that_is_asked_for() {
+    let world = World::new();
+    let (index, built) = world.alpine();
+    world.pull("alpine:3.20", &platforms(&["linux/amd64"])).unwrap();
+    // The tag is somebody else's by now; what it is here stays.
+    world.image("library/alpine", Some("3.20"), Recipe { layers: &["newer"], ..Recipe::default() });
+    world.requests();
+    let archive = world.save_all("alpine:3.20", &["linux/arm64"]).unwrap();
+    assert_eq!(archive.saved.images[0].target.digest, built[1].manifest);
+    assert_eq!((archive.has(&built[1].layers[0]), world.has(&built[2].layers[0])), (true, false), "as was asked for");
+    let archive = world.save_all("alpine:3.20", &[]).unwrap();
+    let image = &archive.saved.images[0];
+    assert_eq!((&image.target.digest, &image.reduced_from, &*archive.saved.notes), (&index, &None, &[][..]));
+    assert!(built.iter().all(|built| archive.has(&built.manifest) && archive.has(&built.layers[0])));
+    let record = world.record("docker.io/library/alpine:3.20").unwrap();
+    assert_eq!((record.target.digest, record.platforms.len()), (index, 3));
+    let requests = world.requests();
+    assert!(!requests.iter().any(|request| request.ends_with("3.20")), "the tag is not asked for: {requests:?}");
+    world.save_all("alpine:3.20", &[]).unwrap();
+    assert_eq!(world.requests(), Vec::<String>::new(), "nobody is asked if everything is here");
+}
+
+#[test]
+fn what_cannot_be_fetched_makes_no_archive_and_changes_no_name() {
+    let world = World::new();
+    let (_, built) = world.alpine();
+    world.pull("alpine:3.20", &platforms(&["linux/amd64"])).unwrap();
+    let before = world.record("docker.io/library/alpine:3.20");
+    world.registry.trouble(built[1].layers[0].to_string(), Trouble::Status(500));
+    let problem = world.save_all("alpine:3.20", &[]).err().unwrap();
+    assert_eq!((problem.code, &*problem.what), (ErrorCode::Unavailable, "cannot save `alpine:3.20`"));
+    assert_eq!(problem.why[0], "what is not here of `alpine:3.20` cannot be fetched");
+    assert_eq!(world.record("docker.io/library/alpine:3.20"), before);
+    assert!(world.save_all("alpine:3.20", &[]).is_ok(), "the next attempt goes on");
+    let problem = world.save_all("nothing:1", &[]).err().unwrap();
+    assert_eq!(problem.code, ErrorCode::NotFound);
 }
 
 #[test]

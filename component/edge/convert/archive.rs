@@ -5,12 +5,12 @@ use crate::verbs::contract;
 use wharf_vocabulary::archives as wit;
 
 impl From<wit::SaveOptions> for contract::SaveOptions {
-    fn from(wit::SaveOptions { form, platforms }: wit::SaveOptions) -> Self {
+    fn from(wit::SaveOptions { form, platforms, complete }: wit::SaveOptions) -> Self {
         let form = match form {
             wit::Form::DockerArchive => contract::Form::DockerArchive,
             wit::Form::OciArchive => contract::Form::OciArchive,
         };
-        Self { form, platforms }
+        Self { form, platforms, complete: complete.map(Into::into) }
     }
 }
 

@@ -8,9 +8,11 @@ impl From<wit::Edit> for contract::Edit {
     fn from(edit: wit::Edit) -> Self {
         match edit {
             wit::Edit::Create(members) => Self::Create(each(members)),
+            wit::Edit::Amend(members) => Self::Amend(each(members)),
             wit::Edit::Add(member) => Self::Add(member.into()),
             wit::Edit::Remove(which) => Self::Remove(which),
             wit::Edit::Annotate((which, wording)) => Self::Annotate(which, wording.into()),
+            wit::Edit::AnnotateIndex(wording) => Self::AnnotateIndex(wording.into()),
         }
     }
 }

@@ -6,16 +6,19 @@ use wharf_vocabulary::uploads as wit;
 
 impl From<wit::PushOptions> for contract::PushOptions {
     fn from(options: wit::PushOptions) -> Self {
-        let wit::PushOptions { platform, all_tags, compress, force_compress, concurrent_uploads, access } = options;
-        Self { platform, all_tags, compress, force_compress, concurrent_uploads, access: access.into() }
+        let wit::PushOptions { platform, all_tags, compress, force_compress, referrers, concurrent_uploads, access } =
+            options;
+        let access = access.into();
+        Self { platform, all_tags, compress, force_compress, referrers, concurrent_uploads, access }
     }
 }
 
 impl From<contract::Pushed> for wit::Pushed {
     fn from(pushed: contract::Pushed) -> Self {
-        let contract::Pushed { name, target, reduced_from, parts, sent_bytes, up_to_date, notes } = pushed;
+        let contract::Pushed { name, target, reduced_from, parts, referrers, sent_bytes, up_to_date, notes } = pushed;
         let reduced_from = reduced_from.map(|digest| digest.to_string());
-        Self { name, target: target.into(), reduced_from, parts: each(parts), sent_bytes, up_to_date, notes }
+        let (parts, referrers) = (each(parts), each(referrers));
+        Self { name, target: target.into(), reduced_from, parts, referrers, sent_bytes, up_to_date, notes }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `wharf save`: the pieces of an archive, one after the other. `wharf load`: an archive that is read on the spot.
 
-use super::program::{offline, print, talk};
+use super::program::{offline, online_all, print, talk};
 use super::screen::Screen;
 use super::stream::Stream;
 use crate::host::Blob;
@@ -23,8 +23,15 @@ const READ_BYTES: u64 = 1 << 20;
 
 /// `wharf save`.
 pub(super) async fn save(asked: &cli::Save, caller: &Caller, root: &Path) -> Result<(), Problem> {
-    let host = offline(root).await?;
-    let (saved, pieces) = verbs::save(&host, caller, &asked.references, &asked.options().into()).await?;
+    let mut host = offline(root).await?;
+    let options = asked.options();
+    if let Some(access) = &options.complete {
+        let listing = verbs::images::entries(&host, caller, &[]).await?;
+        let names: Vec<&str> = listing.images.iter().map(|image| &*image.name).collect();
+        host = online_all(&asked.access, &names, access, root).await?;
+    }
+    let outcome = verbs::save(&host, caller, &asked.references, &options.into()).await;
+    let (saved, pieces) = host.explained(outcome)?;
     let path = match asked.output() {
         PlanFile::Standard if stdout().is_terminal() => {
             return Err(refused("standard output is a terminal", "say where it is to go, as in `--output image.tar`"));

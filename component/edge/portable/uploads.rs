@@ -1,6 +1,6 @@
 //! `wharf push` and `wharf copy`.
 
-use super::program::{online, online_all, print, talk};
+use super::program::{offline, online_all, print, talk};
 use super::screen::Screen;
 use crate::edge::convert::each;
 use crate::verbs;
@@ -14,7 +14,14 @@ use wharf_vocabulary::vocabulary::Problem;
 /// `wharf push`.
 pub(super) async fn push(asked: &cli::Push, caller: &Caller, root: &Path, palette: Palette) -> Result<(), Problem> {
     let options = asked.options();
-    let host = online(&asked.access, &asked.reference, &options.access, root).await?;
+    let mut names = vec![asked.reference.clone()];
+    if asked.referrers {
+        // What refers to the image may be where something else of its names is.
+        let listing = verbs::images::entries(&offline(root).await?, caller, &[]).await?;
+        names.extend(listing.images.into_iter().map(|image| image.name));
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let host = online_all(&asked.access, &names, &options.access, root).await?;
     let (reference, options) = (&asked.reference, options.into());
     let outcome = if asked.dry_run {
         verbs::plan_push(&host, caller, reference, &options).await
@@ -36,6 +43,11 @@ pub(super) async fn copy(asked: &cli::Copy, caller: &Caller, root: &Path, palett
     let host = online_all(&asked.access, &names, &options.access, root).await?;
     let screen = Screen::of(asked.progress, asked.quiet, palette);
     let options = options.into();
+    if asked.dry_run {
+        let plan = verbs::plan_copy(&host, caller, &asked.source, &asked.destination, &options).await;
+        let plan: Vec<Pushed> = each(host.explained(plan)?);
+        return print(&answer::push_plan(asked.format, &plan));
+    }
     let copy = verbs::copy(&host, caller, &asked.source, &asked.destination, &options, &screen);
     let copied: Vec<Pushed> = each(host.explained(screen.watch(copy).await)?);
     tell(asked.quiet, asked.progress, asked.format, &copied)

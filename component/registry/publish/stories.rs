@@ -18,7 +18,8 @@ fn there() -> Reply {
 fn publish(replies: impl IntoIterator<Item = Reply>) -> (Result<bool, Failure>, Vec<String>) {
     let host = Script::new(replies);
     let repository = host.home("registry.example/a/b", &[]);
-    let outcome = host.run(repository.publish("v1", &what(), MANIFEST.as_bytes()));
+    let document = Document::parse(MANIFEST.as_bytes(), None).expect("it is a manifest");
+    let outcome = host.run(repository.publish("v1", &what(), MANIFEST.as_bytes(), &document));
     let lines = host.requests().into_iter().map(|request| {
         let path = request.path.replace(what().digest.as_str(), "D");
         format!("{} {}", request.method.name(), path.trim_start_matches("/v2/a/b/manifests/"))

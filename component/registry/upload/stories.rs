@@ -47,13 +47,13 @@ fn upload(host: &Script, bytes: &[u8], sources: &[&str]) -> (Result<Delivered, F
         repository.upload(&what, Bytes::Here(&blob), &sources, &witness).await
     });
     let digest = what(bytes).digest.to_string();
-    let short = |(line, body): (String, usize)| {
+    let short = |(line, body): (String, Vec<u8>)| {
         let line = line.replace(&digest, "D").replace(&digest.replace(':', "%3A"), "D");
         let line = line.replace("/v2/a/b/blobs/", "");
-        if body == 0 { line } else { format!("{line} +{body}") }
+        if body.is_empty() { line } else { format!("{line} +{}", body.len()) }
     };
     let lines = host.requests().into_iter().map(|request| format!("{} {}", request.method.name(), request.path));
-    let story = lines.zip(host.carried()).map(short).collect();
+    let story = lines.zip(host.bodies()).map(short).collect();
     (outcome, story, witness)
 }
 

@@ -1,6 +1,6 @@
 //! The nouns of `wit/archives.wit`: images in one file.
 
-use crate::nouns::{descriptor::Descriptor, digest::Digest, retention::Retention};
+use crate::nouns::{access::Access, descriptor::Descriptor, digest::Digest, retention::Retention};
 
 /// See `archives.save-options`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct SaveOptions {
     pub form: Form,
     /// Only these platforms; all that are here if there are none.
     pub platforms: Vec<String>,
+    /// How the registries are spoken to that have what is not here, if that is fetched.
+    pub complete: Option<Access>,
 }
 
 /// See `archives.form`.

@@ -7,12 +7,16 @@ use crate::nouns::{descriptor::Descriptor, digest::Digest};
 pub enum Edit {
     /// It is made of these.
     Create(Vec<Member>),
+    /// It lists these, too, or is made of them.
+    Amend(Vec<Member>),
     /// It lists this, too.
     Add(Member),
     /// It lists these no more.
     Remove(Vec<String>),
     /// It says something else of one.
     Annotate(String, Wording),
+    /// It says something else of itself.
+    AnnotateIndex(Wording),
 }
 
 /// See `changes.member`.

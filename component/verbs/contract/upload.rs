@@ -3,7 +3,7 @@
 use crate::nouns::{access::Access, descriptor::Descriptor, digest::Digest};
 
 /// See `uploads.push-options`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PushOptions {
     /// Only the manifest of this platform.
     pub platform: Option<String>,
@@ -13,6 +13,8 @@ pub struct PushOptions {
     pub compress: Option<String>,
     /// Whether those are as well that are compressed in this way.
     pub force_compress: bool,
+    /// What refers to the image goes with it.
+    pub referrers: bool,
     /// How many blobs are on their way at once, at least 1.
     pub concurrent_uploads: u32,
     /// How registries are spoken to.
@@ -30,6 +32,8 @@ pub struct Pushed {
     pub reduced_from: Option<Digest>,
     /// Each once, and the target last.
     pub parts: Vec<PushedPart>,
+    /// What refers to the image and went with it.
+    pub referrers: Vec<Descriptor>,
     /// Bytes that went over the network.
     pub sent_bytes: u64,
     /// Whether everything was there.

@@ -5,6 +5,7 @@ use super::image::{Image, bare};
 use crate::{
     host::{Host, Transaction},
     nouns::{
+        config::Config,
         descriptor::Descriptor,
         digest::Digest,
         manifest::Document,
@@ -17,10 +18,11 @@ use crate::{
     verbs::{
         contract::{Caller, Loaded, LoadedImage},
         documents::{self, RECORD},
-        library,
+        given_up, library,
         store::{self, Records},
     },
 };
+use std::collections::BTreeMap;
 
 /// What became of the names: what was here before of the same target stays.
 pub(in crate::verbs) async fn record<H: Host>(
@@ -94,14 +96,24 @@ pub(in crate::verbs) async fn point<H: Host>(
 }
 
 /// Returns what belongs to a platform that was here before; none if something of it
-/// is gone. Its record holds it: who takes that away makes this transaction conflict.
+/// is gone. What was given up for a tree is not: its layer stands for it, whatever is kept
+/// from now on. Its record holds it: who takes that away makes this transaction conflict.
 async fn parts<H: Host>(host: &H, present: &Present) -> Result<Option<Vec<Descriptor>>, Failure> {
     let Ok(Some(blob)) = documents::find(host, &present.manifest).await else { return Ok(None) };
     let Ok(held) = documents::read(&present.manifest, blob, RECORD).await else { return Ok(None) };
     let Document::Manifest(manifest) = &held.document else { return Ok(None) };
+    let Ok(Some(config)) = documents::find(host, &manifest.config).await else { return Ok(None) };
+    let mut instead = BTreeMap::new();
+    if manifest.is_image()
+        && let Ok(bytes) = documents::bytes(&manifest.config, &config).await
+        && let Ok(config) = Config::parse(&bytes)
+    {
+        instead = given_up::instead(host, Retention::Unpacked, manifest, &config).await?;
+    }
     let mut parts = vec![present.manifest.clone()];
     for part in manifest.layers.iter().chain([&manifest.config]) {
-        if !matches!(documents::find(host, part).await, Ok(Some(_))) {
+        let is_here = instead.contains_key(&part.digest) || matches!(documents::find(host, part).await, Ok(Some(_)));
+        if !is_here {
             return Ok(None);
         }
         parts.push(bare(part));

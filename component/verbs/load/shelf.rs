@@ -18,7 +18,7 @@ use crate::{
     verbs::{
         brought::Brought,
         documents,
-        failing::{because, fail, invalid},
+        failing::{because, fail, invalid, try_this},
         fetch,
         listen::Board,
     },
@@ -193,7 +193,8 @@ impl<'h, H: Host> Shelf<'h, H> {
         self.blobs.insert(digest, blob);
         if self.blobs.len() > BLOBS_MAX {
             let why = format!("it has more than {BLOBS_MAX} blobs");
-            return Err(fail(ErrorCode::TooLarge(BLOBS_MAX as u64), why));
+            let fix = "do it in parts: an archive or an index for each image, or for fewer platforms";
+            return Err(try_this(fail(ErrorCode::TooLarge(BLOBS_MAX as u64), why), fix));
         }
         Ok(())
     }

@@ -25,9 +25,12 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many blobs one name may need. Each is held by a handle, and the host's table
-/// takes 1 024.
-const BLOBS_MAX: usize = 800;
+/// How many blobs one name may need.
+const BLOBS_MAX: usize = 20_000;
+/// How many of them are held by a handle from the beginning on, so that no collection
+/// takes them: the host's table takes 1 024. The others are looked for again when it is
+/// their turn.
+const HELD_MAX: usize = 800;
 /// What the documents of one name may weigh together.
 const TOGETHER_BYTES_MAX: usize = 4 * DOCUMENT_BYTES_MAX;
 /// How many repositories of the registry are remembered as sources: rights are asked
@@ -43,8 +46,9 @@ pub(super) struct Cargo<H: Host> {
     pub(super) target: Descriptor,
     /// What it points to here, if that is something else.
     pub(super) reduced_from: Option<Digest>,
-    /// Configs and layers, each once, the largest first.
-    pub(super) blobs: Vec<(Descriptor, H::Blob)>,
+    /// Configs and layers, each once, the largest first, and with a handle as far as
+    /// there may be so many.
+    pub(super) blobs: Vec<(Descriptor, Option<H::Blob>)>,
     /// Layers that registries need not hold.
     pub(super) foreign: Vec<Descriptor>,
     /// Each once, and after everything that it lists; the target is the last.
@@ -103,7 +107,7 @@ impl<H: Host> Cargo<H> {
     }
 
     async fn gather(&mut self, host: &H) -> Result<(), Failure> {
-        let mut blobs = BTreeMap::new();
+        let mut blobs: BTreeMap<Digest, (Descriptor, Option<H::Blob>)> = BTreeMap::new();
         let mut foreign = BTreeMap::new();
         let mut pending = vec![(self.target.clone(), RECORD, 1)];
         let (mut found, mut weight) = (Vec::new(), 0);
@@ -118,7 +122,9 @@ impl<H: Host> Cargo<H> {
                     self.absent.push(what);
                     continue;
                 };
-                let held = documents::read(&what, blob, who).await?;
+                let mut held = documents::read(&what, blob, who).await?;
+                // The bytes are here, and the handles are for blobs.
+                held.blob = None;
                 weight += held.bytes.len();
                 if weight > TOGETHER_BYTES_MAX {
                     let why = format!("its manifests have more than {TOGETHER_BYTES_MAX} bytes together");
@@ -137,7 +143,8 @@ impl<H: Host> Cargo<H> {
                     if matches!(part.kind(), Kind::Layer { foreign: true, .. }) {
                         foreign.insert(part.digest.clone(), part.clone());
                     } else if let Some(blob) = documents::find(host, part).await? {
-                        own.insert(part.digest.clone(), (part.clone(), blob));
+                        let is_held = blobs.len() + own.len() < HELD_MAX;
+                        own.insert(part.digest.clone(), (part.clone(), Some(blob).filter(|_| is_held)));
                     } else if is_listed {
                         own.clear();
                         self.absent.push(what.clone());
@@ -209,7 +216,7 @@ impl<H: Host> Cargo<H> {
     }
 }
 
-fn gone(what: &Descriptor) -> Failure {
+pub(super) fn gone(what: &Descriptor) -> Failure {
     fail(ErrorCode::NotFound, format!("`{}`, which the image needs, is not here", what.digest))
 }
 

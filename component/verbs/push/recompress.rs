@@ -9,7 +9,7 @@
 //!
 //! Each layer says by the annotation [`UNCOMPRESSED`] what it is without its compression, as containerd's converter has it.
 
-use super::cargo::{Cargo, Changed};
+use super::cargo::{Cargo, Changed, gone};
 use crate::{
     host::{Blob, Departure, Host, Ingest},
     nouns::{
@@ -72,9 +72,7 @@ impl<H: Host> Recompression<'_, H> {
         }
         let (before, count) = (wanted.values().map(|(layer, _)| layer.size).sum(), wanted.len());
         let work = stream::iter(wanted).map(async |(digest, (layer, diff_id))| {
-            let blob = cargo.blobs.iter().find(|(what, _)| what.digest == digest).map(|(_, blob)| blob);
-            let blob = blob.expect("what is wanted is among the blobs");
-            let made = self.layer(&layer, blob, &diff_id).await;
+            let made = self.layer(&layer, &diff_id).await;
             made.map(|made| (digest, (made, diff_id))).map_err(because(format!("its layer `{}`", layer.digest)))
         });
         let at_once = at_once.min(AT_ONCE_MAX);
@@ -95,9 +93,8 @@ impl<H: Host> Recompression<'_, H> {
             if layers.is_empty() {
                 continue;
             }
-            let blob = cargo.blobs.iter().find(|(what, _)| what.digest == manifest.config.digest);
-            let (_, blob) = blob.expect("the config of an image is among the blobs");
-            let config = Config::parse(&documents::bytes(&manifest.config, blob).await?).map_err(invalid);
+            let blob = self.find(&manifest.config).await?;
+            let config = Config::parse(&documents::bytes(&manifest.config, &blob).await?).map_err(invalid);
             let config = config.map_err(because(format!("its config `{}`", manifest.config.digest)))?;
             config.check_layers(manifest.layers.len()).map_err(invalid)?;
             for (at, layer) in layers {
@@ -114,25 +111,25 @@ impl<H: Host> Recompression<'_, H> {
         }
     }
 
+    async fn find(&self, what: &Descriptor) -> Result<H::Blob, Failure> {
+        documents::find(self.host, what).await?.ok_or_else(|| gone(what))
+    }
+
     /// Compresses a layer anew.
-    async fn layer(
-        &self,
-        old: &Descriptor,
-        blob: &H::Blob,
-        diff_id: &Digest,
-    ) -> Result<(Descriptor, H::Blob), Failure> {
+    async fn layer(&self, old: &Descriptor, diff_id: &Digest) -> Result<(Descriptor, H::Blob), Failure> {
         let known = self.done.borrow().get(&old.digest).cloned();
         if let Some(layer) = known
             && let Ok(Some(blob)) = documents::find(self.host, &layer).await
         {
             return Ok((layer, blob));
         }
+        let blob = self.find(old).await?;
         let (how, short) = (self.how, old.digest.short());
         self.board.note(format!("compressing `{short}` by {how}: {} bytes", old.size));
         let name = format!("layer {:016x}{:016x}", self.host.random(), self.host.random());
         self.brought.begins(&name);
         let ingest = self.host.ingest(&name).await?;
-        let Departure { body, end: read, .. } = self.host.depart(blob, 0, blob.size());
+        let Departure { body, end: read, .. } = self.host.depart(&blob, 0, blob.size());
         let (plain, inflated) = self.host.inflate(body);
         let (packed, deflated) = self.host.deflate(plain, how);
         // What does not get smaller gets a little larger.
@@ -193,7 +190,8 @@ impl<H: Host> Recompression<'_, H> {
         let needed: BTreeSet<Digest> =
             cargo.manifests.iter().flat_map(|held| held.document.parts()).map(|part| part.digest.clone()).collect();
         cargo.blobs.retain(|(what, _)| needed.contains(&what.digest));
-        cargo.blobs.extend(made.into_values().map(|(layer, _)| layer));
+        // Nothing here leads to them: whoever lets go of one loses it.
+        cargo.blobs.extend(made.into_values().map(|((layer, blob), _)| (layer, Some(blob))));
         // Two layers may have become one.
         cargo.blobs.sort_by(|(one, _), (other, _)| other.size.cmp(&one.size).then(one.digest.cmp(&other.digest)));
         cargo.blobs.dedup_by(|(one, _), (other, _)| one.digest == other.digest);

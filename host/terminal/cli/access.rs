@@ -60,7 +60,7 @@ pub struct Access {
     daemon_json: Option<PathBuf>,
 }
 
-/// How long a registry is waited for, and how fast it may send.
+/// How long a registry is waited for, and how fast bytes may come and go.
 #[derive(Args, Clone, Debug)]
 pub struct Patience {
     /// How often to try again while nothing new arrives, up to 100 times
@@ -73,7 +73,7 @@ pub struct Patience {
           value_parser = duration)]
     pub timeout: Duration,
 
-    /// Receive at most so many bytes a second, as in `500k`, `10M` or `1GiB`
+    /// Receive, and send, at most so many bytes a second, as in `500k`, `10M` or `1GiB`
     #[arg(long, env = "WHARF_LIMIT_RATE", hide_env_values = true, value_name = "RATE", value_parser = rate)]
     limit_rate: Option<Rate>,
 }
@@ -126,7 +126,7 @@ impl Patience {
         vocabulary::Access { retries: self.retries, silence_ms: milliseconds(self.timeout), ..access }
     }
 
-    /// Returns how many bytes may come in a second, if there is a limit.
+    /// Returns how many bytes may come in a second, and how many may go, if there is a limit.
     pub fn bytes_per_second(&self) -> Option<NonZeroU64> {
         self.limit_rate.and_then(|Rate(limit)| limit)
     }

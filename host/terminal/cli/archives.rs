@@ -29,6 +29,18 @@ pub struct Save {
     #[arg(long = "platform", value_name = "P", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub platforms: Vec<String>,
 
+    /// Fetch first what is not here of these platforms, or of all that the images offer
+    #[arg(long)]
+    pub complete: bool,
+
+    /// How long a registry is waited for.
+    #[command(flatten)]
+    pub patience: Patience,
+
+    /// Which registries are spoken to how, and with whose login.
+    #[command(flatten)]
+    pub access: super::Access,
+
     /// Say nothing, except what went wrong
     #[arg(short, long)]
     pub quiet: bool,
@@ -82,7 +94,8 @@ impl Save {
             ArchiveFormat::DockerArchive => Form::DockerArchive,
             ArchiveFormat::OciArchive | ArchiveFormat::OciDir => Form::OciArchive,
         };
-        SaveOptions { form, platforms: self.platforms.clone() }
+        let complete = self.complete.then(|| self.patience.apply(self.access.access()));
+        SaveOptions { form, platforms: self.platforms.clone(), complete }
     }
 }
 

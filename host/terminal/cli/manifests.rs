@@ -25,7 +25,7 @@ pub enum ManifestCommand {
     /// Take manifests out of an index
     #[command(visible_alias = "rm")]
     Remove(ManifestRemove),
-    /// Change what an index says of a manifest
+    /// Change what an index says of a manifest, or of itself
     Annotate(ManifestAnnotate),
     /// Print a manifest or an index, of what is here or else of the registry
     Inspect(ManifestInspect),
@@ -45,6 +45,10 @@ pub struct ManifestCreate {
     /// What it lists: every platform of these images that is here
     #[arg(value_name = "REF", required = true)]
     pub references: Vec<String>,
+
+    /// Add to the index if it is here already
+    #[arg(short, long)]
+    pub amend: bool,
 
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
@@ -95,15 +99,19 @@ pub struct ManifestRemove {
 
 /// The arguments of `wharf manifest annotate`.
 #[derive(Args, Clone, Debug)]
-#[command(override_usage = "wharf manifest annotate [OPTIONS] <NAME> <DIGEST|PLATFORM|REF>")]
+#[command(override_usage = "wharf manifest annotate [OPTIONS] <NAME> [DIGEST|PLATFORM|REF]")]
 pub struct ManifestAnnotate {
     /// The index
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// Which of what it lists: a digest, a platform, or an image that is here
+    /// Which of what it lists: a digest, a platform, or an image that is here; the index itself without one
     #[arg(value_name = "DIGEST|PLATFORM|REF")]
-    pub which: String,
+    pub which: Option<String>,
+
+    /// Say it of the index itself, which is what happens without DIGEST
+    #[arg(long, conflicts_with = "which")]
+    pub index: bool,
 
     /// What is said of it.
     #[command(flatten)]
@@ -185,7 +193,9 @@ impl ManifestCommand {
             Self::Create(asked) => {
                 let member =
                     |reference: &String| Member { reference: reference.clone(), platform: None, wording: nothing() };
-                Some((&asked.name, Edit::Create(asked.references.iter().map(member).collect()), asked.format))
+                let members = asked.references.iter().map(member).collect();
+                let edit = if asked.amend { Edit::Amend(members) } else { Edit::Create(members) };
+                Some((&asked.name, edit, asked.format))
             }
             Self::Add(asked) => {
                 let (reference, platform) = (asked.reference.clone(), asked.platform.clone());
@@ -194,7 +204,12 @@ impl ManifestCommand {
             }
             Self::Remove(asked) => Some((&asked.name, Edit::Remove(asked.which.clone()), asked.format)),
             Self::Annotate(asked) => {
-                Some((&asked.name, Edit::Annotate((asked.which.clone(), asked.said.wording())), asked.format))
+                let wording = asked.said.wording();
+                let edit = match &asked.which {
+                    Some(which) => Edit::Annotate((which.clone(), wording)),
+                    None => Edit::AnnotateIndex(wording),
+                };
+                Some((&asked.name, edit, asked.format))
             }
             Self::Inspect(_) | Self::Push(_) => None,
         }

@@ -127,6 +127,7 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
             const WHY: &str = "the directory of images is an OCI image layout itself";
             return Some(unsupported(what, WHY, "copy that directory, or save an archive".to_owned()));
         }
+        Verb::Save(save) if save.complete => return options(&save.access, Some(&save.patience)),
         Verb::Load(load) if !load.no_unpack => {
             let fix = "load it with `--no-unpack`, or use the native program: `wharf load`".to_owned();
             return Some(unsupported("cannot extract layers".to_owned(), EXTRACTION, fix));
@@ -185,7 +186,7 @@ fn options(access: &Access, patience: Option<&Patience>) -> Option<Problem> {
     }
     let (option, given) = rate;
     given.then(|| {
-        let why = "the runtime receives, and is not slowed down from inside";
+        let why = "the runtime receives and sends, and is not slowed down from inside";
         unsupported(format!("this wharf has no `{option}`"), why, native.to_owned())
     })
 }

@@ -29,12 +29,16 @@ pub struct Push {
     #[arg(short, long)]
     pub all_tags: bool,
 
+    /// Push what refers to the image, too: signatures, bills of materials and other artifacts
+    #[arg(long)]
+    pub referrers: bool,
+
     /// Show what would be sent, mounted or left alone, and change nothing
     #[arg(long)]
     pub dry_run: bool,
 
     /// Compress layers on the way that are compressed in another way: `gzip`, `gzip:9`, `zstd`, `zstd:19`
-    #[arg(long, value_name = "HOW", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "HOW", conflicts_with = "referrers", value_parser = NonEmptyStringValueParser::new())]
     pub compress: Option<String>,
 
     /// Compress those as well that are compressed like that already, for another level
@@ -85,6 +89,14 @@ pub struct Copy {
     #[arg(short, long)]
     pub all_tags: bool,
 
+    /// Copy what refers to the image, too: signatures, bills of materials and other artifacts
+    #[arg(long)]
+    pub referrers: bool,
+
+    /// Show what would be sent, mounted or left alone, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
     /// How many blobs are on their way at once
     #[arg(long, value_name = "N", default_value_t = CONCURRENT_UPLOADS,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENT_UPLOADS_MAX)))]
@@ -99,7 +111,7 @@ pub struct Copy {
     pub access: Access,
 
     /// Print the full name with its digest and nothing else, except warnings
-    #[arg(short, long, conflicts_with = "progress")]
+    #[arg(short, long, conflicts_with_all = ["progress", "dry_run"])]
     pub quiet: bool,
 
     /// How to show progress on standard error
@@ -119,6 +131,7 @@ impl Copy {
             all_tags: self.all_tags,
             compress: None,
             force_compress: false,
+            referrers: self.referrers,
             concurrent_uploads: self.max_concurrent_uploads,
             access: self.patience.apply(self.access.access()),
         }
@@ -133,6 +146,7 @@ impl Push {
             all_tags: self.all_tags,
             compress: self.compress.clone(),
             force_compress: self.force_compress,
+            referrers: self.referrers,
             concurrent_uploads: self.max_concurrent_uploads,
             access: self.patience.apply(self.access.access()),
         }

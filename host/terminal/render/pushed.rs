@@ -13,6 +13,7 @@ struct PushedObject<'a> {
     sent_bytes: u64,
     up_to_date: bool,
     notes: &'a [String],
+    referrers: Vec<json::Descriptor<'a>>,
     parts: Vec<PartObject<'a>>,
 }
 
@@ -34,6 +35,7 @@ impl<'a> From<&'a Pushed> for PushedObject<'a> {
             sent_bytes: it.sent_bytes,
             up_to_date: it.up_to_date,
             notes: &it.notes,
+            referrers: it.referrers.iter().map(json::Descriptor::from).collect(),
             parts: it.parts.iter().map(PartObject::from).collect(),
         }
     }
@@ -78,7 +80,12 @@ pub fn talk(pushed: &[Pushed]) -> String {
             true => "the registry is up to date".to_owned(),
             false => format!("{} sent", size::si(it.sent_bytes)),
         };
-        format!("Digest: {digest}\nStatus: {status} for {name}\n")
+        let with = match it.referrers.len() {
+            0 => String::new(),
+            1 => " and what refers to it".to_owned(),
+            many => format!(" and {many} that refer to it"),
+        };
+        format!("Digest: {digest}\nStatus: {status} for {name}{with}\n")
     };
     pushed.iter().map(one).collect()
 }

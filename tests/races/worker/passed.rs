@@ -13,6 +13,7 @@ fn options() -> PushOptions {
         platform: None,
         all_tags: false,
         compress: None,
+        referrers: false,
         force_compress: false,
         concurrent_uploads: 2,
         access: access(),
@@ -36,9 +37,9 @@ impl Worker<'_> {
         form: Form,
         mut to: impl Write + Send + 'static,
     ) -> Result<SavedImage, Failure> {
-        let (options, stop) = (SaveOptions { form, platforms: Vec::new() }, CancellationToken::new());
+        let (options, stop) = (SaveOptions { form, platforms: Vec::new(), complete: None }, CancellationToken::new());
         let write = move |_: &_, archive: &mut _| io::copy(archive, &mut to).map(drop);
-        let saved = self.wharf.save(&self.caller, &[self.reference(name)], &options, &stop, write).await?;
+        let saved = self.wharf.save(&self.caller, &[self.reference(name)], &[], &options, &stop, write).await?;
         Ok(saved.images.into_iter().next().expect("what was asked for by name is one image"))
     }
 
@@ -70,7 +71,7 @@ impl Worker<'_> {
 
     pub(super) async fn push(&self, name: &str, stop_ms: Option<u64>) -> Facts {
         let (stop, mut hear, options, reference) = (CancellationToken::new(), |_| {}, options(), self.reference(name));
-        let work = self.wharf.push(&self.caller, &reference, &options, &stop, &mut hear);
+        let work = self.wharf.push(&self.caller, &reference, &[], &options, &stop, &mut hear);
         let (pushed, ()) = tokio::join!(work, stop_after(&stop, stop_ms));
         let mut facts = Vec::new();
         for pushed in pushed? {

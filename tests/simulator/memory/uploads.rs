@@ -18,7 +18,7 @@ use std::{
 };
 use wharf_component::{
     host::{Departure, Method, Request},
-    nouns::{digest::Digest, problem::ErrorCode},
+    nouns::{digest::Digest, media_type::OCI_INDEX, problem::ErrorCode},
 };
 
 /// What one repository has under one name.
@@ -39,6 +39,8 @@ struct State {
     manifests: RefCell<BTreeMap<Place, Document>>,
     uploads: RefCell<BTreeMap<u64, Vec<u8>>>,
     begun: Cell<u64>,
+    /// Whether it lists what refers to a manifest.
+    lists: Cell<bool>,
 }
 
 impl Dock {
@@ -48,6 +50,11 @@ impl Dock {
         let taker = dock.clone();
         memory.network().take(authority, move |request, carried| Ok(taker.answer(request, carried)));
         dock
+    }
+
+    /// Has it list what refers to a manifest from now on.
+    pub fn list_referrers(&self) {
+        self.state.lists.set(true);
     }
 
     /// Stores a blob in a repository.
@@ -121,6 +128,9 @@ impl Dock {
             let bytes = self.state.blobs.borrow().get(&(repository.to_owned(), digest.to_owned()))?.clone();
             return Some(Answer::new(200, "application/octet-stream", bytes));
         }
+        if let Some((repository, subject)) = path.split_once("/referrers/") {
+            return self.state.lists.get().then(|| self.referrers(repository, subject));
+        }
         let (repository, which) = path.split_once("/manifests/")?;
         if request.method == Method::Put {
             if !is_all(request, carried) {
@@ -132,12 +142,29 @@ impl Dock {
                 let stored = (media_type.clone(), Rc::from(carried));
                 self.state.manifests.borrow_mut().insert((repository.to_owned(), name.to_owned()), stored);
             }
-            return Some(Answer::new(201, "text/plain", *b"").with("docker-content-digest", digest));
+            let answer = Answer::new(201, "text/plain", *b"").with("docker-content-digest", digest);
+            return Some(match subject(carried) {
+                Some(subject) if self.state.lists.get() => answer.with("oci-subject", subject),
+                _ => answer,
+            });
         }
         let (media_type, bytes) =
             self.state.manifests.borrow().get(&(repository.to_owned(), which.to_owned()))?.clone();
         let digest = digest_of(&bytes).to_string();
         Some(Answer::new(200, &media_type, bytes).with("docker-content-digest", digest))
+    }
+
+    /// Lists what refers to a manifest.
+    fn referrers(&self, repository: &str, wanted: &str) -> Answer {
+        let manifests = self.state.manifests.borrow();
+        let own = manifests.iter().filter(|((own, which), _)| own == repository && which.contains(':'));
+        let referring = own.filter(|(_, (_, bytes))| subject(bytes).as_deref() == Some(wanted));
+        let entries = referring.map(|((_, digest), (media_type, bytes))| {
+            format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{}}}"#, bytes.len())
+        });
+        let entries = entries.collect::<Vec<_>>().join(",");
+        let index = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{entries}]}}"#);
+        Answer::new(200, OCI_INDEX, index.into_bytes())
     }
 
     fn upload(&self, request: &Request, repository: &str, rest: &str, query: &str, carried: &[u8]) -> Option<Answer> {
@@ -176,6 +203,12 @@ impl Dock {
         }
         Some(going_on(repository, number, there))
     }
+}
+
+/// What a document says something about.
+fn subject(bytes: &[u8]) -> Option<String> {
+    let document: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    document["subject"]["digest"].as_str().map(str::to_owned)
 }
 
 fn going_on(repository: &str, number: u64, there: usize) -> Answer {

@@ -37,6 +37,7 @@ fn options(platform: Option<&str>) -> PushOptions {
         all_tags: false,
         compress: None,
         force_compress: false,
+        referrers: false,
         concurrent_uploads: 2,
         access: Access { rules: vec![rule], ..Access::default() },
     }
@@ -68,6 +69,18 @@ pub(super) async fn push(
 /// Plans one.
 pub(super) async fn plan(process: &Memory, reference: &str) -> Result<(), Problem> {
     verbs::plan_push(process, &caller(), reference, &options(None)).await.map(drop)
+}
+
+/// Plans a copy of a name to the dock, which has as much afterwards as before.
+pub(super) async fn plan_copy(world: &Rc<World>, process: &Memory, reference: &str) -> Result<(), Problem> {
+    let to = format!("{DOCK}/planned{}", &reference[AUTHORITY.len()..]);
+    let options = PushOptions { access: Access::default(), ..options(None) };
+    let outcome = verbs::plan_copy(process, &caller(), reference, &to, &options).await;
+    let tag = to[DOCK.len() + 1..].to_owned();
+    if world.hub.dock().tags().contains_key(&tag) {
+        world.broken(Promise::Kept, format!("a copy of `{tag}` was planned, and the registry has it"));
+    }
+    outcome.map(drop)
 }
 
 /// Copies a name to the dock.

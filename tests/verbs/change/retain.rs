@@ -251,7 +251,7 @@ fn what_is_kept_unpacked_cannot_be_saved_and_the_fix_can_be_typed() {
     let world = world();
     world.retain(Retention::Unpacked, &["app:1", "other:1"]).unwrap();
     let references = ["app:1".to_owned()];
-    let wanted = SaveOptions { form: Form::OciArchive, platforms: Vec::new() };
+    let wanted = SaveOptions { form: Form::OciArchive, platforms: Vec::new(), complete: None };
     let saved = world.memory.run(verbs::save(&world.memory, &caller(), &references, &wanted));
     let problem = saved.expect_err("its blobs were given up");
     assert_eq!(problem.code, ErrorCode::NotFound);

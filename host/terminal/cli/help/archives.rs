@@ -7,6 +7,7 @@ Examples:
   wharf save alpine:3.20 -o alpine.tar
   wharf save app:1 app:2 | ssh host docker load
   wharf save --platform linux/arm64 postgres:17 -o postgres.tar
+  wharf save --complete postgres:17 -o postgres-all.tar
   wharf save --format oci-dir alpine:3.20 -o ./layout"
     };
 }
@@ -21,8 +22,10 @@ pub(in crate::cli) const SAVE_LONG: &str = concat!(
 What is saved:
   All platforms that are here, or those of --platform, as they came: layers stay compressed, and
   digests stay the same. Of an index of which not everything is here, the archive has what is left,
-  under another digest, which is told. Images are called as they were asked for: by a name, or not
-  at all if by an id or a digest.
+  under another digest, which is told. --complete fetches what is not here before, from the registry
+  of the name and by digest: what the name points to stays, and what came stays here. If that fails,
+  no archive is written. Images are called as they were asked for: by a name, or not at all if by an
+  id or a digest.
 
 Formats:
   docker-archive  an OCI image layout with docker's manifest.json and repositories beside it

@@ -6,7 +6,9 @@ macro_rules! manifest_examples {
 Examples:
   wharf manifest create registry.lan/app:1 app:1-amd64 app:1-arm64
   wharf manifest add registry.lan/app:1 app:1-riscv --variant rva22u64
+  wharf manifest create --amend registry.lan/app:1 app:1-s390x
   wharf manifest annotate registry.lan/app:1 linux/arm64 --annotation org.example.build=7
+  wharf manifest annotate registry.lan/app:1 --annotation org.opencontainers.image.version=1
   wharf manifest remove registry.lan/app:1 linux/riscv64
   wharf manifest inspect alpine:3.20
   wharf manifest push registry.lan/app:1"
@@ -30,8 +32,9 @@ Changes:
   Each makes another index, and the name points to that; what the name pointed to before goes with
   the next `wharf gc` unless something needs it. The order, and everything that is not changed,
   stays, also what a pulled index lists and is not here. A manifest is named by its digest, by its
-  platform, or by an image that is here. The last one cannot be removed; `wharf rm` removes the
-  name.
+  platform, or by an image that is here. Without one `annotate` says something of the index itself.
+  The last one cannot be removed; `wharf rm` removes the name. `create --amend` adds to an index that
+  is here, and makes it otherwise.
 
 inspect:
   The document of what is here, or else of the registry, laid out to be read; with --raw the bytes

@@ -8,6 +8,7 @@ Examples:
   wharf push registry.lan:5000/base/alpine:3.20
   wharf push --platform linux/arm64 ghcr.io/org/app:1.2
   wharf push --compress zstd:3 ghcr.io/org/app:1.2
+  wharf push --referrers ghcr.io/org/app:1.2
   wharf push --all-tags --dry-run ghcr.io/org/app"
     };
 }
@@ -24,6 +25,14 @@ What is pushed:
   that it lists; if something of that is neither here nor in the registry, nothing is pushed, and it
   is said what is missing. --platform pushes the one manifest, under its own digest, which is told.
   Layers that registries need not hold are not sent.
+
+What refers to it:
+  --referrers pushes signatures, bills of materials and other artifacts that have the image, a
+  manifest of it, or one of them as their subject: those that are here, and those that the
+  repositories have by whose names the same image is known here. Which of these could not be asked is
+  said. They are there before the name is. Where a registry does not say that it lists them, wharf
+  lists them under a tag, as in sha256-4bcf…, beside what others have put there; that holds for any
+  manifest with a subject.
 
 How:
   The registry is asked for every blob, and gets only what it lacks. What another repository of the
@@ -42,8 +51,8 @@ Compression:
 
 Output:
   A line for each tag: the full name with the digest that it points to. With --format json an array
-  of objects: name, target, reduced_from, sent_bytes, up_to_date, notes, and parts, each with its
-  way (there, mounted, sent, elsewhere), from and sent_bytes."
+  of objects: name, target, reduced_from, referrers, sent_bytes, up_to_date, notes, and parts, each
+  with its way (there, mounted, sent, elsewhere), from and sent_bytes."
 );
 
 macro_rules! copy_examples {
@@ -52,6 +61,7 @@ macro_rules! copy_examples {
 Examples:
   wharf copy alpine:3.20 registry.lan:5000/base/alpine
   wharf copy --platform linux/arm64 postgres:17 registry.lan:5000/db/postgres:17-arm64
+  wharf copy --referrers --dry-run ghcr.io/org/app:1.2 registry.lan:5000/team/app
   wharf copy --all-tags registry.lan:5000/app registry.example/team/app"
     };
 }
@@ -66,11 +76,13 @@ pub(in crate::cli) const COPY_LONG: &str = concat!(
 What is copied:
   What the source points to, byte for byte: an index with everything that it lists, or the one
   manifest of --platform. Nothing of it is kept on this machine, and nothing here is needed for it.
+  --referrers copies what the source has that refers to it, as in `wharf push`.
 
 How:
   As `wharf push` does it, with blobs that go on as they come: what is there is not sent, and within
   one registry it is mounted. A copy that was broken off goes on with what is missing. Each blob is
-  compared with its digest by the registry that takes it.
+  compared with its digest by the registry that takes it. --dry-run asks both registries, and says
+  what would be sent, what would be mounted and what is there.
 
 Output:
   As that of `wharf push`."
