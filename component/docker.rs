@@ -8,9 +8,9 @@
 //!
 //! - `version`: which version of the API a client speaks. `query`: what stands behind `?`.
 //! - `client`: where an answer goes. `lines`: an answer that grows while a verb runs.
-//! - `refusal`: statuses and messages of what does not work.
+//! - `refusal`: statuses and messages of what does not work. `note`: what is told for whoever counts.
 //! - one file a family of routes: `list`, `inspect` (with `manifests`), `create` (`pull` and `import`), `push`,
-//!   `change`, `archive`, `discovery`, `events`, `system`.
+//!   `change`, `archive`, `discovery`, `events`, `system` and `info`.
 //!
 //! No router stands before them: names of images have slashes in them, as in
 //! `/images/{name}/json`, and a list of segments is matched with what stands
@@ -23,10 +23,12 @@ mod create;
 mod discovery;
 mod events;
 mod import;
+mod info;
 mod inspect;
 mod lines;
 mod list;
 mod manifests;
+mod note;
 mod pull;
 mod push;
 mod query;
@@ -35,6 +37,7 @@ mod system;
 mod version;
 
 pub use client::{Body, Client, Head};
+pub use note::{Note, Pulled};
 pub use refusal::Refusal;
 pub use version::Version;
 
@@ -61,6 +64,8 @@ pub struct Settings {
     pub concurrent_transfers: u32,
     /// The machine, as a person knows it.
     pub station: Station,
+    /// Who is told what comes of the request.
+    pub note: fn(Note),
 }
 
 /// See `serving.station`.
@@ -109,6 +114,7 @@ pub async fn serve<H: Host, C: Client<Blob = H::Blob>>(
     };
     let context = Context { host, settings, version: path.version, query: path.query };
     let segments: Vec<&str> = path.text.split('/').skip(1).collect();
+    (settings.note)(Note::Route(note::route(&segments)));
     // Whatever comes of an answer that grows is told where it grows.
     let answer = match (ask.method.as_str(), segments.as_slice()) {
         ("POST", ["images", "create"]) => return create::create(&context, body, client).await,
@@ -145,7 +151,7 @@ async fn route<H: Host>(
     match (method, segments) {
         ("GET" | "HEAD", ["_ping"]) => Ok(system::ping()),
         ("GET", ["version"]) => Ok(system::version(context)),
-        ("GET", ["info"]) => system::info(context).await,
+        ("GET", ["info"]) => info::info(context).await,
         ("GET", ["system", "df"]) => system::disk_usage(context).await,
         ("POST", ["auth"]) => system::log_in(context, body).await,
         ("GET", ["images", "json"]) => list::list(context).await,

@@ -2,21 +2,31 @@
 //! request gets a store of its own, and what it says about logins stays here.
 //!
 //! - `login`: what the component does not see.
-//! - `listen`: sockets, and how many clients there may be. `tasks`: what goes on, so that somebody can wait for it.
+//! - `listen`: sockets, and who comes in there. `tls`: how it is known who. `tasks`: what goes on, so that somebody can
+//!   wait for it.
+//! - `attend`: one client. `bounds`: what clients may hold, and for how long; `pace`: those that stand still.
+//! - `metrics`: what is counted.
 //!
 //! ```text
-//! client ─► listen ─► login, registries ─► a store ══ handler ══► component/docker
+//! client ─► listen ─► attend ─► login, registries ─► a store ══ handler ══► component/docker
 //! ```
 
+mod attend;
+mod bounds;
 mod listen;
 mod login;
+mod metrics;
+mod pace;
 mod tasks;
+mod tls;
 
 pub use crate::bindings::wharf::images::serving::{Settings, Station};
+pub use bounds::Bounds;
 pub use listen::{Listener, Stopped};
+pub use tls::{Papers, Tls, Unusable};
 
 use crate::credentials::Credentials;
-use crate::engine::state::State;
+use crate::engine::state::{State, Visit};
 use crate::engine::{Engine, Limits, Services};
 use crate::images::{ErrorCode, Failure, Problem};
 use bytes::Bytes;
@@ -26,18 +36,18 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
+use metrics::{Counted, Metrics};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Instant;
 use tasks::Tasks;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime::component::Accessor;
 use wasmtime_wasi_http::p3::bindings::Service;
 use wasmtime_wasi_http::{Error as WasiError, WasiHttpView};
 use wharf_terminal::{named, requested};
 
-/// How many requests are answered at once. More of them wait.
-const REQUESTS_MAX: usize = 128;
 /// The largest body that says who logs in, in bytes.
 const LOGIN_BYTES_MAX: usize = 64 << 10;
 
@@ -53,8 +63,29 @@ pub struct Door {
     engine: Engine,
     limits: Limits,
     prepare: Prepare,
-    turns: Arc<Semaphore>,
+    bounds: Arc<Bounds>,
+    places: Arc<Places>,
+    metrics: Arc<Metrics>,
     tasks: Tasks,
+}
+
+/// How many more there may be.
+#[derive(Debug)]
+struct Places {
+    clients: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new(bounds: &Bounds) -> Arc<Self> {
+        let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+        Arc::new(Self {
+            clients: places(bounds.connections),
+            requests: places(bounds.requests),
+            followers: places(bounds.followers),
+        })
+    }
 }
 
 impl std::fmt::Debug for Door {
@@ -66,8 +97,9 @@ impl std::fmt::Debug for Door {
 impl Door {
     /// Loads the component.
     pub fn new(prepare: Prepare) -> Result<Self, Failure> {
-        let (engine, limits) = (Engine::load()?, Limits::default());
-        Ok(Self { engine, limits, prepare, turns: Arc::new(Semaphore::new(REQUESTS_MAX)), tasks: Tasks::default() })
+        let (engine, limits, bounds) = (Engine::load()?, Limits::default(), Bounds::default());
+        let (places, metrics) = (Places::new(&bounds), Arc::new(Metrics::new()));
+        Ok(Self { engine, limits, prepare, bounds: Arc::new(bounds), places, metrics, tasks: Tasks::default() })
     }
 
     /// Replaces the limits of each request.
@@ -76,19 +108,52 @@ impl Door {
         Self { limits, ..self }
     }
 
+    /// Replaces what clients may hold.
+    #[must_use]
+    pub fn with_bounds(self, bounds: Bounds) -> Self {
+        Self { places: Places::new(&bounds), bounds: Arc::new(bounds), ..self }
+    }
+
+    /// Returns what was counted, as OpenMetrics has it.
+    pub fn metrics(&self) -> String {
+        let taken = |most: usize, left: &Semaphore| most.saturating_sub(left.available_permits());
+        let (bounds, places) = (&self.bounds, &self.places);
+        self.metrics.text(taken(bounds.requests, &places.requests), taken(bounds.followers, &places.followers))
+    }
+
     /// Answers a request. What it asks for goes on if whoever asked goes away, as far as it does not need them.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
-        match self.admit(request).await {
+        let counted = Arc::new(Counted::new(self.metrics.clone(), request.method()));
+        let is_endless = request.uri().path_and_query().is_some_and(|target| requested::is_endless(target.as_str()));
+        let response = match self.admit(request, is_endless, &counted).await {
             Ok(response) => response,
             Err(Refusal { status, message }) => refuse(status, &message),
-        }
+        };
+        let over = counted.answered(response.status(), is_endless);
+        response.map(|body| kept(body, over))
     }
 
-    async fn admit<B>(&self, request: Request<B>) -> Result<Response<Body>, Refusal>
+    /// Waits until it is the turn of a request.
+    async fn turn(&self, is_endless: bool) -> Result<OwnedSemaphorePermit, Refusal> {
+        if !is_endless {
+            return Ok(self.places.requests.clone().acquire_owned().await.expect("nobody closes the semaphore"));
+        }
+        self.places.followers.clone().try_acquire_owned().map_err(|_| {
+            let why = format!("{} clients follow events already, and more are not served", self.bounds.followers);
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why)
+        })
+    }
+
+    async fn admit<B>(
+        &self,
+        request: Request<B>,
+        is_endless: bool,
+        counted: &Arc<Counted>,
+    ) -> Result<Response<Body>, Refusal>
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
@@ -112,7 +177,7 @@ impl Door {
         } else {
             body
         };
-        let turn = self.turns.clone().acquire_owned().await.expect("nobody closes the semaphore");
+        let turn = self.turn(is_endless).await?;
         let prepare = self.prepare.clone();
         let prepared = tokio::task::spawn_blocking(move || prepare(&references).map(|made| (references, made))).await;
         let (references, (mut services, settings)) = prepared.map_err(|error| Refusal::internal(&error))??;
@@ -129,9 +194,10 @@ impl Door {
             Credentials::new(logins, services.network.clone()).map_err(|error| Refusal::internal(&error))?;
         services.credentials = credentials.named(&registries);
         let (sender, receiver) = oneshot::channel();
-        let (door, request) = (self.clone(), seen(head, asked, body));
+        let (door, request, counted) = (self.clone(), seen(head, asked, body), counted.clone());
+        let visit = Visit { settings, note: Box::new(move |what| counted.note(what)) };
         self.tasks.spawn(async move {
-            door.run(&services, settings, request, sender).await;
+            door.run(&services, visit, request, sender).await;
             drop(turn);
         });
         receiver.await.map_err(|_| Refusal::internal(&"the request was dropped"))?
@@ -141,17 +207,23 @@ impl Door {
     async fn run(
         &self,
         services: &Services,
-        settings: Settings,
+        visit: Visit,
         request: Request<Body>,
         sender: oneshot::Sender<Result<Response<Body>, Refusal>>,
     ) {
         let mut sender = Some(sender);
+        let begin = Instant::now();
+        let made = self.engine.visit(services, &self.limits, visit).await;
+        match &made {
+            Ok(_) => self.metrics.made(begin.elapsed()),
+            Err(_) => self.metrics.unmade(),
+        }
         let outcome = async {
-            let (mut store, service) = self.engine.visit(services, &self.limits, settings).await?;
+            let (mut store, service) = made?;
             let answered = store.run_concurrent(async |accessor| {
                 let response = respond(accessor, &service, request).await?;
                 let (reader, gone) = oneshot::channel::<Infallible>();
-                let response = response.map(|body| held(body, reader));
+                let response = response.map(|body| kept(body, reader));
                 if let Some(sender) = sender.take() {
                     // Whoever went away gets no answer.
                     let _ = sender.send(Ok(response));
@@ -161,7 +233,10 @@ impl Door {
                 let _ = gone.await;
                 Ok::<_, wasmtime::Error>(())
             });
-            answered.await?
+            let outcome = answered.await.flatten();
+            let fuel = self.limits.fuel.saturating_sub(store.get_fuel()?);
+            self.metrics.left(fuel, &store.data().limits, &outcome);
+            outcome
         };
         if let Err(error) = outcome.await {
             tracing::error!("the sandbox stopped a request: {error:#}");
@@ -188,10 +263,10 @@ async fn respond(
     accessor.with(|access| response.into_http(access, std::future::ready(Ok(()))))
 }
 
-/// The same body, which drops `reader` when nobody reads it any more.
-fn held(body: Body, reader: oneshot::Sender<Infallible>) -> Body {
+/// The same body, which drops `kept` when nobody reads it any more.
+fn kept(body: Body, kept: impl Send + 'static) -> Body {
     let keep = move |frame| {
-        let _ = &reader;
+        let _ = &kept;
         frame
     };
     body.map_frame(keep).boxed_unsync()

@@ -9,17 +9,18 @@ mod crossings;
 mod deny;
 mod embedded;
 mod limits;
+mod meter;
 pub mod state;
 
 pub use crossings::Crossings;
 pub use deny::is_granted;
 pub use limits::Limits;
 pub(crate) use limits::{Budget, Share};
+pub(crate) use meter::Meter;
 pub use state::Services;
 
-use crate::bindings::wharf::images::serving;
 use crate::bindings::{Manager, ManagerPre};
-use state::{HasState, State};
+use state::{HasState, State, Visit};
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
@@ -85,14 +86,14 @@ impl Engine {
         Ok(Session { store, manager })
     }
 
-    /// Makes a store with an instance in it that answers one request as `serving` says.
+    /// Makes a store with an instance in it that answers one request as `visit` says.
     pub(crate) async fn visit(
         &self,
         services: &Services,
         limits: &Limits,
-        serving: serving::Settings,
+        visit: Visit,
     ) -> Result<(Store<State>, Service)> {
-        let state = State { serving: Some(serving), ..State::new(services.clone(), limits) };
+        let state = State { visit: Some(visit), ..State::new(services.clone(), limits) };
         let mut store = Store::new(&self.engine, state);
         limits.apply(&mut store)?;
         let service = self.service.instantiate_async(&mut store).await?;

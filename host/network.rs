@@ -53,7 +53,7 @@ mod rate;
 mod request;
 pub mod resolver;
 mod sites;
-mod tls;
+pub(crate) mod tls;
 
 pub use body::{Incoming, Outgoing, empty};
 pub use error::{Error, Flaw, Stage};

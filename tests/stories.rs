@@ -5,6 +5,7 @@ mod broken;
 mod changes;
 mod configured;
 mod docker;
+mod door;
 mod durable;
 mod explain;
 mod fsck;

@@ -4,6 +4,7 @@ use super::{
     Context,
     client::Client,
     lines::{Line, Lines, Teller, put},
+    note::{self, Note},
     refusal::Refusal,
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     nouns::{digest::Digest, media_type::Kind, reference::Reference},
     registry::Phase,
     verbs::{
-        contract::{Event, Progress, PullOptions, Pulled, Wanted},
+        contract::{Event, Progress, PullOptions, Pulled, Transfer, Wanted},
         pull as bring,
     },
 };
@@ -38,11 +39,28 @@ pub(super) async fn pull<H: Host, C: Client>(
     };
     let mut story = Story { unpack: settings.unpack, ..Story::default() };
     let teller = Teller { lines, tell: RefCell::new(|event, bytes: &mut Vec<u8>| story.tell(event, bytes)) };
-    let pulled = bring(*host, &settings.caller, &reference, &options, &teller).await?;
+    let pulled = bring(*host, &settings.caller, &reference, &options, &teller).await;
+    let layers = |transfers: &[Transfer]| {
+        let layers = transfers.iter().filter(|transfer| matches!(transfer.blob.kind(), Kind::Layer { .. }));
+        layers.cloned().collect()
+    };
+    let pulled = match pulled {
+        Ok(pulled) => pulled,
+        Err(problem) => {
+            let reference = Reference::parse(&reference).map_or(reference, |typed| typed.to_string());
+            let failure = Some(problem.code.clone());
+            let layers = layers(&story.transfers);
+            (settings.note)(Note::Pulled(note::Pulled { reference, up_to_date: false, layers, failure }));
+            return Err(problem.into());
+        }
+    };
     let mut bytes = Vec::new();
-    for Pulled { image, up_to_date, .. } in &pulled {
+    for Pulled { image, up_to_date, transfers, .. } in &pulled {
+        let (reference, layers) = (image.name.clone(), layers(transfers));
+        let up_to_date = *up_to_date;
+        (settings.note)(Note::Pulled(note::Pulled { reference, up_to_date, layers, failure: None }));
         put(&mut bytes, &Line::status(format!("Digest: {}", image.target.digest)));
-        let what = if *up_to_date { "Image is up to date" } else { "Downloaded newer image" };
+        let what = if up_to_date { "Image is up to date" } else { "Downloaded newer image" };
         put(&mut bytes, &Line::status(format!("Status: {what} for {}", image.familiar)));
     }
     Ok(bytes)
@@ -70,6 +88,8 @@ struct Story {
     begun: BTreeSet<Digest>,
     /// The layers that were said to be here.
     arrived: BTreeSet<Digest>,
+    /// What is here.
+    transfers: Vec<Transfer>,
 }
 
 impl Story {
@@ -85,8 +105,9 @@ impl Story {
                 self.layer(&progress, bytes);
             }
             Event::Warning(text) | Event::Note(text) => put(bytes, &Line::status(text)),
+            Event::Transferred(transfer) => self.transfers.push(transfer),
             // Configs and manifests are no lines of docker's.
-            Event::Progress(_) | Event::Selected(..) | Event::Transferred(_) | Event::Happened(_) => {}
+            Event::Progress(_) | Event::Selected(..) | Event::Happened(_) => {}
         }
     }
 

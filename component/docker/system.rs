@@ -1,4 +1,4 @@
-//! `/_ping`, `/version`, `/info`, `/system/df` and `/auth`: about whoever answers.
+//! `/_ping`, `/version`, `/system/df` and `/auth`: about whoever answers.
 
 use super::{
     Context,
@@ -7,16 +7,15 @@ use super::{
     refusal::Refusal,
     version::Version,
 };
-use crate::{host::Host, nouns::access::Endpoint, verbs};
+use crate::{host::Host, verbs};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The largest body of a request that is read, in bytes.
 const BODY_BYTES_MAX: u64 = 64 << 10;
-/// What docker's clients call Docker Hub when they log in.
-const HUB: &str = "https://index.docker.io/v1/";
 /// wharf's own version.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Says that somebody answers.
 pub(super) fn ping() -> Answer {
@@ -25,130 +24,70 @@ pub(super) fn ping() -> Answer {
     Answer { head, body }
 }
 
+/// Who answers. The order of the fields is docker's.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Engine {
+    platform: Named,
+    components: [Component; 1],
+    version: &'static str,
+    api_version: String,
+    #[serde(rename = "MinAPIVersion")]
+    min_api_version: String,
+    git_commit: &'static str,
+    go_version: &'static str,
+    os: String,
+    arch: String,
+    kernel_version: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Named {
+    name: &'static str,
+}
+
+/// A part of who answers. Docker sorts the details, because they are a map there.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Component {
+    name: &'static str,
+    version: &'static str,
+    details: BTreeMap<&'static str, String>,
+}
+
 /// Says who answers.
 pub(super) fn version<H>(context: &Context<'_, H>) -> Answer {
-    let (os, architecture) = machine(context);
-    let kernel = &context.settings.station.kernel;
-    let versions = (Version::LATEST.to_string(), Version::OLDEST.to_string());
-    let component = json!({
-        "Name": "wharf",
-        "Version": VERSION,
-        "Details": {
-            "ApiVersion": versions.0,
-            "Arch": architecture,
-            "KernelVersion": kernel,
-            "MinAPIVersion": versions.1,
-            "Os": os,
-        },
-    });
-    Answer::json(
-        200,
-        &json!({
-            "Platform": {"Name": "wharf"},
-            "Components": [component],
-            "Version": VERSION,
-            "ApiVersion": versions.0,
-            "MinAPIVersion": versions.1,
-            "GitCommit": "",
-            "GoVersion": "",
-            "Os": os,
-            "Arch": architecture,
-            "KernelVersion": kernel,
-        }),
-    )
-}
-
-/// Says what the machine is like, and that there are images and nothing else.
-pub(super) async fn info<H: Host>(context: &Context<'_, H>) -> Result<Answer, Refusal> {
-    let settings = context.settings;
-    let station = &settings.station;
-    let images = verbs::entries(context.host, &settings.caller, &[]).await?.images;
-    let (os, architecture) = machine(context);
-    let plain: Vec<&String> = settings.access.plain_http.iter().collect();
-    let mirrors: Vec<String> = mirrors(context);
-    let index = |name: &str, mirrors: &[String], secure: bool| {
-        let official = name == "docker.io";
-        json!({"Name": name, "Mirrors": mirrors, "Secure": secure, "Official": official})
+    let (os, arch) = machine(context);
+    let kernel_version = context.settings.station.kernel.clone();
+    let (api_version, min_api_version) = (Version::LATEST.to_string(), Version::OLDEST.to_string());
+    let details = BTreeMap::from([
+        ("ApiVersion", api_version.clone()),
+        ("Arch", arch.clone()),
+        ("KernelVersion", kernel_version.clone()),
+        ("MinAPIVersion", min_api_version.clone()),
+        ("Os", os.clone()),
+    ]);
+    let engine = Engine {
+        platform: Named { name: "wharf" },
+        components: [Component { name: "wharf", version: VERSION, details }],
+        version: VERSION,
+        api_version,
+        min_api_version,
+        // wharf is not written in Go.
+        git_commit: "",
+        go_version: "",
+        os,
+        arch,
+        kernel_version,
     };
-    let mut registries = serde_json::Map::new();
-    registries.insert("docker.io".to_owned(), index("docker.io", &mirrors, true));
-    registries.extend(plain.iter().map(|name| ((*name).clone(), index(name, &[], false))));
-    Ok(Answer::json(
-        200,
-        &json!({
-            "ID": "",
-            "Containers": 0,
-            "ContainersRunning": 0,
-            "ContainersPaused": 0,
-            "ContainersStopped": 0,
-            "Images": images.len(),
-            "Driver": "wharf",
-            "DriverStatus": [],
-            "Plugins": {"Volume": [], "Network": [], "Authorization": [], "Log": []},
-            "MemoryLimit": false,
-            "SwapLimit": false,
-            "NCPU": station.processors,
-            "MemTotal": station.memory_bytes,
-            "KernelVersion": station.kernel,
-            "OperatingSystem": station.system,
-            "OSVersion": "",
-            "OSType": os,
-            "Architecture": uname(&architecture),
-            "IndexServerAddress": HUB,
-            "RegistryConfig": {"InsecureRegistryCIDRs": [], "IndexConfigs": registries, "Mirrors": mirrors},
-            "DockerRootDir": "",
-            "HttpProxy": "",
-            "HttpsProxy": "",
-            "NoProxy": "",
-            "Name": station.name,
-            "Labels": [],
-            "ExperimentalBuild": false,
-            "ServerVersion": VERSION,
-            "Runtimes": {},
-            "DefaultRuntime": "",
-            "Swarm": {
-            "NodeID": "",
-            "NodeAddr": "",
-            "LocalNodeState": "inactive",
-            "ControlAvailable": false,
-            "Error": "",
-            "RemoteManagers": null,
-        },
-            "LiveRestoreEnabled": false,
-            "Isolation": "",
-            "InitBinary": "",
-            "SecurityOptions": [],
-            "Warnings": ["wharf manages images and runs no containers"],
-        }),
-    ))
-}
-
-/// What the configuration says about Docker Hub.
-fn mirrors<H>(context: &Context<'_, H>) -> Vec<String> {
-    let rules = context.settings.access.rules.iter().filter(|rule| rule.prefix == "docker.io");
-    let mirrors = rules.flat_map(|rule| &rule.endpoints).filter(|endpoint| endpoint.mirror);
-    let address = |endpoint: &Endpoint| {
-        let scheme = if endpoint.origin.secure { "https" } else { "http" };
-        format!("{scheme}://{}/", endpoint.origin.authority)
-    };
-    mirrors.map(address).collect()
+    Answer::json(200, &engine)
 }
 
 /// System and architecture, by Go's names.
-fn machine<H>(context: &Context<'_, H>) -> (String, String) {
+pub(super) fn machine<H>(context: &Context<'_, H>) -> (String, String) {
     let mut parts = context.settings.caller.machine.split('/').map(str::to_owned);
     (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
-}
-
-/// As `uname -m` prints it, which is what docker tells here.
-fn uname(architecture: &str) -> &str {
-    match architecture {
-        "386" => "i686",
-        "amd64" => "x86_64",
-        "arm" => "armv7l",
-        "arm64" => "aarch64",
-        other => other,
-    }
 }
 
 /// The order of the fields is docker's.
@@ -160,6 +99,8 @@ struct DiskUsage {
     containers: [Value; 0],
     volumes: [Value; 0],
     build_cache: [Value; 0],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    builder_size: Option<u64>,
 }
 
 /// Says how much space everything takes.
@@ -169,7 +110,10 @@ pub(super) async fn disk_usage<H: Host>(context: &Context<'_, H>) -> Result<Answ
     let sums = [&usage.content, &usage.unpacked];
     let layers_size =
         sums.iter().flat_map(|sum| [sum.unique, sum.shared, sum.others, sum.unneeded]).fold(0, u64::saturating_add);
-    Ok(Answer::json(200, &DiskUsage { layers_size, images, containers: [], volumes: [], build_cache: [] }))
+    // Gone from API 1.42.
+    let builder_size = (!context.version.since(42)).then_some(0);
+    let usage = DiskUsage { layers_size, images, containers: [], volumes: [], build_cache: [], builder_size };
+    Ok(Answer::json(200, &usage))
 }
 
 /// Where somebody logs in, as in `docker.io`: nothing else of it gets here.

@@ -1,34 +1,25 @@
-//! Sockets in front of a [`Door`]: HTTP/1.1, with limits for what clients may hold.
+//! Sockets in front of a [`Door`]: who comes in there, and how many.
 
+use super::attend::attend;
 use super::tasks::Tasks;
-use super::{Door, refuse};
-use http::{Request, StatusCode, header};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
+use super::tls::Tls;
+use super::{Body, Door, refuse, whole};
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderValue, Request, Response, StatusCode};
 use std::io;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How many clients are connected at once. More of them wait until they are accepted.
-const CONNECTIONS_MAX: usize = 4_096;
-/// How long a client may take to send the head of a request.
-const HEAD_MAX: Duration = Duration::from_secs(30);
-/// The largest head of a request, in bytes.
-const HEAD_BYTES_MAX: usize = 64 << 10;
-/// How many headers a request may have.
-const HEADERS_MAX: usize = 100;
 /// How long nobody is accepted after the machine has refused a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How many are connected at once who only look at the numbers. They have places of their own, so that a door that is
+/// full can be looked at.
+const WATCHERS_MAX: usize = 16;
 
 /// Where clients come in.
 #[derive(Debug)]
@@ -38,6 +29,10 @@ pub enum Listener {
     /// Whoever reaches the address. Requests have to name it by an address or by `localhost`: a page in a browser
     /// that was led here by a name cannot.
     Tcp(TcpListener),
+    /// Whoever reaches the address and shows a certificate.
+    Tls(TcpListener, Tls),
+    /// Whoever reaches the address and asks for `/metrics`, under the rule of [`Self::Tcp`]. Nothing else is answered.
+    Metrics(TcpListener),
 }
 
 /// What was left when the door was closed.
@@ -51,8 +46,11 @@ impl Door {
     /// Answers whoever comes until `stop` is cancelled; then nobody new is let in, and who is there has `patience` to
     /// be answered.
     pub async fn serve(&self, listeners: Vec<Listener>, stop: &CancellationToken, patience: Duration) -> Stopped {
-        let (places, clients) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Tasks::default());
-        let accepting = listeners.into_iter().map(|listener| accept(self, listener, &places, &clients, stop));
+        let (watchers, clients) = (Arc::new(Semaphore::new(WATCHERS_MAX)), Tasks::default());
+        let accepting = listeners.into_iter().map(|listener| {
+            let places = if matches!(listener, Listener::Metrics(_)) { &watchers } else { &self.places.clients };
+            accept(self, listener, places.clone(), &clients, stop)
+        });
         futures::future::join_all(accepting).await;
         let all = async {
             // A client may ask for something until it is gone.
@@ -66,15 +64,18 @@ impl Door {
     }
 }
 
-async fn accept(door: &Door, listener: Listener, places: &Arc<Semaphore>, clients: &Tasks, stop: &CancellationToken) {
+async fn accept(door: &Door, listener: Listener, places: Arc<Semaphore>, clients: &Tasks, stop: &CancellationToken) {
     loop {
-        let place = places.clone().acquire_owned().await.expect("nobody closes the semaphore");
+        let place = tokio::select! {
+            () = stop.cancelled() => return,
+            place = places.clone().acquire_owned() => place.expect("nobody closes the semaphore"),
+        };
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.next() => accepted,
         };
-        let (stream, is_local) = match accepted {
-            Ok(accepted) => accepted,
+        let coming = match accepted {
+            Ok(coming) => coming,
             Err(error) => {
                 // Of a client that is gone already, or of a machine without descriptors, which has some again later.
                 tracing::warn!("a client was not let in: {error}");
@@ -84,63 +85,93 @@ async fn accept(door: &Door, listener: Listener, places: &Arc<Semaphore>, client
         };
         let (door, stop) = (door.clone(), stop.clone());
         clients.spawn(async move {
-            attend(&door, stream, is_local, &stop).await;
+            coming.meet(&door, &stop).await;
             drop(place);
         });
     }
 }
 
-/// A client's connection.
-type Stream = Box<dyn Duplex>;
-
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+/// A client that was accepted, and what it may ask for.
+enum Coming {
+    Local(UnixStream),
+    Near(TcpStream),
+    Far(TcpStream, Tls),
+    Watching(TcpStream),
+}
 
 impl Listener {
-    /// Returns the next client, and whether it came in without a network.
-    async fn next(&self) -> io::Result<(Stream, bool)> {
+    /// Returns the next client.
+    async fn next(&self) -> io::Result<Coming> {
+        let listener = match self {
+            Self::Unix(listener) => return Ok(Coming::Local(listener.accept().await?.0)),
+            Self::Tcp(listener) | Self::Tls(listener, _) | Self::Metrics(listener) => listener,
+        };
+        let stream = listener.accept().await?.0;
+        stream.set_nodelay(true)?;
         Ok(match self {
-            Self::Unix(listener) => (Box::new(listener.accept().await?.0), true),
-            Self::Tcp(listener) => {
-                let stream = listener.accept().await?.0;
-                stream.set_nodelay(true)?;
-                (Box::new(stream), false)
-            }
+            Self::Tls(_, tls) => Coming::Far(stream, tls.clone()),
+            Self::Metrics(_) => Coming::Watching(stream),
+            _ => Coming::Near(stream),
         })
     }
 }
 
-/// Answers one client until it goes away.
-async fn attend(door: &Door, stream: Stream, is_local: bool, stop: &CancellationToken) {
-    let service = service_fn(async |request: Request<Incoming>| {
-        if !is_local && !is_expected(&request) {
-            let why = "the request names this machine by a name that it does not have; use an address or `localhost`";
-            return Ok::<_, Infallible>(refuse(StatusCode::FORBIDDEN, why));
+impl Coming {
+    /// Answers a client until it goes away.
+    async fn meet(self, door: &Door, stop: &CancellationToken) {
+        let bounds = &door.bounds;
+        let _connected = (!matches!(self, Self::Watching(_))).then(|| door.metrics.connected());
+        match self {
+            Self::Local(stream) => attend(|request| door.answer(request), stream, bounds, stop).await,
+            Self::Near(stream) => {
+                let answer = |request: Request<_>| async move {
+                    match is_expected(&request) {
+                        true => door.answer(request).await,
+                        false => stranger(),
+                    }
+                };
+                attend(answer, stream, bounds, stop).await;
+            }
+            Self::Far(stream, tls) => {
+                let shaken = tokio::select! {
+                    () = stop.cancelled() => return,
+                    shaken = tls.accept(stream, bounds.handshake) => shaken,
+                };
+                match shaken {
+                    Ok(stream) => attend(|request| door.answer(request), stream, bounds, stop).await,
+                    Err(error) => tracing::info!("a client was refused in the handshake: {error}"),
+                }
+            }
+            Self::Watching(stream) => {
+                let answer = |request: Request<_>| async move { numbers(door, &request) };
+                attend(answer, stream, bounds, stop).await;
+            }
         }
-        Ok(door.answer(request).await)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!("a client went away: {error}");
     }
+}
+
+fn stranger() -> Response<Body> {
+    let why = "the request names this machine by a name that it does not have; use an address or `localhost`";
+    refuse(StatusCode::FORBIDDEN, why)
+}
+
+/// Answers who asks for the numbers.
+fn numbers<B>(door: &Door, request: &Request<B>) -> Response<Body> {
+    if !is_expected(request) {
+        return stranger();
+    }
+    if request.method() != http::Method::GET || request.uri().path() != "/metrics" {
+        return refuse(StatusCode::NOT_FOUND, "there is `GET /metrics` here, and nothing else");
+    }
+    let mut response = Response::new(whole(door.metrics().into()));
+    let openmetrics = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, openmetrics);
+    response
 }
 
 /// Whether a request over the network means this machine.
 fn is_expected<B>(request: &Request<B>) -> bool {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let host = match host.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !port.is_empty() => host,
         _ => host,
@@ -167,7 +198,7 @@ mod tests {
             ("", false),
         ];
         for (host, expected) in rows {
-            let request = Request::builder().header(header::HOST, host).body(()).unwrap();
+            let request = Request::builder().header(HOST, host).body(()).unwrap();
             assert_eq!(is_expected(&request), expected, "{host}");
         }
     }

@@ -5,8 +5,8 @@ mod warnings;
 
 pub(crate) use warnings::Warnings;
 
-use super::{Budget, Crossings, Limits};
-use crate::bindings::wharf::images::serving;
+use super::{Budget, Crossings, Limits, Meter};
+use crate::bindings::wharf::images::serving::{Noted, Settings};
 use crate::content::Content;
 use crate::credentials::Credentials;
 use crate::imports::network::Hooks;
@@ -14,7 +14,6 @@ use crate::imports::wasi::Wasi;
 use crate::layers::Layers;
 use crate::metadata::Metadata;
 use crate::network::Network;
-use wasmtime::StoreLimits;
 use wasmtime::component::{Accessor, HasData, Resource, ResourceTable};
 
 /// The services of a host. Cheap to clone; one set serves every store.
@@ -36,14 +35,22 @@ pub struct Services {
 pub struct State {
     pub(crate) services: Services,
     pub(crate) table: ResourceTable,
-    pub(crate) limits: StoreLimits,
+    pub(crate) limits: Meter,
     pub(crate) budget: Budget,
     pub(crate) hooks: Hooks,
     pub(crate) wasi: Wasi,
     pub(crate) crossings: Crossings,
     pub(crate) warnings: Warnings,
-    /// How a request is to be answered, in a store that answers one.
-    pub(crate) serving: Option<serving::Settings>,
+    /// What is to be answered, in a store that answers a request.
+    pub(crate) visit: Option<Visit>,
+}
+
+/// A request that is answered.
+pub(crate) struct Visit {
+    /// How.
+    pub(crate) settings: Settings,
+    /// Who is told what comes of it.
+    pub(crate) note: Box<dyn Fn(Noted) + Send>,
 }
 
 impl std::fmt::Debug for State {
@@ -60,13 +67,13 @@ impl State {
         Self {
             hooks: Hooks::new(&services, &warnings),
             wasi: Wasi::new(limits),
-            limits: limits.store_limits(),
+            limits: Meter::new(limits.store_limits()),
             budget: Budget::new(limits),
             crossings: Crossings::default(),
             table,
             services,
             warnings,
-            serving: None,
+            visit: None,
         }
     }
 

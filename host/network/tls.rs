@@ -62,13 +62,7 @@ pub(super) fn configuration(roots: Option<Roots>, special: &Special<'_>) -> Resu
         Some(identity) => {
             let chain =
                 certificates(&identity.certificates).map_err(|why| format!("the certificate of the client: {why}"))?;
-            let key = PrivateKeyDer::from_pem_slice(&identity.key).map_err(|error| match error {
-                // What is encrypted has another label.
-                pem::Error::NoItemsFound => {
-                    "the key of the client: it holds no unencrypted private key in PEM".to_owned()
-                }
-                error => format!("the key of the client: {}", misspelt(&error)),
-            })?;
+            let key = private_key(&identity.key).map_err(|why| format!("the key of the client: {why}"))?;
             builder.with_client_auth_cert(chain, key).map_err(|error| match error {
                 TlsError::InconsistentKeys(_) => "the key of the client is not the one of its certificate".to_owned(),
                 error => format!("the key of the client: {}", unusable(&error)),
@@ -91,7 +85,7 @@ pub(super) enum Doubt {
 }
 
 /// The cryptography is chosen here and not for the whole process, which belongs to whoever embeds this library.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
@@ -230,13 +224,22 @@ fn explained(end_entity: &CertificateDer<'_>, error: TlsError) -> TlsError {
 }
 
 /// Reads certificates in PEM, of which there is at least one.
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match read {
         Ok(read) if read.is_empty() => Err(misspelt(&pem::Error::NoItemsFound).to_owned()),
         Ok(read) => Ok(read),
         Err(error) => Err(misspelt(&error).to_owned()),
     }
+}
+
+/// Reads a private key in PEM.
+pub(crate) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, &'static str> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        // What is encrypted has another label.
+        pem::Error::NoItemsFound => "it holds no unencrypted private key in PEM",
+        error => misspelt(&error),
+    })
 }
 
 /// Says what is wrong with PEM. The crate's own text repeats lines of it, and the file may hold a key as well.
@@ -252,7 +255,7 @@ fn misspelt(error: &pem::Error) -> &'static str {
 }
 
 /// Says why a certificate or key that was read cannot be used, without its content.
-fn unusable(error: &TlsError) -> String {
+pub(crate) fn unusable(error: &TlsError) -> String {
     match error {
         TlsError::InvalidCertificate(_) => "a section of the PEM is not a certificate".to_owned(),
         error => super::error::brief(&error.to_string()),

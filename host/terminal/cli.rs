@@ -44,7 +44,7 @@ pub use manifests::{
 };
 pub use pages::{Page, completion, manual};
 pub use schedule::Schedule;
-pub use serve::Serve;
+pub use serve::{Papers, Serve};
 pub use surroundings::Surroundings;
 pub use trees::{Cat, Diff, Ls, Mount, Mounts, Umount, Unpack, Which};
 pub use uploads::{CONCURRENT_UPLOADS, CONCURRENT_UPLOADS_MAX, Copy, Push};

@@ -58,6 +58,12 @@ pub fn is_login(target: &str) -> bool {
     path.strip_suffix("/auth").is_some_and(|version| version.is_empty() || version.starts_with("/v"))
 }
 
+/// Whether the answer to a request may have no end: whoever asks follows what happens.
+pub fn is_endless(target: &str) -> bool {
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    path.strip_suffix("/events").is_some_and(|version| version.is_empty() || version.starts_with("/v"))
+}
+
 /// Returns the body of such a request without what is secret of it.
 pub fn login_shown(registry: &str) -> String {
     serde_json::json!({ "serveraddress": registry }).to_string()
@@ -103,6 +109,15 @@ mod tests {
         ];
         for (address, expected) in rows {
             assert_eq!(registry(address), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn only_events_have_no_end() {
+        let rows =
+            [("/events", true), ("/v1.41/events", true), ("/v1.41/events?since=1h", true), ("/images/events", false)];
+        for (target, expected) in rows {
+            assert_eq!(is_endless(target), expected, "{target}");
         }
     }
 

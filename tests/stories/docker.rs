@@ -4,6 +4,7 @@ use super::{open_registry, wharf};
 use crate::support::docker_registry::{Access, DockerRegistry};
 use crate::support::dockerd::Dockerd;
 use crate::support::engine_api::{Reply, Serving, docker_is_here, request};
+use crate::support::ordered;
 use crate::support::push::large;
 use crate::support::wharf::Wharf;
 use crate::support::{PASSWORD, USER};
@@ -311,6 +312,31 @@ fn shape(value: &Value, at: &str, names: &mut BTreeSet<String>) {
     }
 }
 
+/// What docker's daemon tells of itself and wharf does not, with the reason.
+const LEFT_OUT: [(&str, &str); 8] = [
+    (".BuildTime", "wharf is built again byte for byte, and has no time"),
+    (".Components[].Details.BuildTime", "as above"),
+    (".Components[].Details.Experimental", "docker's own switch"),
+    (".Components[].Details.GitCommit", "wharf has a version and no commit in it"),
+    (".Components[].Details.GoVersion", "wharf is not written in Go"),
+    (".KernelMemoryTCP", "docker leaves it out where it is false, too"),
+    (".CgroupVersion", "wharf has no containers, and no control groups"),
+    (".Runtimes.", "wharf has none, so that nothing stands below the name"),
+];
+
+/// Compares the order in which both name what both name, and returns the names that one has and the other has not.
+#[track_caller]
+fn in_the_same_order(ours: &Reply, theirs: &Reply, target: &str) -> [Vec<String>; 2] {
+    let (ours, theirs) = (ordered::fields(&ours.text()), ordered::fields(&theirs.text()));
+    let both = |names: &[String], others: &[String]| -> Vec<String> {
+        names.iter().filter(|name| others.contains(name)).cloned().collect()
+    };
+    assert_eq!(both(&ours, &theirs), both(&theirs, &ours), "{target}");
+    let only =
+        |names: Vec<String>, others: &[String]| names.into_iter().filter(|name| !others.contains(name)).collect();
+    [only(ours.clone(), &theirs), only(theirs, &ours)]
+}
+
 /// Takes away what is known to differ.
 fn compared(mut value: Value) -> Value {
     match &mut value {
@@ -351,12 +377,21 @@ fn answers_are_those_of_dockers_daemon() {
     for target in rows {
         let (ours, theirs) = both("GET", &target, b"");
         assert_eq!(ours.header("content-type"), theirs.header("content-type"), "{target}");
+        in_the_same_order(&ours, &theirs, &target);
         let (ours, theirs) = (ours.json(200), theirs.json(200));
         let [mut our_names, mut their_names] = [BTreeSet::new(), BTreeSet::new()];
         shape(&ours, "", &mut our_names);
         shape(&theirs, "", &mut their_names);
         assert_eq!(our_names, their_names, "{target}");
         assert_eq!(compared(ours), compared(theirs), "{target}");
+    }
+    for target in ["/version", "/info", "/system/df"] {
+        let (ours, theirs) = both("GET", target, b"");
+        assert_eq!((ours.status, ours.header("content-type")), (theirs.status, theirs.header("content-type")));
+        let [more, less] = in_the_same_order(&ours, &theirs, target);
+        let less: Vec<_> =
+            less.iter().filter(|name| LEFT_OUT.iter().all(|(known, _)| !name.starts_with(known))).collect();
+        assert!(more.is_empty() && less.is_empty(), "{target}: more {more:?}, less {less:?}");
     }
     // A name that is none is the client's mistake to wharf (400), and docker 20.10 takes it for its own (500).
     let statuses = [

@@ -95,7 +95,7 @@ fn what_cannot_be_made_is_told() {
     imported(&wharf, "linux/amd64", "one:1");
     wharf.run(&["manifest", "create", "made:1", "one:1"]).success();
     for (arguments, expected) in [
-        (&["create", "made:1", "one:1"][..], "hint: wharf manifest add made:1 REF"),
+        (&["create", "made:1", "one:1"][..], "hint: wharf manifest create --amend made:1 REF"),
         (&["create", "new:1", "nowhere:1"], "hint: wharf pull nowhere:1"),
         (&["add", "one:1", "one:1"], "it is one image, and no index"),
         (&["remove", "made:1", "linux/amd64"], "an index lists at least one manifest"),

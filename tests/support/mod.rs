@@ -9,6 +9,7 @@ pub(crate) mod docker_registry;
 pub(crate) mod dockerd;
 pub(crate) mod engine_api;
 pub(crate) mod fault_registry;
+pub(crate) mod ordered;
 pub(crate) mod portable;
 pub(crate) mod proxy;
 pub(crate) mod push;

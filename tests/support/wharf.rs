@@ -110,6 +110,11 @@ impl Wharf {
         Running::start(self.wharf(arguments))
     }
 
+    /// The same with something else as its standard input.
+    pub(crate) fn spawn_with<A: AsRef<OsStr>>(&self, arguments: &[A], stdin: impl Into<Stdio>) -> Running {
+        Running::start_with(self.wharf(arguments), stdin.into())
+    }
+
     fn wharf<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
         let (program, before) = self.program.split_first().expect("a program has a name");
         let mut command = self.command(program);

@@ -2,7 +2,8 @@
 
 use super::wharf::images::serving;
 use super::{Piece, concat, content};
-use crate::docker::{Settings, Station};
+use crate::docker::{Note, Pulled, Settings, Station};
+use crate::edge::convert::each;
 use crate::edge::door;
 use crate::edge::imports::Imports;
 use wasip3::http::types::{ErrorCode, Request, Response};
@@ -32,6 +33,19 @@ impl From<serving::Settings> for Settings {
             unpack,
             concurrent_transfers,
             station: Station { name, system, kernel, processors, memory_bytes },
+            note: |what| serving::note(&what.into()),
+        }
+    }
+}
+
+impl From<Note> for serving::Noted {
+    fn from(note: Note) -> Self {
+        match note {
+            Note::Route(route) => Self::Route(route.to_owned()),
+            Note::Pulled(Pulled { reference, up_to_date, layers, failure }) => {
+                let (layers, failure) = (each(layers), failure.map(Into::into));
+                Self::Pulled(serving::Pulled { reference, up_to_date, layers, failure })
+            }
         }
     }
 }

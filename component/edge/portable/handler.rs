@@ -59,6 +59,8 @@ async fn meet(ask: &Ask, headers: &Fields, body: StreamReader<u8>) -> Result<Met
         unpack: false,
         concurrent_transfers: asked.max_concurrent_transfers,
         station: Station { system: "a runtime of WebAssembly".to_owned(), ..Station::default() },
+        // Who runs it counts what the runtime counts.
+        note: drop,
     };
     Ok((Plain::new(given::store(&root).await.map_err(unopened)?, rights), settings, body))
 }

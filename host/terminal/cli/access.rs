@@ -162,7 +162,7 @@ fn token_server(text: &str) -> Result<Option<(String, String)>, String> {
 }
 
 /// Reads a time with its unit.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if text.is_empty() {
         return Ok(TIMEOUT);
     }

@@ -1,9 +1,11 @@
 //! `wharf serve`: its arguments.
 
+use super::access::duration;
 use super::{Access, CONCURRENT_DOWNLOADS, CONCURRENT_DOWNLOADS_MAX, Patience, help};
 use clap::{Args, ValueHint};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use wharf_vocabulary::vocabulary;
 
 /// The arguments of `wharf serve`.
@@ -14,9 +16,29 @@ pub struct Serve {
     #[arg(long, env = "WHARF_SOCKET", hide_env_values = true, value_name = "PATH", value_hint = ValueHint::FilePath)]
     unix: Option<PathBuf>,
 
-    /// Listen on this address of the machine itself too, as in `127.0.0.1:2375`
+    /// Listen on this address too, as in `127.0.0.1:2375`; one that others reach takes the three of TLS
     #[arg(long, value_name = "ADDRESS")]
     pub tcp: Option<SocketAddr>,
+
+    /// Speak TLS on that address, with the certificate in this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires_all = ["tls_key", "client_ca"])]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of that certificate
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires_all = ["tls_cert", "client_ca"])]
+    tls_key: Option<PathBuf>,
+
+    /// Let in clients with a certificate that this authority has signed, and no others
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires_all = ["tls_cert", "tls_key"])]
+    client_ca: Option<PathBuf>,
+
+    /// Tell what is counted at `/metrics` of this address of the machine itself, as in `127.0.0.1:9323`
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
+
+    /// Cut off a client that sends or takes nothing for so long in the middle of a request or an answer
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
+    pub client_timeout: Duration,
 
     /// Do not extract the layers of what is pulled and loaded
     #[arg(long)]
@@ -36,7 +58,24 @@ pub struct Serve {
     pub access: Access,
 }
 
+/// The files of TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct Papers<'a> {
+    /// The certificate of the machine.
+    pub certificate: &'a Path,
+    /// Its key.
+    pub key: &'a Path,
+    /// Who signs the certificates of clients.
+    pub clients: &'a Path,
+}
+
 impl Serve {
+    /// Returns the files of TLS, if TLS is to be spoken.
+    pub fn papers(&self) -> Option<Papers<'_>> {
+        let (certificate, key) = (self.tls_cert.as_deref()?, self.tls_key.as_deref()?);
+        Some(Papers { certificate, key, clients: self.client_ca.as_deref()? })
+    }
+
     /// Returns the socket that was named, if one was.
     pub fn unix(&self) -> Option<&Path> {
         self.unix.as_deref().filter(|path| !path.as_os_str().is_empty())

@@ -15,6 +15,10 @@ Examples:
   wharf serve                                        answer docker's clients until Ctrl-C
   wharf serve --unix /tmp/wharf.sock                 on another socket
   wharf serve --tcp 127.0.0.1:2375                   over the network of this machine too
+  wharf serve --tcp 0.0.0.0:2376 --tls-cert cert.pem --tls-key key.pem --client-ca ca.pem
+                                                     for others, who show a certificate
+  docker --host tcp://images.lan:2376 --tlsverify images
+  wharf serve --metrics 127.0.0.1:9323               and curl http://127.0.0.1:9323/metrics
   DOCKER_HOST=unix:///run/wharf/docker.sock docker images
   curl --unix-socket /run/wharf/docker.sock http://localhost/v1.41/images/json
 
@@ -24,14 +28,29 @@ What there is:
   containers: everything else is answered with status 501.
 
 Who may:
-  Whoever can open the socket; it belongs to you and your group. --tcp listens on this machine alone, and whoever
-  reaches the address may do everything, too.
+  Whoever can open the socket; it belongs to you and your group. --tcp without TLS listens on this machine alone, and
+  whoever reaches the address may do everything, too. With --tls-cert, --tls-key and --client-ca it listens anywhere, and
+  lets in whoever shows a certificate of that authority. The files are read once, at the start.
 
 Logins:
   Clients send their own with each request, as docker does. Those of this machine are not used.
 
 Everything at once:
   Each request has a sandbox of its own. The store is the one that `wharf pull` and the others use, at the same time.
+
+How many, and how long:
+  4096 clients, 128 requests at once, and beside them 256 that follow events. A head has 30 seconds, 100 headers and 64 KiB;
+  who asks for nothing for 5 minutes is sent away; who sends nothing of a body, or takes nothing of an answer, for
+  --client-timeout is cut off. A pull or an archive may take as long as it takes.
+
+Numbers:
+  --metrics tells, as OpenMetrics for Prometheus: requests by route, method and status with their times; sandboxes, their
+  memory, and how many were stopped; pulls by name and outcome; bytes, times and hits of layers by digest. The first 512
+  names and 1024 digests have lines of their own, and all others share the one of `other`.
+
+As a service:
+  With a socket from systemd it listens there in the place of its own, and tells systemd when it is ready and when it stops.
+  host/systemd/wharf.socket and wharf.service in the sources are units that do both.
 
 Ctrl-C and SIGTERM:
   Nobody new is let in, and requests have 10 seconds to end. What a pull has received by then is kept, and the next

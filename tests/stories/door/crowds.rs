@@ -1,0 +1,128 @@
+//! Many clients at once: those that follow, and those that only stay.
+
+use super::super::wharf;
+use super::TIMEOUT;
+use crate::support::engine_api::{Serving, exchange};
+use crate::support::{services, wait};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+use wharf::door::{Body, Bounds, Door, Settings, Station};
+use wharf::engine::Limits;
+use wharf::images::{Access, Caller};
+
+/// More than the thousand that have to be held.
+const CLIENTS: usize = 1_100;
+
+/// A door with an empty store behind it.
+fn door() -> (TempDir, Door) {
+    let (directory, services) = services();
+    let settings = Settings {
+        caller: Caller { namespace: "default".to_owned(), machine: wharf::machine::machine("") },
+        access: Access {
+            plain_http: Vec::new(),
+            rules: Vec::new(),
+            aliases: Vec::new(),
+            retries: 0,
+            silence_ms: 1_000,
+        },
+        unpack: false,
+        concurrent_transfers: 1,
+        station: Station {
+            name: String::new(),
+            system: String::new(),
+            kernel: String::new(),
+            processors: 1,
+            memory_bytes: 1,
+        },
+    };
+    let prepare = Arc::new(move |_: &[String]| Ok((services.clone(), settings.clone())));
+    (directory, Door::new(prepare).expect("the component loads"))
+}
+
+async fn ask(door: &Door, target: &str) -> Response<Body> {
+    let request = Request::get(target).body(Full::new(Bytes::new())).expect("an address");
+    timeout(TIMEOUT, door.answer(request)).await.expect("it is answered")
+}
+
+/// Reads an answer to its end, which ends its turn.
+async fn text(response: Response<Body>) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.expect("it has an end").to_bytes();
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
+/// Whoever follows events has no end. With the turns of ordinary requests a few of them would be all that is answered.
+#[test]
+fn followers_take_no_turns_of_others_and_are_limited() {
+    let (directory, door) = door();
+    wait(async move {
+        let door = door.with_bounds(Bounds { requests: 1, followers: 2, ..Bounds::default() });
+        let (first, second) = (ask(&door, "/events").await, ask(&door, "/v1.41/events").await);
+        assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 200));
+        for _ in 0..2 {
+            assert_eq!(text(ask(&door, "/_ping").await).await, (200, "OK".to_owned()));
+        }
+        let (status, why) = text(ask(&door, "/events").await).await;
+        assert_eq!((status, why.contains("2 clients follow events already")), (503, true), "{why}");
+        assert!(door.metrics().contains("wharf_followers 2"));
+        // Who leaves makes room.
+        drop(first);
+        let begin = Instant::now();
+        let third = loop {
+            let third = ask(&door, "/events").await;
+            if third.status() == 200 {
+                break third;
+            }
+            assert!(begin.elapsed() < TIMEOUT, "nobody has noticed that a follower is gone");
+            sleep(Duration::from_millis(20)).await;
+        };
+        drop((second, third, directory));
+    });
+}
+
+#[test]
+fn a_request_that_uses_too_much_is_told_so_and_counted_and_the_next_is_served() {
+    let (directory, door) = door();
+    wait(async move {
+        for (limits, why) in [
+            (Limits { fuel: 10_000, ..Limits::default() }, "fuel"),
+            // What a sandbox begins with, and nothing for its work.
+            (Limits { memory_bytes_max: 1_310_720, ..Limits::default() }, "memory"),
+        ] {
+            let narrow = door.clone().with_limits(limits);
+            let target = format!("/images/json?{}", "a=&".repeat(4_000));
+            let (status, text) = text(ask(&narrow, &target).await).await;
+            assert_eq!((status, text.contains("the sandbox stopped the request")), (500, true), "{why}: {text}");
+            let line = format!("wharf_sandbox_stopped_total{{why=\"{why}\"}} 1");
+            assert!(door.metrics().contains(&line), "{line}: {}", door.metrics());
+            assert_eq!(self::text(ask(&door, "/_ping").await).await, (200, "OK".to_owned()));
+        }
+        drop(directory);
+    });
+}
+
+#[test]
+fn more_than_a_thousand_idle_clients_are_held() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+        .expect("a process may have what it may have");
+    let (directory, wharf) = wharf();
+    let serving = Serving::start(&wharf, directory.path(), &[]);
+    let connect = |_| {
+        let stream = UnixStream::connect(serving.socket()).expect("it listens");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a time limit");
+        stream
+    };
+    let mut clients: Vec<UnixStream> = (0..CLIENTS).map(connect).collect();
+    // The first, the last, and one who comes now.
+    for stream in [clients.pop(), Some(clients.swap_remove(0)), Some(connect(0))].into_iter().flatten() {
+        assert_eq!(exchange(stream, "GET", "/_ping", &[], b"").text(), "OK");
+    }
+}

@@ -1,0 +1,92 @@
+//! What is counted, as Prometheus reads it.
+
+use super::super::{open_registry, wharf};
+use super::{connect, free_address};
+use crate::support::engine_api::{Reply, Serving, exchange, request};
+use crate::support::push::large;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+
+fn scrape(address: SocketAddr) -> Reply {
+    exchange(connect(address), "GET", "/metrics", &[], b"")
+}
+
+/// The number behind the name and the labels of a line.
+fn number(text: &str, name: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+/// The sum of all lines of a name.
+fn sum(text: &str, name: &str) -> f64 {
+    let lines = text.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+    lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+}
+
+#[test]
+fn pulls_requests_and_sandboxes_are_counted() {
+    let registry = open_registry();
+    let image = large(3, 2, 100_000);
+    registry.push("app", "1", &image);
+    let (directory, wharf) = wharf();
+    let address = free_address();
+    let serving = Serving::start(&wharf, directory.path(), &["--metrics", &address.to_string()]);
+    assert_eq!(sum(&scrape(address).text(), "wharf_requests_total"), 0.0);
+    let pull = |name: &str| serving.post(&format!("/v1.41/images/create?fromImage={}/{name}", registry.address()), b"");
+    assert!(!pull("app&tag=1").lines().is_empty());
+    assert!(!pull("app&tag=1").lines().is_empty());
+    assert_eq!(pull("absent&tag=1").status, 404);
+    assert_eq!(serving.get("/v1.41/images/nothing/json").status, 404);
+    assert_eq!(request(serving.socket(), "GET", "/_ping", &[("X-Registry-Auth", "%%%")], b"").status, 400);
+    let reply = scrape(address);
+    let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some(openmetrics)));
+    let text = reply.text();
+    let name = format!("{}/app:1", registry.address());
+    let absent = format!("{}/absent:1", registry.address());
+    let rows = [
+        (r#"wharf_requests_total{route="/images/create",method="POST",status="200"}"#.to_owned(), 2.0),
+        (r#"wharf_requests_total{route="/images/create",method="POST",status="404"}"#.to_owned(), 1.0),
+        (r#"wharf_requests_total{route="/images/{name}/json",method="GET",status="404"}"#.to_owned(), 1.0),
+        (r#"wharf_requests_total{route="refused",method="GET",status="400"}"#.to_owned(), 1.0),
+        (r#"wharf_request_duration_seconds_count{route="/images/create",method="POST"}"#.to_owned(), 3.0),
+        (format!(r#"wharf_pulls_total{{reference="{name}",outcome="downloaded"}}"#), 1.0),
+        (format!(r#"wharf_pulls_total{{reference="{name}",outcome="up-to-date"}}"#), 1.0),
+        (format!(r#"wharf_pulls_total{{reference="{absent}",outcome="not-found"}}"#), 1.0),
+        (r#"wharf_pull_duration_seconds_count{outcome="downloaded"}"#.to_owned(), 1.0),
+        (format!(r#"wharf_image_pull_layers_total{{reference="{name}"}}"#), 4.0),
+        (format!(r#"wharf_image_pull_layer_hits_total{{reference="{name}"}}"#), 2.0),
+        ("wharf_sandbox_instantiations_total".to_owned(), 4.0),
+        ("wharf_sandbox_instantiation_seconds_count".to_owned(), 4.0),
+        ("wharf_sandbox_memory_bytes_count".to_owned(), 4.0),
+        ("wharf_requests_running".to_owned(), 0.0),
+    ];
+    for (line, expected) in rows {
+        assert_eq!(number(&text, &line), Some(expected), "{line}\n{text}");
+    }
+    // Every byte of a layer came once, and is counted for its digest and for the name.
+    let manifest = serving.get(&format!("/v1.48/images/{name}/json?manifests=1")).json(200);
+    let config = manifest["Size"].as_u64().expect("a size");
+    let bytes = sum(&text, "wharf_layer_bytes_total");
+    assert!(bytes > 200_000.0 && bytes < config as f64, "{bytes} of {config}");
+    assert_eq!(number(&text, &format!(r#"wharf_image_pull_bytes_total{{reference="{name}"}}"#)), Some(bytes));
+    assert_eq!((sum(&text, "wharf_layer_fetches_total"), sum(&text, "wharf_layer_hits_total")), (2.0, 2.0));
+    assert!(number(&text, "wharf_sandbox_fuel_total").is_some_and(|fuel| fuel > 100_000.0));
+    // A megabyte is the least that a sandbox has, and 64 are the most.
+    let most = number(&text, "wharf_sandbox_memory_bytes_sum").expect("a number") / 4.0;
+    assert!((1e6..64e6).contains(&most), "{most}");
+    assert_eq!(sum(&text, "wharf_sandbox_stopped_total"), 0.0);
+}
+
+#[test]
+fn numbers_are_for_this_machine_and_nothing_else_is_there() {
+    let (directory, wharf) = wharf();
+    let address = free_address();
+    let _serving = Serving::start(&wharf, directory.path(), &["--metrics", &address.to_string()]);
+    assert_eq!(exchange(connect(address), "GET", "/_ping", &[], b"").status, 404);
+    assert_eq!(exchange(connect(address), "POST", "/metrics", &[], b"").status, 404);
+    let mut stream = connect(address);
+    stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: evil.example\r\n\r\n").expect("it is read");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.starts_with("HTTP/1.0 403"), "{answer}");
+}
