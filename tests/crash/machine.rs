@@ -105,6 +105,12 @@ impl Machine {
         self.command(store, &["pull", "--quiet", "--certs-d", &self.certificates(version), name])
     }
 
+    /// `wharf push --compress` of a name, as a plan: to the registry in this state.
+    pub(crate) fn compress(&self, store: &Path, name: &str, version: Version) -> Command {
+        let certificates = self.certificates(version);
+        self.command(store, &["push", "--compress", "zstd:1", "--dry-run", "--certs-d", &certificates, name])
+    }
+
     /// The file with the new version, as `wharf save` wrote it.
     pub(crate) fn archive(&self) -> PathBuf {
         self.registries.with_extension("tar")

@@ -1,8 +1,8 @@
 //! What is broken off: a pull, or a verb that changes what is here. With each the store that it begins with, and what the
 //! names are before it and after it. There is nothing between: names change together.
 //!
-//! `save` and `push` are not among them: they change no more than the record of when a name was used, or of what has
-//! happened, in one commit as each of these has. `copy` opens no store.
+//! `save` and `push` as it is usual are not among them: they change no more than the record of when a name was used, or of
+//! what has happened, in one commit as each of these has. `copy` opens no store.
 
 use crate::calls::{Call, Deed};
 use crate::images::{self, BYSTANDER, KEPT, NAME, NEW_NAME, Version, target};
@@ -36,10 +36,12 @@ pub(crate) enum Scenario {
     Loaded,
     /// `retain unpacked` of a name that shares a layer with another one, of which everything is kept.
     Retained,
+    /// `push --compress`, which makes layers and takes them away again; as a plan, which does the same here.
+    Compressed,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Fresh,
         Self::Moved,
         Self::Resumed,
@@ -49,6 +51,7 @@ impl Scenario {
         Self::Collected,
         Self::Loaded,
         Self::Retained,
+        Self::Compressed,
     ];
 
     pub(crate) fn is_pull(self) -> bool {
@@ -72,7 +75,7 @@ impl Scenario {
             Self::Fresh => Names::new(),
             Self::Moved | Self::Loaded => [(NAME, old), (BYSTANDER, other)].into(),
             Self::Resumed | Self::Collected => [(BYSTANDER, other)].into(),
-            Self::Tagged | Self::Removed | Self::Pruned | Self::Retained => {
+            Self::Tagged | Self::Removed | Self::Pruned | Self::Retained | Self::Compressed => {
                 [(NAME, new), (KEPT, old), (BYSTANDER, other)].into()
             }
         }
@@ -88,7 +91,7 @@ impl Scenario {
             Self::Tagged => names.extend([(NEW_NAME, target(Version::New)), (KEPT, target(Version::New))]),
             Self::Removed => drop(names.remove(NAME)),
             Self::Pruned => names.retain(|name, _| *name == KEPT),
-            Self::Collected | Self::Retained => {}
+            Self::Collected | Self::Retained | Self::Compressed => {}
         }
         names
     }
@@ -103,6 +106,7 @@ impl Scenario {
             Self::Collected => machine.collect(store),
             Self::Loaded => machine.load(store),
             Self::Retained => machine.command(store, &["retain", "unpacked", NAME]),
+            Self::Compressed => machine.compress(store, NAME, Version::New),
         }
     }
 
@@ -129,7 +133,7 @@ impl Scenario {
                 pull(BYSTANDER, Version::Old);
                 break_off(machine, store);
             }
-            Self::Tagged | Self::Removed | Self::Pruned | Self::Retained => {
+            Self::Tagged | Self::Removed | Self::Pruned | Self::Retained | Self::Compressed => {
                 pull(BYSTANDER, Version::Old);
                 pull(NAME, Version::Old);
                 wharf(&["tag", NAME, KEPT]);
