@@ -145,7 +145,9 @@ pub(crate) fn survey(reference: &Reference, access: &Access) -> Survey {
     let mut candidates: Vec<Candidate> = Vec::new();
     for listed in &rule.endpoints {
         let mut endpoint = build(listed, &rule.prefix, reference, access);
-        if candidates.iter().any(|before| is_same(&before.endpoint, &endpoint)) {
+        if let Some(before) = candidates.iter_mut().find(|before| is_same(&before.endpoint, &endpoint)) {
+            // Whoever is called the registry and a mirror of it, is the registry.
+            before.endpoint.mirror &= endpoint.mirror;
             continue;
         }
         // Behind a twin that is not asked there is nothing to fall back from.

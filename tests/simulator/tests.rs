@@ -13,7 +13,7 @@ use std::{
 
 const SEEDS: u64 = 10_000;
 /// So many seeds have every verb in them.
-const SEEDS_OF_VERBS: u64 = 50;
+const SEEDS_OF_VERBS: u64 = 500;
 /// Within so many seeds each planted bug is found.
 const SEEDS_OF_A_BUG: u64 = 10_000;
 

@@ -279,3 +279,23 @@ fn logins_and_namespaces_go_by_who_the_endpoint_is() {
     let told: Vec<_> = choice.endpoints.iter().map(|one| (one.registry.as_str(), one.namespace.as_deref())).collect();
     assert_eq!(told, [("m.lan:5000", Some("docker.io")), ("docker.io", None)]);
 }
+
+/// `hosts.toml` is usually written so: `server` and a `[host]` are one address.
+#[test]
+fn a_push_goes_to_who_is_called_the_registry_and_never_to_a_mirror() {
+    let (mirror, lan) = (mirror("http://mirror.lan"), mirror("http://lan:5000"));
+    let reading = access::Endpoint { capabilities: Capabilities { push: false, ..Capabilities::ALL }, ..lan.clone() };
+    for (listed, expected) in [
+        (vec![lan.clone(), itself("http://lan:5000")], "http://lan:5000"),
+        (vec![itself("http://lan:5000"), lan.clone()], "http://lan:5000"),
+        (vec![mirror.clone(), lan, itself("http://lan:5000")], "http://lan:5000"),
+        (vec![reading, itself("http://lan:5000")], "http://lan:5000"),
+        (vec![mirror], "https://registry.lan"),
+    ] {
+        let home = choose_home(&reference("registry.lan/app"), &with_rules(vec![rule("registry.lan", listed)]));
+        let origin = |Endpoint { origin: Origin { secure, authority }, .. }: &Endpoint| {
+            format!("{}://{authority}", if *secure { "https" } else { "http" })
+        };
+        assert_eq!(home.endpoints.iter().map(origin).collect::<Vec<_>>(), [expected]);
+    }
+}
