@@ -139,9 +139,13 @@ fn unlike(event: &Event, facts: &[Fact]) -> Option<String> {
             let named = |shift: &Shift| shift.name == *what || shift.before.as_ref() == Some(what);
             let images: Vec<&Option<String>> =
                 done.iter().filter(|shift| named(shift)).map(|shift| &shift.before).collect();
+            // The name may point elsewhere by then: what it meant before is one image all the same.
+            let has_stayed = facts.iter().any(|fact| matches!(fact, Fact::Stayed { name, .. } if name == what));
+            let one = done.first().map(|shift| &shift.before).filter(|_| has_stayed);
             let is_meant = |shift: &&&Shift| {
                 // A platform goes from all names of the image.
-                let is_less = platform.is_some() && shift.after == shift.before && images.contains(&&shift.before);
+                let is_of_it = images.contains(&&shift.before) || one == Some(&shift.before);
+                let is_less = platform.is_some() && shift.after == shift.before && is_of_it;
                 is_less || named(shift) && shift.after.is_none()
             };
             let other = done.iter().find(|shift| !is_meant(shift));
