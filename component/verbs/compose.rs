@@ -377,14 +377,22 @@ fn reword(entry: &mut Descriptor, wording: &Wording) -> Result<(), Failure> {
 /// Returns the document that a name, an ID or a digest points to here. None if it is not
 /// here. See `images.manifest`.
 pub(super) async fn here<H: Host>(host: &H, caller: &Caller, reference: &str) -> Result<Option<Vec<u8>>, Failure> {
-    let library = Library::load(host, caller).await?;
-    let meant = match library.find(reference) {
-        Ok(meant) => meant,
-        Err(failure) if failure.code == ErrorCode::NotFound => return Ok(None),
-        Err(failure) => return Err(failure),
-    };
-    let what = meant.present.map_or(&meant.entry.record.target, |present| &present.manifest);
-    let lost = || fail(ErrorCode::NotFound, format!("`{}` is gone", what.digest));
-    let blob = documents::find(host, what).await?.ok_or_else(lost)?;
-    Ok(Some(documents::read(what, blob, RECORD).await?.bytes))
+    let mut missed = None;
+    loop {
+        let library = Library::load(host, caller).await?;
+        let meant = match library.find(reference) {
+            Ok(meant) => meant,
+            Err(failure) if failure.code == ErrorCode::NotFound => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        let what = meant.present.map_or(&meant.entry.record.target, |present| &present.manifest);
+        if let Some(blob) = documents::find(host, what).await? {
+            return Ok(Some(documents::read(what, blob, RECORD).await?.bytes));
+        }
+        // It may have gone together with its record, or with what its name pointed to a moment before.
+        if missed.as_ref() == Some(&what.digest) {
+            return Err(fail(ErrorCode::NotFound, format!("`{}` is gone", what.digest)));
+        }
+        missed = Some(what.digest.clone());
+    }
 }

@@ -22,7 +22,8 @@ pub struct Limits {
     pub handles_max: usize,
     /// The CPU budget: about one unit for each instruction of the component.
     pub fuel: u64,
-    /// Bytes that one host call may copy out of the guest.
+    /// Bytes that one call may copy out of the guest, as an argument or as its result: a pull of all tags tells some
+    /// 2.5 kB of each.
     pub call_bytes_max: usize,
     /// Bytes that the component may write to the log.
     pub log_bytes_max: usize,
@@ -49,7 +50,7 @@ impl Default for Limits {
             memory_bytes_max: 64 << 20,
             handles_max: 1_024,
             fuel: 200_000_000_000,
-            call_bytes_max: 16 << 20,
+            call_bytes_max: 48 << 20,
             log_bytes_max: 64 << 10,
             disk_calls_max: 32,
             streams_max: 128,

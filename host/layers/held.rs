@@ -39,6 +39,17 @@ pub(super) fn claimed(parent: &Directory, name: &str) -> Result<Option<Directory
     }
 }
 
+/// Takes a directory that the caller has pinned for its removal. Returns none if its name leads elsewhere by now.
+///
+/// Fails with [`Error::InUse`] while somebody else has pinned it.
+pub(super) fn reclaimed(parent: &Directory, name: &str, pinned: Directory) -> Result<Option<Directory>, Error> {
+    if !pin::try_claim(&pinned).map_err(Error::io("cannot lock a directory of the layer store"))? {
+        return Err(Error::InUse);
+    }
+    // The pin was given up for a moment, and others may have come between.
+    Ok(leads(parent, name, &pinned)?.then_some(pinned))
+}
+
 /// Makes a directory in `parent` that nobody else has, and pins it. Returns its name too.
 pub(super) fn fresh(parent: &Directory) -> Result<(String, Directory), Error> {
     for name in names("").take(NAMES_MAX) {

@@ -3,10 +3,15 @@
 //! What stands on a damaged layer stays, and is not whole until the layer is there again: only records name layers, so
 //! that whoever extracts it again puts it under everything at once. Trees that were settled go with it, because their
 //! files are the damaged ones under other names.
+//!
+//! Whoever saw the damage saw it a while ago, and somebody else may have made the thing again since, and recorded that.
+//! So what is damaged is looked at once more, and it is that very directory that goes.
 
 use super::held::{self, claimed};
+use super::layer::believed;
 use super::record::{self, SNAPSHOT};
 use super::snapshot::{ENTRIES_MAX, key};
+use super::sums::{self, Contents, Tree};
 use super::{Error, Layers};
 use crate::content::directory::Directory;
 use crate::hash::{Algorithm, Digest};
@@ -50,13 +55,18 @@ impl Layers {
     }
 
     /// Removes a snapshot that is damaged, although others stand on it: they are not found until it is stacked again.
-    /// Does nothing if it is absent.
+    /// Does nothing if it is absent or right.
     ///
     /// Fails with [`Error::InUse`] while it, or one that stands on it, is mounted or has a handle.
     pub fn revoke(&self, name: &str) -> Result<(), Error> {
-        let above = self.claim_above(|record| record.parent.as_deref() == Some(name))?;
         let key = key(name);
-        let Some(claimed) = claimed(&self.store.snapshots, &key)? else { return Ok(()) };
+        let is_right = |directory: &Directory| match self.whole(directory, name)? {
+            Some(record) => is_unchanged(directory, record.total.as_ref(), Tree::Snapshot),
+            None => Ok(false),
+        };
+        let Some(damaged) = damaged(&self.store.snapshots, &key, is_right)? else { return Ok(()) };
+        let above = self.claim_above(|record| record.parent.as_deref() == Some(name))?;
+        let Some(claimed) = held::reclaimed(&self.store.snapshots, &key, damaged)? else { return Ok(()) };
         if self.is_mounted(&key)? {
             return Err(Error::InUse);
         }
@@ -65,14 +75,18 @@ impl Layers {
     }
 
     /// Removes a layer that is damaged, although snapshots use it: they are not found until it is extracted again, and
-    /// those that have a tree of their own until they are stacked again. Does nothing if it is absent.
+    /// those that have a tree of their own until they are stacked again. Does nothing if it is absent or right.
     ///
     /// Fails with [`Error::InUse`] while it has a handle, or a snapshot that stands on it is mounted or has one.
     pub fn revoke_layer(&self, diff_id: &Digest) -> Result<(), Error> {
-        let text = diff_id.to_string();
+        let (text, name) = (diff_id.to_string(), diff_id.encoded());
+        let is_right = |directory: &Directory| match believed(self, directory)? {
+            Some(record) => is_unchanged(directory, Some(&record.total), Tree::Layer(&Contents::new())),
+            None => Ok(false),
+        };
+        let Some(damaged) = damaged(&self.store.layers, &name, is_right)? else { return self.clear_away(&name) };
         let above = self.claim_above(|record| record.layer == text)?;
-        let name = diff_id.encoded();
-        let Some(claimed) = claimed(&self.store.layers, &name)? else { return self.clear_away(&name) };
+        let Some(claimed) = held::reclaimed(&self.store.layers, &name, damaged)? else { return Ok(()) };
         self.discard_settled(above)?;
         held::discard(&self.store.extract, &self.store.layers, &name, claimed)
     }
@@ -121,6 +135,29 @@ impl Layers {
             held::discard(&self.store.extract, &self.store.snapshots, &key, directory)?;
         }
         Ok(())
+    }
+}
+
+/// Opens a directory that is not right. It is looked at while others may hold it: that takes as long as its files are
+/// many.
+fn damaged(
+    parent: &Directory,
+    name: &str,
+    is_right: impl Fn(&Directory) -> Result<bool, Error>,
+) -> Result<Option<Directory>, Error> {
+    match held::pinned(parent, name)? {
+        Some(directory) if !is_right(&directory)? => Ok(Some(directory)),
+        _ => Ok(None),
+    }
+}
+
+/// Whether a tree is what it was when it was made, if that was recorded.
+fn is_unchanged(directory: &Directory, total: Option<&sums::Total>, tree: Tree<'_>) -> Result<bool, Error> {
+    let Some(total) = total else { return Ok(true) };
+    match sums::verify(directory, total, tree, &|| false) {
+        Ok(()) => Ok(true),
+        Err(Error::Changed(_)) => Ok(false),
+        Err(other) => Err(other),
     }
 }
 

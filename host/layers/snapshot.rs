@@ -136,7 +136,7 @@ impl Layers {
     }
 
     /// Reads the record of the snapshot `name` if it and everything below it is whole.
-    fn whole(&self, directory: &Directory, name: &str) -> Result<Option<record::Snapshot>, Error> {
+    pub(super) fn whole(&self, directory: &Directory, name: &str) -> Result<Option<record::Snapshot>, Error> {
         let Some(top) = self.believed(directory, name)? else { return Ok(None) };
         let (mut below, mut height) = (top.parent.clone(), top.height);
         if !self.has_layer(&top)? {

@@ -64,17 +64,17 @@ fn row_6_a_case_that_there_is_not_is_a_trap() {
     }
 }
 
-/// A name has 4 096 bytes at most, and one call may bring 16 MiB.
+/// A name has 4 096 bytes at most, and one call may bring 48 MiB.
 #[test]
 fn row_6_a_text_of_any_size_costs_the_host_little() {
     let host = Host::new();
     let (files, bytes) = growth(|| {
-        for size in [4_097, 1 << 20, 12 << 20] {
+        for size in [4_097, 1 << 20, 40 << 20] {
             let outcome = host.attack("text-of-so-much", &[], size);
             // The case of the result is 1: an error, and it is `invalid`.
             assert_eq!(outcome.words().len(), 1, "{size}");
         }
-        for size in [17 << 20, 30 << 20] {
+        for size in [49 << 20, 56 << 20] {
             let outcome = host.attack("text-of-so-much", &[], size);
             assert!(outcome.trap().contains("fuel") || outcome.trap().contains("too"), "{size}: {}", outcome.trap());
         }

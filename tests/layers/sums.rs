@@ -249,6 +249,9 @@ fn a_damaged_layer_is_taken_from_under_its_snapshots_and_put_back() {
     let shelf = Shelf::new();
     let stack = shelf.stack(&["a", "b", "c"]);
     let b = super::shelf::id("b");
+    shelf.layers.revoke_layer(&b).expect("nothing is wrong with it");
+    shelf.layers.layer(&b).expect("it stays");
+    fs::write(shelf.path(&format!("layers/{}/tree/b", b.encoded())), "other").expect("a change");
     assert!(matches!(shelf.layers.revoke_layer(&b), Err(Error::InUse)), "a handle is held on what stands on it");
     drop(stack);
     assert!(matches!(shelf.layers.remove_layer(&b), Err(Error::InUse)), "a snapshot uses it");
@@ -262,8 +265,13 @@ fn a_damaged_layer_is_taken_from_under_its_snapshots_and_put_back() {
     let ids = shelf.layers.layer_entries(None, 10).expect("a list");
     assert_eq!(ids.len(), 3);
     assert_eq!(shelf.layers.layer_entries(Some(&ids[0]), 1).expect("a page"), [ids[1]]);
+    shelf.layers.revoke("snapshot b").expect("nothing is wrong with it");
+    shelf.layers.snapshot("snapshot c").expect("so it stays");
+    let record = format!("snapshots/{}/snapshot", super::shelf::id("snapshot b").encoded());
+    fs::write(shelf.path(&record), "none").expect("a change");
     shelf.layers.revoke("snapshot b").expect("nobody holds it");
     assert!(matches!(shelf.layers.snapshot("snapshot c"), Err(Error::NotFound)));
+    assert!(!shelf.path(&record).exists());
 }
 
 #[test]

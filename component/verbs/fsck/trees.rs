@@ -155,8 +155,8 @@ impl<H: Host> Look<'_, H> {
                 FlawKind::DamagedLayer => self.host.revoke_layer(name).await,
                 _ => self.host.revoke_snapshot(name.as_str()).await,
             };
-            // What somebody uses is being made again.
-            removed += usize::from(gone.is_ok());
+            // What somebody uses is being made again, and what is right by now was.
+            removed += usize::from(gone.is_ok() && !self.is_there(*kind, name).await);
         }
         let trees = |count: usize| if count == 1 { "1 tree".to_owned() } else { format!("{count} trees") };
         if removed > 0 {
@@ -173,11 +173,13 @@ impl<H: Host> Look<'_, H> {
         for (flaw, name) in flaws.iter_mut() {
             let revoked = match flaw.kind {
                 FlawKind::DamagedLayer => self.host.revoke_layer(name).await,
-                _ if self.is_good(name).await => Ok(()),
                 _ => self.host.revoke_snapshot(name.as_str()).await,
             };
             match revoked {
-                Ok(()) if flaw.images.is_empty() => flaw.repaired = Some("removed".to_owned()),
+                Ok(()) if flaw.images.is_empty() => {
+                    let is_back = self.is_there(flaw.kind, name).await;
+                    flaw.repaired = Some(if is_back { "somebody has made it again" } else { "removed" }.to_owned());
+                }
                 Ok(()) => made.extend(flaw.images.iter().cloned()),
                 Err(ErrorCode::InUse) => {
                     flaw.why = format!("{}; it stays: somebody uses it, or has mounted it", flaw.why);
@@ -203,10 +205,7 @@ impl<H: Host> Look<'_, H> {
             if !flaw.images.iter().any(|image| made.contains(image)) || flaw.cure.starts_with("end ") {
                 continue;
             }
-            let is_there = match flaw.kind {
-                FlawKind::DamagedLayer => self.host.layer(name).await.is_ok(),
-                _ => self.host.snapshot(name).await.is_ok(),
-            };
+            let is_there = self.is_there(flaw.kind, name).await;
             match flaw.images.iter().find_map(|image| failed.get(image)) {
                 _ if is_there => flaw.repaired = Some("extracted again".to_owned()),
                 Some(why) => flaw.why = format!("{}; it cannot be made again: {why}", flaw.why),
@@ -215,11 +214,11 @@ impl<H: Host> Look<'_, H> {
         }
     }
 
-    /// Whether a snapshot is right by now: the layer that it lacked may be back.
-    async fn is_good(&self, name: &Digest) -> bool {
-        match self.host.snapshot(name).await {
-            Ok(snapshot) => snapshot.verify().await.is_ok(),
-            Err(_) => false,
+    /// Whether it can be opened now.
+    async fn is_there(&self, kind: FlawKind, name: &Digest) -> bool {
+        match kind {
+            FlawKind::DamagedLayer => self.host.layer(name).await.is_ok(),
+            _ => self.host.snapshot(name).await.is_ok(),
         }
     }
 

@@ -96,9 +96,13 @@ impl Layers {
         Ok(())
     }
 
-    /// Removes a layer or a snapshot from under what stands on it.
+    /// Removes a layer or a snapshot from under what stands on it, if it is not right.
     pub(in super::super) fn revoke(&self, kind: Kind, name: &Digest) -> Result<()> {
         let mut trees = self.visible.borrow_mut();
+        let is_whole = if kind == Kind::Layer { trees.layers.contains(name) } else { trees.is_whole(name) };
+        if is_whole && !trees.damaged.contains(&(kind, name.clone())) {
+            return Ok(());
+        }
         let first = |(other, (_, top)): (&Digest, &(_, Digest))| {
             (if kind == Kind::Layer { top == name } else { other == name }).then(|| other.clone())
         };
