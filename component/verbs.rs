@@ -28,7 +28,7 @@
 //! - [`compose`](mod@compose): images that are here become an index. [`manifest`](mod@manifest): the document of a name.
 //! - [`change`]: tag, remove, prune, collect, and plans of them.
 //! - [`usage`]: how much space everything takes. [`leases`], [`label`], [`ingests`]: what holds, and what was begun.
-//! - [`watch`]: what happens.
+//! - [`watch`]: what happens. [`records`](mod@records): records one by one, as clients of containerd see them.
 //! - [`tags`](mod@tags), [`catalog`](mod@catalog): what a repository and what a registry has.
 //! - [`search`](mod@search): what a registry finds by a word.
 //! - [`referrers`](mod@referrers): what a registry has about an image.
@@ -59,6 +59,7 @@ pub mod load;
 pub mod manifest;
 pub mod pull;
 pub mod push;
+pub mod records;
 pub mod referrers;
 pub mod retain_by_default;
 pub mod save;

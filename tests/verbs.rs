@@ -26,6 +26,7 @@ mod provenance;
 mod pull;
 mod push;
 mod recompress;
+mod records;
 mod referred;
 mod retained;
 mod rivals;

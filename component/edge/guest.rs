@@ -5,6 +5,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "generated from wit/, where everything is documented")]
 
 mod handler;
+mod records;
 
 use super::convert::each;
 use super::imports::Imports;

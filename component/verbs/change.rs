@@ -21,11 +21,12 @@ mod tag;
 mod turn;
 
 use super::{
-    contract::{Caller, Change, Changed, Plan},
+    contract::{Caller, Change, Changed, Collecting, Plan},
     failing::{fail, problem, try_this},
     filed::{self, AGAIN, Kind},
     listen::{Board, Listener, accompany},
     reach::Reader,
+    records,
     store::{Records, forget},
     sweep::sweep,
 };
@@ -71,6 +72,14 @@ pub async fn perform<H: Host>(
         _ => work.await,
     };
     outcome.map_err(problem(title(change)))
+}
+
+/// Collects what nothing needs, but no ingests, for those who ask for it with something else.
+pub(super) async fn collect_now<H: Host>(host: &H, caller: &Caller) -> Result<Changed, Failure> {
+    let change = Change::Collect(Collecting { ingest_age_s: u64::MAX });
+    let reader = Reader::new(host);
+    let draft = make(host, caller, &change, &reader).await?;
+    carry_out(host, caller, &draft, &reader, false, &Board::deaf()).await
 }
 
 /// Carries out a plan that was made earlier: exactly that, or nothing of it. See
@@ -147,6 +156,9 @@ async fn carry_out<H: Host>(
         changed.left = swept.left;
     }
     changed.left.extend(stays);
+    if draft.tidies() {
+        records::tidy(host, caller).await?;
+    }
     Ok(changed)
 }
 
@@ -201,7 +213,7 @@ async fn change_names<H: Host>(host: &H, caller: &Caller, draft: &Draft, is_stri
         for id in &draft.leases {
             match records.lease(id).await? {
                 Some(Ok(lease)) if !lease.is_live(host.now()) => {
-                    records.delete_lease(host, id, Some(&lease), Action::Expire);
+                    records.delete_lease(host, id, Some(&lease), Action::Expire).await?;
                     changed.leases.push(id.clone());
                     is_written = true;
                 }

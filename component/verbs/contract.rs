@@ -5,6 +5,7 @@ mod archive;
 mod change;
 mod compose;
 mod discovery;
+pub mod records;
 mod upload;
 mod usage;
 

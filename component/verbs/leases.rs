@@ -77,7 +77,7 @@ pub async fn hold<H: Host>(
                 return Err(try_this(failure, format!("choose another ID, or end that one: wharf lease rm {id}")));
             }
             if let Some(Ok(expired)) = &there {
-                records.tell_lease(host, Action::Expire, &id, Some(expired));
+                records.delete_lease(host, &id, Some(expired), Action::Expire).await?;
             }
             records.put_lease(host, &id, &record);
             Ok(())
@@ -97,12 +97,12 @@ pub async fn hold<H: Host>(
 pub async fn release<H: Host>(host: &H, caller: &Caller, ids: &[String]) -> Result<(), Problem> {
     let work = store::change(host, caller, async |records| {
         for id in ids {
-            let there = if store::is_identifier(id) { records.lease(id).await? } else { None };
+            let there = if store::is_lease_id(id) { records.lease(id).await? } else { None };
             let Some(there) = there else {
                 let failure = fail(ErrorCode::NotFound, format!("there is no lease `{}`", id.escape_debug()));
                 return Err(try_this(failure, LIST));
             };
-            records.delete_lease(host, id, there.as_ref().ok(), Action::Release);
+            records.delete_lease(host, id, there.as_ref().ok(), Action::Release).await?;
         }
         Ok(())
     });

@@ -57,7 +57,7 @@ pub(super) fn check<'r>(
 ) -> Result<(Reference, View<'r>), record::Error> {
     let record = record?;
     if record.platforms.is_empty() {
-        return Err(record::Error::Damaged("it has no platform".to_owned()));
+        return Err(record::Error::Absent);
     }
     let name = Reference::parse_canonical(name).map_err(|error| record::Error::Damaged(error.to_string()))?;
     Ok((name, record))

@@ -9,6 +9,7 @@
 //! record ─► target ─► (an index in the index)
 //!    └────► each manifest that is here ─► config ─► DiffIDs, ChainIDs
 //!                              └────────► layers
+//! blob ─► what its labels say
 //! ```
 
 use super::{
@@ -136,21 +137,64 @@ impl<'h, H: Host> Reader<'h, H> {
                 reach.add(&parts);
             }
         }
-        for digest in roots.leases.iter().flat_map(|lease| &lease.holds) {
+        self.add_rest(roots, &mut reach).await?;
+        Ok(reach)
+    }
+
+    /// Adds what everything else needs that is recorded: leases, names that are no references, and the labels of blobs.
+    pub(super) async fn add_rest(&self, roots: &Roots, reach: &mut Reach) -> Result<(), Failure> {
+        for root in &roots.foreign {
+            for parts in self.of_root(root).await? {
+                reach.add(&parts);
+            }
+        }
+        let deep = roots.leases.iter().filter(|lease| !lease.is_flat).flat_map(|lease| &lease.holds);
+        for digest in deep.chain(&roots.marks.pins) {
             for parts in self.of_digest(digest).await? {
                 reach.add(&parts);
             }
         }
-        Ok(reach)
+        self.follow(roots, reach).await?;
+        // What nothing else of this needs leads nowhere.
+        for lease in &roots.leases {
+            reach.snapshots.extend(lease.snapshots.iter().cloned());
+            reach.blobs.extend(lease.holds.iter().filter(|_| lease.is_flat).cloned());
+        }
+        Ok(())
+    }
+
+    /// Adds what the labels of blobs say that are needed, until that adds nothing.
+    async fn follow(&self, roots: &Roots, reach: &mut Reach) -> Result<(), Failure> {
+        let (edges, trees) = (&roots.marks.blobs, &roots.marks.snapshots);
+        let mut followed = BTreeSet::new();
+        loop {
+            let is_new = |digest: &&Digest| reach.blobs.contains(*digest) && !followed.contains(*digest);
+            let next: Vec<&Digest> = edges.keys().filter(is_new).collect();
+            if next.is_empty() {
+                break;
+            }
+            followed.extend(next.iter().copied());
+            for other in next.iter().filter_map(|digest| edges.get(digest)).flatten() {
+                for parts in self.of_digest(other).await? {
+                    reach.add(&parts);
+                }
+                // It may be on its way.
+                reach.blobs.insert(other.clone());
+            }
+        }
+        let needed = trees.iter().filter(|(digest, _)| reach.blobs.contains(digest));
+        let snapshots: Vec<Digest> = needed.flat_map(|(_, snapshots)| snapshots).cloned().collect();
+        reach.snapshots.extend(snapshots);
+        Ok(())
     }
 
     /// Returns what a name needs, with what its labels hold.
-    pub(super) async fn of_root(&self, root: &Root) -> Result<Vec<Rc<Parts>>, Failure> {
+    pub(super) async fn of_root<N>(&self, root: &Root<N>) -> Result<Vec<Rc<Parts>>, Failure> {
         self.of_root_with(root, Recipes::Here).await
     }
 
     /// The same, once there are these recipes.
-    pub(super) async fn of_root_with(&self, root: &Root, recipes: Recipes) -> Result<Vec<Rc<Parts>>, Failure> {
+    pub(super) async fn of_root_with<N>(&self, root: &Root<N>, recipes: Recipes) -> Result<Vec<Rc<Parts>>, Failure> {
         let mut all = self.of_record(&root.record).await?;
         for parts in &mut all {
             if let Some(less) = self.retained(parts, Retention::of(&root.record.labels), recipes).await? {
@@ -196,6 +240,10 @@ impl<'h, H: Host> Reader<'h, H> {
     /// Returns what a record needs: the target, the indexes in it, and the
     /// manifests that are here with all that they list.
     pub(super) async fn of_record(&self, record: &ImageRecord) -> Result<Vec<Rc<Parts>>, Failure> {
+        // Of what nothing is known to be whole everything is needed that is here, which may be nothing.
+        if record.platforms.is_empty() {
+            return self.of_digest(&record.target.digest).await;
+        }
         let mut all = Vec::new();
         // A manifest comes among the platforms.
         if record.target.kind() == Kind::Index {

@@ -1,10 +1,13 @@
-//! What is to be kept: the images and leases of every namespace, as they are
-//! recorded at one moment. Blobs and trees belong to no namespace, so whoever
-//! removes some has to know all of them.
+//! What is to be kept: the images and leases of every namespace, and what the
+//! labels of blobs say, as they are recorded at one moment. Blobs and trees belong
+//! to no namespace, so whoever removes some has to know all of them.
+//!
+//! - `marks`: the labels of blobs.
+
+mod marks;
 
 use super::{
     contract::Caller,
-    library,
     store::{Records, Uses},
 };
 use crate::{
@@ -12,25 +15,31 @@ use crate::{
     nouns::{
         digest::{Algorithm, Digest},
         problem::ErrorCode,
-        record::{self, ImageRecord, LeaseRecord, View},
+        record::{self, ContentRecord, EXPIRY_LABEL, FLAT_LABEL, ImageRecord, LeaseRecord, LeasedRecord, View},
         reference::Reference,
         time,
     },
     planted::{Bug, has},
     registry::Failure,
 };
+use marks::is_reference;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+};
 
-/// A label of a record: a digest that is kept as long as it. containerd,
-/// docs/garbage-collection.md.
-const REFERENCE_LABEL: &str = "containerd.io/gc.ref.content";
-/// A label of a record: when its name goes with the next collection.
-const EXPIRY_LABEL: &str = "containerd.io/gc.expire";
+pub(super) use marks::Marks;
 
-/// One name.
+/// What leases call ingests.
+pub(super) const INGESTS: &str = "ingests";
+/// What leases call snapshots; what makes them follows.
+pub(super) const SNAPSHOTS: &str = "snapshots/";
+
+/// One name: a reference, or another text.
 #[derive(Clone, Debug)]
-pub(super) struct Root {
+pub(super) struct Root<N = Reference> {
     pub(super) namespace: String,
-    pub(super) name: Reference,
+    pub(super) name: N,
     /// What the bytes of the record hash to.
     pub(super) mark: Digest,
     pub(super) record: ImageRecord,
@@ -40,7 +49,14 @@ pub(super) struct Root {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) namespace: String,
+    /// Manifests and indexes with everything that they need, and single blobs.
     pub(super) holds: Vec<Digest>,
+    /// Whether it holds nothing but what it names.
+    pub(super) is_flat: bool,
+    /// ChainIDs.
+    pub(super) snapshots: BTreeSet<Digest>,
+    /// Names that ingests have in the namespace.
+    pub(super) ingests: BTreeSet<String>,
 }
 
 /// Everything that is recorded.
@@ -48,7 +64,13 @@ pub(super) struct Held {
 pub(super) struct Roots {
     /// In order of namespace and name.
     pub(super) images: Vec<Root>,
+    /// The names that are no references, but for those whose time is over. In the same order.
+    pub(super) foreign: Vec<Root<String>>,
     pub(super) leases: Vec<Held>,
+    /// What the labels of blobs say.
+    pub(super) marks: Marks,
+    /// The namespaces that have a record of a blob.
+    pub(super) recorded: BTreeMap<Digest, BTreeSet<String>>,
     /// The leases of the caller's namespace whose time is over, in order of ID.
     pub(super) expired: Vec<String>,
     /// When names of the caller's namespace were last used.
@@ -57,32 +79,40 @@ pub(super) struct Roots {
     pub(super) unreadable: Vec<String>,
 }
 
-impl Root {
+/// Whether labels say that the time of what has them is over.
+fn is_over(labels: &BTreeMap<String, String>, now: i64) -> bool {
+    let expiry = labels.get(EXPIRY_LABEL).and_then(|text| time::parse(text));
+    expiry.is_some_and(|expiry| expiry <= now)
+}
+
+impl<N> Root<N> {
     /// Whether its labels say that it is to go.
     pub(super) fn is_expired(&self, now: i64) -> bool {
-        let expiry = self.record.labels.get(EXPIRY_LABEL).and_then(|text| time::parse(text));
-        expiry.is_some_and(|expiry| expiry <= now)
+        is_over(&self.record.labels, now)
     }
 
     /// The digests that its labels hold.
     pub(super) fn labelled(&self) -> impl Iterator<Item = Digest> {
-        let is_reference = |key: &&String| {
-            key.strip_prefix(REFERENCE_LABEL).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))
-        };
-        let digests = self.record.labels.iter().filter(move |(key, _)| is_reference(key));
+        let digests = self.record.labels.iter().filter(|(key, _)| is_reference(key));
         digests.filter_map(|(_, value)| value.parse().ok())
     }
+}
+
+/// Whether two lists have the same names with the same records.
+fn are_alike<N: PartialEq>(these: &[Root<N>], those: &[Root<N>]) -> bool {
+    let same = |(one, other): (&Root<N>, &Root<N>)| {
+        one.mark == other.mark && one.name == other.name && one.namespace == other.namespace
+    };
+    these.len() == those.len() && these.iter().zip(those).all(same)
 }
 
 impl Roots {
     /// Whether the same is to be kept.
     pub(super) fn hold_the_same(&self, other: &Self) -> bool {
-        let same = |(one, other): (&Root, &Root)| {
-            one.mark == other.mark && one.name == other.name && one.namespace == other.namespace
-        };
-        self.images.len() == other.images.len()
-            && self.images.iter().zip(&other.images).all(same)
+        are_alike(&self.images, &other.images)
+            && are_alike(&self.foreign, &other.foreign)
             && self.leases == other.leases
+            && self.marks == other.marks
             && self.unreadable == other.unreadable
     }
 
@@ -127,7 +157,7 @@ impl Roots {
         is_own: bool,
         now: i64,
     ) -> Result<(), Failure> {
-        let visit = |key: &str, value: &[u8]| match library::check(key, View::decode(value)) {
+        let visit = |key: &str, value: &[u8]| match read(key, value) {
             Ok((name, mut view)) => {
                 view.platforms.iter_mut().filter(|_| !is_own).for_each(|present| present.labels.clear());
                 let (mark, namespace) = (Digest::of(Algorithm::Sha256, value), namespace.to_owned());
@@ -136,14 +166,69 @@ impl Roots {
             Err(error) => self.unreadable.push(format!("`{}`: {error}", key.escape_debug())),
         };
         records.walk_values(visit).await?;
+        let visit = |name: &str, value: &[u8]| match View::decode(value) {
+            Ok(view) => {
+                let (mark, namespace) = (Digest::of(Algorithm::Sha256, value), namespace.to_owned());
+                let root = Root { namespace, name: name.to_owned(), mark, record: (&view).into() };
+                self.foreign.extend(Some(root).filter(|root| !root.is_expired(now)));
+            }
+            Err(error) => self.unreadable.push(format!("`{}`: {error}", name.escape_debug())),
+        };
+        records.walk_foreign_values(visit).await?;
+        self.add_leases(records, namespace, is_own, now).await?;
+        let visit = |text: &str, content: Result<ContentRecord, record::Error>| {
+            match (text.parse::<Digest>(), content) {
+                (Ok(digest), Ok(content)) => {
+                    self.marks.add(&digest, &content.labels, is_over(&content.labels, now));
+                    self.recorded.entry(digest).or_default().insert(namespace.to_owned());
+                }
+                (_, Err(error)) => self.unreadable.push(format!("the labels of `{}`: {error}", text.escape_debug())),
+                // What is called by no digest is about no blob.
+                (Err(_), Ok(_)) => {}
+            }
+            ControlFlow::Continue(())
+        };
+        records.walk_contents(None, visit).await
+    }
+
+    async fn add_leases<T: Transaction>(
+        &mut self,
+        records: &Records<'_, T>,
+        namespace: &str,
+        is_own: bool,
+        now: i64,
+    ) -> Result<(), Failure> {
+        let mut live: BTreeMap<String, Held> = BTreeMap::new();
         let visit = |id: &str, lease: Result<LeaseRecord, record::Error>| match lease {
             Ok(lease) if lease.is_live(now) && !has(Bug::LeaseIgnored) => {
-                self.leases.push(Held { namespace: namespace.to_owned(), holds: lease.holds });
+                let is_flat = lease.labels.contains_key(FLAT_LABEL);
+                let (snapshots, ingests) = (BTreeSet::new(), BTreeSet::new());
+                let namespace = namespace.to_owned();
+                live.insert(id.to_owned(), Held { namespace, holds: lease.holds, is_flat, snapshots, ingests });
             }
             Ok(lease) if is_own && !lease.is_live(now) => self.expired.push(id.to_owned()),
             Ok(_) => {}
             Err(error) => self.unreadable.push(format!("lease `{}`: {error}", id.escape_debug())),
         };
-        records.walk_leases(visit).await
+        records.walk_leases(visit).await?;
+        let visit = |id: &str, held: Result<LeasedRecord, record::Error>| match (live.get_mut(id), held) {
+            (Some(lease), Ok(held)) if held.kind == INGESTS => drop(lease.ingests.insert(held.id)),
+            // What has another name was not made by wharf's verbs, and is never collected.
+            (Some(lease), Ok(held)) if held.kind.starts_with(SNAPSHOTS) => {
+                lease.snapshots.extend(held.id.parse::<Digest>());
+            }
+            (_, Ok(_)) | (None, Err(_)) => {}
+            (Some(_), Err(error)) => self.unreadable.push(format!("lease `{}`: {error}", id.escape_debug())),
+        };
+        records.walk_leased(None, visit).await?;
+        self.leases.extend(live.into_values());
+        Ok(())
     }
+}
+
+/// Reads a name and its record. What has no platform says as well what it needs: all that is here of its target.
+fn read<'r>(name: &str, value: &'r [u8]) -> Result<(Reference, View<'r>), record::Error> {
+    let record = View::decode(value)?;
+    let name = Reference::parse_canonical(name).map_err(|error| record::Error::Damaged(error.to_string()))?;
+    Ok((name, record))
 }

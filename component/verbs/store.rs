@@ -1,15 +1,22 @@
 //! The records of one namespace, in one transaction. It knows keys and the
 //! schema's version; what is in a record is [`record`]'s matter.
 //!
+//! - `named`: image records of whatever name.
+//! - `contents`, `writings`, `namespaces`: blobs, ingests and the namespace itself, as programs see them that were
+//!   written for containerd.
 //! - `leases`: what holds without an image.
 //! - `happenings`: what has changed, for a while.
 //! - `retention`: what is kept of a name that comes.
 //! - `used`: when a name was last used.
 
+mod contents;
 mod happenings;
 mod leases;
+mod named;
+mod namespaces;
 mod retention;
 mod used;
+mod writings;
 
 use super::{
     contract::Caller,
@@ -34,6 +41,8 @@ pub(super) use used::{Uses, touch};
 const PAGE_RECORDS: u32 = 1_000;
 /// The longest name of a namespace or a lease, as in containerd.
 const IDENTIFIER_BYTES_MAX: usize = 76;
+/// The longest ID of a lease that a client made.
+const LEASE_ID_BYTES_MAX: usize = 255;
 /// The longest key. It is the host's limit.
 const KEY_BYTES_MAX: usize = 1_024;
 
@@ -248,6 +257,12 @@ pub(super) fn is_identifier(text: &str) -> bool {
         && text
             .split(['.', '_', '-'])
             .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// Whether a lease may be called so. Clients of containerd make IDs of random letters, in which any separators come
+/// together; what a person types for a new one is an identifier.
+pub(super) fn is_lease_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= LEASE_ID_BYTES_MAX && !text.contains(char::is_control)
 }
 
 #[cfg(test)]

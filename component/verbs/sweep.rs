@@ -14,11 +14,14 @@
 use super::{
     contract::{Caller, Garbage},
     failing::{fail, try_this},
+    ingests::unfinished,
     reach::{Reach, Reader},
+    records,
     roots::Roots,
+    store::change,
 };
 use crate::{
-    host::{Claim, Host, TreeClaim},
+    host::{Claim, Host, TreeClaim, Unfinished},
     nouns::{digest::Digest, problem::ErrorCode},
     planted::{Bug, has},
     registry::Failure,
@@ -65,7 +68,11 @@ pub(super) async fn sweep<H: Host>(
         // Whoever died over trees has left what no list shows. A claim removes it, also one of nothing.
         drop(host.claim_trees(&[], &[]).await?);
     }
-    for (key, size) in &garbage.ingests {
+    let held = match garbage.ingests.is_empty() {
+        true => BTreeSet::new(),
+        false => held_ingests(host, &Roots::load(host, caller).await?).await?,
+    };
+    for (key, size) in garbage.ingests.iter().filter(|(key, _)| !held.contains(key)) {
         match host.discard(key).await {
             Ok(()) => swept.removed.ingests.push((key.clone(), *size)),
             Err(ErrorCode::InUse) => busy += 1,
@@ -77,6 +84,21 @@ pub(super) async fn sweep<H: Host>(
         swept.left.push(format!("{what} in use; `wharf gc` removes them later"));
     }
     Ok(swept)
+}
+
+/// The keys of the ingests that leases hold.
+pub(super) async fn held_ingests<H: Host>(host: &H, roots: &Roots) -> Result<BTreeSet<String>, Failure> {
+    let held = roots
+        .leases
+        .iter()
+        .flat_map(|lease| lease.ingests.iter().map(|name| records::ingest_name(&lease.namespace, name)));
+    let held: BTreeSet<String> = held.collect();
+    if held.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let here = unfinished(host).await?.into_iter();
+    let is_held = |ingest: &Unfinished| ingest.name.as_ref().is_some_and(|name| held.contains(name));
+    Ok(here.filter(is_held).map(|ingest| ingest.key).collect())
 }
 
 /// Says why nothing is removed.
@@ -139,6 +161,7 @@ impl<'b, H: Host> Broom<'b, H> {
             let unneeded = blobs.iter().filter(|(digest, _)| !self.reach.blobs.contains(digest));
             let (going, busy): (Vec<_>, Vec<_>) = unneeded.partition(|(digest, _)| claimed.contains(digest));
             let gone: Vec<Digest> = going.iter().map(|(digest, _)| digest.clone()).collect();
+            self.forget(&gone).await?;
             claim.remove(&gone).await?;
             removed.blobs.extend(going.into_iter().cloned());
             let mut left = 0;
@@ -149,6 +172,27 @@ impl<'b, H: Host> Broom<'b, H> {
             return Ok(left);
         }
         Ok(blobs.len())
+    }
+
+    /// Takes the records of blobs away that are about to go. They go first: who dies between leaves a blob that nothing
+    /// knows, and the next collection removes it. Nobody can write another one of a blob that is claimed, because that
+    /// takes a handle on it.
+    async fn forget(&self, gone: &[Digest]) -> Result<(), Failure> {
+        let mut places: BTreeMap<&str, Vec<&Digest>> = BTreeMap::new();
+        for digest in gone {
+            for namespace in self.roots.recorded.get(digest).into_iter().flatten() {
+                places.entry(namespace).or_default().push(digest);
+            }
+        }
+        for (namespace, digests) in places {
+            let there = Caller { namespace: namespace.to_owned(), ..self.caller.clone() };
+            change(self.host, &there, async |records| {
+                digests.iter().for_each(|digest| records.delete_content(digest));
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// Removes layers and snapshots. Returns how many are in use.

@@ -10,7 +10,7 @@ use super::{
     contract::{Caller, ImageUsage, Usage},
     failing::problem,
     ingests::unfinished,
-    reach::{Parts, Reader, weight},
+    reach::{Parts, Reach, Reader, weight},
     roots::{Root, Roots},
 };
 use crate::{
@@ -61,7 +61,7 @@ async fn usage<H: Host>(host: &H, caller: &Caller) -> Result<Usage, Failure> {
             disk.snapshots.others(&parts.snapshots);
         }
     }
-    for digest in roots.leases.iter().flat_map(|lease| &lease.holds) {
+    for digest in roots.leases.iter().filter(|lease| !lease.is_flat).flat_map(|lease| &lease.holds) {
         for parts in reader.of_digest(digest).await? {
             unreadable.extend(parts.unreadable.clone());
             disk.blobs.lease(&parts.blobs);
@@ -69,6 +69,16 @@ async fn usage<H: Host>(host: &H, caller: &Caller) -> Result<Usage, Failure> {
             disk.snapshots.lease(&parts.snapshots);
         }
     }
+    let mut rest = Reach::default();
+    for root in &roots.images {
+        reader.of_root(root).await?.iter().for_each(|parts| rest.add(parts));
+    }
+    let images_need = rest.clone();
+    reader.add_rest(&roots, &mut rest).await?;
+    // What else is held: by names that are no references, and by labels. What images need as well is counted with them.
+    disk.blobs.lease(rest.blobs.difference(&images_need.blobs));
+    disk.layers.lease(rest.layers.difference(&images_need.layers));
+    disk.snapshots.lease(rest.snapshots.difference(&images_need.snapshots));
     let ingests = unfinished(host).await?;
     let ingests = (ingests.len() as u64, ingests.iter().map(|ingest| ingest.size).fold(0, u64::saturating_add));
     let mut usage = disk.close(images);

@@ -56,7 +56,7 @@ impl World {
     }
 
     /// How many blobs, layers and snapshots there are.
-    fn counts(&self) -> (usize, usize, usize) {
+    pub(super) fn counts(&self) -> (usize, usize, usize) {
         let (blobs, trees) = (self.memory.snapshot().disk.blobs.len(), self.memory.layers().visible());
         (blobs, trees.layers.len(), trees.snapshots.len())
     }

@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 
 /// What the keys of leases begin with; the ID follows.
 pub const LEASE_PREFIX: &str = "lease/";
+/// A label: when something ends, by RFC 3339. containerd, docs/garbage-collection.md, as those below.
+pub const EXPIRY_LABEL: &str = "containerd.io/gc.expire";
+/// A label of a lease: it holds what it names, and nothing that this needs.
+pub const FLAT_LABEL: &str = "containerd.io/gc.flat";
 
 /// What is kept whether or not an image needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,9 +1,13 @@
 //! Collect: everything that no record and no lease reaches, leases whose time is
 //! over, names whose label says that theirs is, and ingests that nobody has touched
-//! for long.
+//! for long and that no lease holds.
 
 use super::{document::Draft, draft::Desk};
-use crate::{host::Host, registry::Failure, verbs::contract::Collecting};
+use crate::{
+    host::{Host, Unfinished},
+    registry::Failure,
+    verbs::{contract::Collecting, sweep::held_ingests},
+};
 
 /// How many ingests are listed at once.
 const PAGE_INGESTS: u32 = 1_000;
@@ -18,12 +22,14 @@ pub(super) async fn draft<H: Host>(desk: &Desk<'_, H>, collecting: &Collecting) 
         desk.settle(&mut draft).await?;
     }
     desk.unneeded(&mut draft).await?;
+    let held = held_ingests(desk.host, &desk.roots).await?;
     let mut last: Option<String> = None;
     loop {
         let page = desk.host.ingests(last.as_deref(), PAGE_INGESTS).await?;
         let Some(end) = page.last() else { return Ok(draft) };
         last = Some(end.key.clone());
-        let old = page.into_iter().filter(|ingest| !ingest.held && ingest.age_s >= collecting.ingest_age_s);
+        let is_old = |ingest: &Unfinished| !ingest.held && ingest.age_s >= collecting.ingest_age_s;
+        let old = page.into_iter().filter(is_old).filter(|ingest| !held.contains(&ingest.key));
         draft.garbage.ingests.extend(old.map(|ingest| (ingest.key, ingest.size)));
     }
 }

@@ -134,6 +134,11 @@ impl Draft {
         !self.no_prune && self.verb != "tag"
     }
 
+    /// Whether it is about everything that nothing needs.
+    pub(super) fn tidies(&self) -> bool {
+        self.verb == "collect"
+    }
+
     pub(super) fn garbage(&self) -> Garbage {
         let Things { blobs, layers, snapshots, ingests } = self.garbage.clone();
         Garbage { blobs, layers, snapshots, ingests }

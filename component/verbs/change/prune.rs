@@ -145,7 +145,15 @@ async fn shrink<'r, H: Host>(
             *users.entry(text).or_default() += 1;
         }
     }
-    for digest in desk.roots.leases.iter().flat_map(|lease| &lease.holds) {
+    for root in &desk.roots.foreign {
+        let mut reach = Reach::default();
+        desk.reader.of_root(root).await?.iter().for_each(|parts| reach.add(parts));
+        for text in texts(&reach) {
+            *users.entry(text).or_default() += 1;
+        }
+    }
+    let leased = desk.roots.leases.iter().flat_map(|lease| &lease.holds);
+    for digest in leased.chain(&desk.roots.marks.pins) {
         let mut reach = Reach::default();
         desk.reader.of_digest(digest).await?.iter().for_each(|parts| reach.add(parts));
         for text in texts(&reach) {

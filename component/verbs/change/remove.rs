@@ -60,11 +60,12 @@ pub(super) async fn draft<H: Host>(desk: &Desk<'_, H>, removal: &Removal) -> Res
 /// The names that a text means. A name means itself; a digest with a repository
 /// all its names in that repository; an ID or a digest the whole image.
 fn meant<'d, H: Host>(desk: &'d Desk<'_, H>, text: &str, removal: &Removal) -> Result<Vec<&'d Root>, Failure> {
-    let found = desk.library.find(text).map_err(|failure| match failure.code {
+    let found = match desk.library.find(text) {
+        Ok(found) => found,
         // What is not here need not be pulled to be removed.
-        ErrorCode::NotFound => try_this(failure, "wharf images"),
-        _ => failure,
-    })?;
+        Err(failure) if failure.code == ErrorCode::NotFound => return Err(try_this(failure, "wharf images")),
+        Err(failure) => return pointing_nowhere(desk, text).map(|root| vec![root]).ok_or(failure),
+    };
     let target = &found.entry.record.target.digest;
     let names: Vec<&Root> = desk.own().filter(|root| root.record.target.digest == *target).collect();
     match reference::parse_any(text) {
@@ -89,6 +90,12 @@ fn meant<'d, H: Host>(desk: &'d Desk<'_, H>, text: &str, removal: &Removal) -> R
             Ok(names)
         }
     }
+}
+
+/// The name that a text is, if nothing of what it points to is here: nobody else finds that.
+fn pointing_nowhere<'d, H: Host>(desk: &'d Desk<'_, H>, text: &str) -> Option<&'d Root> {
+    let typed = reference::Reference::parse(text).ok()?.with_default_tag();
+    desk.root(&typed).filter(|root| root.record.platforms.is_empty())
 }
 
 /// How a name goes: as a whole, or the platforms that are wanted away.

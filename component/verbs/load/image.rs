@@ -249,6 +249,6 @@ fn parse(what: &Descriptor, bytes: &[u8]) -> Result<Document, Failure> {
 }
 
 /// Type, digest and size.
-pub(super) fn bare(what: &Descriptor) -> Descriptor {
+pub(in crate::verbs) fn bare(what: &Descriptor) -> Descriptor {
     Descriptor::new(what.media_type.clone(), what.digest.clone(), what.size)
 }

@@ -98,7 +98,7 @@ pub(in crate::verbs) async fn point<H: Host>(
 /// Returns what belongs to a platform that was here before; none if something of it
 /// is gone. What was given up for a tree is not: its layer stands for it, whatever is kept
 /// from now on. Its record holds it: who takes that away makes this transaction conflict.
-async fn parts<H: Host>(host: &H, present: &Present) -> Result<Option<Vec<Descriptor>>, Failure> {
+pub(in crate::verbs) async fn parts<H: Host>(host: &H, present: &Present) -> Result<Option<Vec<Descriptor>>, Failure> {
     let Ok(Some(blob)) = documents::find(host, &present.manifest).await else { return Ok(None) };
     let Ok(held) = documents::read(&present.manifest, blob, RECORD).await else { return Ok(None) };
     let Document::Manifest(manifest) = &held.document else { return Ok(None) };

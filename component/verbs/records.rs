@@ -1,0 +1,36 @@
+//! Records one by one, as programs see them that were written for containerd: see `wit/records.wit`. What happens to
+//! the bytes of blobs is not here; what collection makes of the records is in `roots` and `reach`.
+//!
+//! - [`images`], [`namespaces`], [`leases`], [`contents`], [`writings`]: one kind of records each.
+//! - `here`: what of a target is here. `members`: which blobs the images of a namespace need. `fields`: what an update
+//!   changes. `labels`: what clients write on records. `filters`: which records a list has. `tidy`: what a collection
+//!   takes away of them.
+
+pub mod contents;
+pub mod images;
+pub mod leases;
+pub mod namespaces;
+pub mod writings;
+
+mod fields;
+mod filters;
+mod here;
+mod labels;
+mod members;
+mod tidy;
+
+use super::failing::{because, invalid};
+use crate::{nouns::digest::Digest, registry::Failure};
+
+pub(super) use tidy::tidy;
+
+/// What the host calls an ingest of a namespace.
+pub(super) fn ingest_name(namespace: &str, name: &str) -> String {
+    format!("containerd/{namespace}/{name}")
+}
+
+/// Reads a digest that a client wrote.
+fn read_digest(text: &str) -> Result<Digest, Failure> {
+    let told = because(format!("`{}` is no digest", text.escape_debug()));
+    text.parse::<Digest>().map_err(invalid).map_err(told)
+}

@@ -1,0 +1,93 @@
+//! The labels of blobs that say what is kept: containerd, docs/garbage-collection.md.
+//!
+//! A manifest needs no such label here, because it is read; clients write some all the same, and of other documents they
+//! are all there is. What one namespace says of a blob holds wherever that is needed.
+//!
+//! ```text
+//! containerd.io/gc.root                      it is kept, unless `gc.expire` is over
+//! containerd.io/gc.ref.content[.…|/…]        whoever needs it needs this digest
+//! containerd.io/gc.ref.snapshot.<name>[/…]   whoever needs it needs this snapshot
+//! containerd.io/gc.bref.content[.…|/…]       whoever needs this digest needs it
+//! ```
+
+use crate::nouns::digest::Digest;
+use std::collections::{BTreeMap, BTreeSet};
+
+const ROOT_LABEL: &str = "containerd.io/gc.root";
+const REFERENCE_LABEL: &str = "containerd.io/gc.ref.content";
+const TREE_LABEL: &str = "containerd.io/gc.ref.snapshot";
+const BACK_LABEL: &str = "containerd.io/gc.bref.content";
+
+/// What the labels of all blobs say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::verbs) struct Marks {
+    /// The blobs that are kept for themselves.
+    pub(in crate::verbs) pins: BTreeSet<Digest>,
+    /// What blobs need.
+    pub(in crate::verbs) blobs: BTreeMap<Digest, BTreeSet<Digest>>,
+    /// The snapshots that blobs need, as ChainIDs.
+    pub(in crate::verbs) snapshots: BTreeMap<Digest, BTreeSet<Digest>>,
+}
+
+impl Marks {
+    /// Adds the labels of a blob.
+    pub(super) fn add(&mut self, digest: &Digest, labels: &BTreeMap<String, String>, is_over: bool) {
+        for (key, value) in labels {
+            if key == ROOT_LABEL {
+                self.pins.extend((!is_over).then(|| digest.clone()));
+                continue;
+            }
+            let Ok(other) = value.parse::<Digest>() else { continue };
+            if is_reference(key) {
+                self.blobs.entry(digest.clone()).or_default().insert(other);
+            } else if is_of(key, TREE_LABEL) {
+                self.snapshots.entry(digest.clone()).or_default().insert(other);
+            } else if is_of(key, BACK_LABEL) {
+                self.blobs.entry(other).or_default().insert(digest.clone());
+            }
+        }
+    }
+}
+
+/// Whether a label holds the digest that it says.
+pub(super) fn is_reference(key: &str) -> bool {
+    is_of(key, REFERENCE_LABEL)
+}
+
+/// A label may have anything behind it, so that there can be several.
+fn is_of(key: &str, label: &str) -> bool {
+    key.strip_prefix(label).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nouns::digest::Algorithm;
+
+    #[test]
+    fn labels_say_what_is_kept_and_what_needs_what() {
+        let digest = |text: &str| Digest::of(Algorithm::Sha256, text.as_bytes());
+        let (this, other) = (digest("this"), digest("other"));
+        let marks = |key: &str, value: &str, is_over| {
+            let mut marks = Marks::default();
+            marks.add(&this, &BTreeMap::from([(key.to_owned(), value.to_owned())]), is_over);
+            (marks.pins.len(), marks.blobs, marks.snapshots)
+        };
+        let edge = |from: &Digest, to: &Digest| BTreeMap::from([(from.clone(), BTreeSet::from([to.clone()]))]);
+        let none = BTreeMap::new;
+        let rows = [
+            ("containerd.io/gc.root", "now", false, (1, none(), none())),
+            ("containerd.io/gc.root", "now", true, (0, none(), none())),
+            ("containerd.io/gc.ref.content", other.as_str(), false, (0, edge(&this, &other), none())),
+            ("containerd.io/gc.ref.content.l.0", other.as_str(), true, (0, edge(&this, &other), none())),
+            ("containerd.io/gc.ref.content/x", other.as_str(), false, (0, edge(&this, &other), none())),
+            ("containerd.io/gc.ref.contents", other.as_str(), false, (0, none(), none())),
+            ("containerd.io/gc.ref.content", "x", false, (0, none(), none())),
+            ("containerd.io/gc.bref.content.0", other.as_str(), false, (0, edge(&other, &this), none())),
+            ("containerd.io/gc.ref.snapshot.overlayfs", other.as_str(), false, (0, none(), edge(&this, &other))),
+        ];
+        for (key, value, is_over, expected) in rows {
+            assert_eq!(marks(key, value, is_over), expected, "{key} {value}");
+        }
+    }
+}
