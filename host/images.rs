@@ -4,6 +4,7 @@
 mod archives;
 mod changes;
 mod discovery;
+mod records;
 mod trace;
 mod uploads;
 

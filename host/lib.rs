@@ -29,6 +29,7 @@
 
 pub mod bindings;
 pub mod configuration;
+pub mod containerd;
 pub mod content;
 pub mod credentials;
 pub mod demo;

@@ -1,6 +1,8 @@
 //! `wharf serve`: sockets in front of the library's door. It is a part of `main`, and as such takes ambient authority:
-//! `sockets` opens them, or takes those that systemd has opened; here the machine is asked what it is called.
+//! `sockets` opens them, or takes those that systemd has opened; here the machine is asked what it is called. Clients of
+//! containerd have a door of their own, on the same store.
 
+mod identity;
 mod sockets;
 
 use crate::ambient::{Configured, configured_for, root, services};
@@ -9,13 +11,16 @@ use crate::{Failed, problem, talk};
 use sd_notify::NotifyState;
 use sockets::Sockets;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use wharf::cli::{self, Cli, exit};
+use wharf::containerd;
 use wharf::door::{Bounds, Door, Settings, Station, Stopped};
 use wharf::engine::Services;
-use wharf::images::Caller;
+use wharf::images::{Caller, Wharf};
 use wharf::network::{self, Network};
 
 /// How long requests have to end after the first signal. The second one ends them.
@@ -27,15 +32,32 @@ pub(crate) async fn serve(cli: &Cli, asked: &cli::Serve, caller: &Caller) -> Res
     let mut interrupts = Interrupts::listen().map_err(|error| problem(what, &error))?;
     let sockets = Sockets::plan(asked)?;
     let network = Network::new(network::Settings::default()).map_err(|error| problem(what, &error))?;
-    let services = services(&root(cli)?, network, Default::default())?;
+    let root = root(cli)?;
+    let services = services(&root, network, Default::default())?;
     let silence = asked.client_timeout;
     let bounds = Bounds { silence, ..Bounds::default() };
-    let door = Door::new(prepare(asked.clone(), services, caller.clone()))?.with_bounds(bounds);
+    let door = Door::new(prepare(asked.clone(), services.clone(), caller.clone()))?.with_bounds(bounds);
+    let gate = containerd::Services::new(
+        Wharf::new(services.clone())?,
+        services.content.clone(),
+        caller.clone(),
+        identity::identity(&root),
+    );
     // The sockets come last: whoever finds one is answered.
     let (listeners, own) = sockets.open().await?;
+    let other = socket_for_containerd(asked).await?;
     tell_systemd(NotifyState::Ready);
     let stop = CancellationToken::new();
-    let serving = door.serve(listeners, &stop, PATIENCE);
+    let (other, own_other) = other.unzip();
+    let serving = async {
+        let clients_of_containerd = async {
+            match other {
+                Some(listener) => gate.serve(listener, &stop, PATIENCE).await,
+                None => Ok(true),
+            }
+        };
+        tokio::join!(door.serve(listeners, &stop, PATIENCE), clients_of_containerd)
+    };
     let signals = async {
         interrupts.next().await;
         tell_systemd(NotifyState::Stopping);
@@ -44,11 +66,23 @@ pub(crate) async fn serve(cli: &Cli, asked: &cli::Serve, caller: &Caller) -> Res
     };
     let stopped = tokio::select! { stopped = serving => Some(stopped), () = signals => None };
     // Another process may have bound it anew, and then there is nothing of ours to remove.
-    own.map(fs::remove_file);
-    if stopped != Some(Stopped { is_all_done: true }) {
+    own.into_iter().chain(own_other).for_each(|path| drop(fs::remove_file(path)));
+    let is_all_done = match stopped {
+        Some((Stopped { is_all_done }, all_done)) => is_all_done & all_done.map_err(|error| problem(what, &error))?,
+        None => false,
+    };
+    if !is_all_done {
         talk("some requests were given up; what they have brought is kept\n");
     }
     Ok(exit::DONE)
+}
+
+/// Opens the socket for clients of containerd, if there is to be one.
+async fn socket_for_containerd(asked: &cli::Serve) -> Result<Option<(UnixListener, PathBuf)>, Failed> {
+    let Some(path) = asked.containerd() else { return Ok(None) };
+    let listener = sockets::bind(path).await?;
+    talk(&format!("listening on unix://{} for clients of containerd\n", path.display()));
+    Ok(Some((listener, path.to_owned())))
 }
 
 /// Tells whoever started this, if it wants to know.

@@ -29,6 +29,7 @@ mod boundary;
 mod canaries;
 mod commands_text;
 mod configuration;
+mod containerd;
 mod contracts;
 mod credentials;
 mod faults;

@@ -23,6 +23,7 @@ use sha2::Digest as _;
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The longest text that is looked at, in bytes. The longest digest that is
 /// accepted has 135.
@@ -91,11 +92,14 @@ pub enum Error {
 
 /// A well-formed digest, as in `sha256:4bcf…`.
 ///
+/// Clones share the text: whoever plans a removal has every digest of the store in
+/// several sets at once.
+///
 /// Invariant: the text is the algorithm's name, a colon, and exactly as many
 /// lower-case hexadecimal digits as the algorithm makes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest {
-    text: String,
+    text: Arc<str>,
     algorithm: Algorithm,
 }
 
@@ -116,7 +120,7 @@ impl Digest {
             pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
         }
         let digits = std::str::from_utf8(&digits[..2 * hash.len()]).expect("digits are ASCII");
-        Self { text: [algorithm.as_str(), ":", digits].concat(), algorithm }
+        Self { text: [algorithm.as_str(), ":", digits].concat().into(), algorithm }
     }
 
     /// Returns the algorithm.
@@ -147,7 +151,7 @@ impl Digest {
 
 impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
-        digest.text
+        digest.text.as_ref().to_owned()
     }
 }
 
@@ -174,7 +178,7 @@ impl FromStr for Digest {
         if !encoded.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(Error::Format);
         }
-        Ok(Self { text: text.to_owned(), algorithm })
+        Ok(Self { text: text.into(), algorithm })
     }
 }
 

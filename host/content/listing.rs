@@ -99,7 +99,7 @@ impl Content {
     }
 
     /// Describes the ingest `key`, if it is there.
-    fn unfinished(&self, key: Key) -> Result<Option<Unfinished>, Error> {
+    pub fn unfinished(&self, key: Key) -> Result<Option<Unfinished>, Error> {
         let directory = match self.store.ingest.enter(&key.encoded()) {
             Ok(directory) => directory,
             Err(Errno::NOENT) => return Ok(None),

@@ -203,8 +203,8 @@ fn place(asked: &cli::Serve) -> Result<PathBuf, Problem> {
     }
 }
 
-/// Makes the socket. One that nobody listens on is left of a process that was killed.
-async fn bind(path: &Path) -> Result<UnixListener, Problem> {
+/// Makes a socket. One that nobody listens on is left of a process that was killed.
+pub(super) async fn bind(path: &Path) -> Result<UnixListener, Problem> {
     let what = || format!("cannot listen on `{}`", path.display());
     let wrong = |error: std::io::Error| problem(&what(), &error);
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {

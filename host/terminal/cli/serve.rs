@@ -32,6 +32,10 @@ pub struct Serve {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires_all = ["tls_cert", "tls_key"])]
     client_ca: Option<PathBuf>,
 
+    /// Answer clients of containerd too, on this socket, as in `/run/wharf/containerd.sock`
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    containerd: Option<PathBuf>,
+
     /// Tell what is counted at `/metrics` of this address of the machine itself, as in `127.0.0.1:9323`
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,
@@ -79,6 +83,11 @@ impl Serve {
     /// Returns the socket that was named, if one was.
     pub fn unix(&self) -> Option<&Path> {
         self.unix.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// Returns the socket for clients of containerd, if there is to be one.
+    pub fn containerd(&self) -> Option<&Path> {
+        self.containerd.as_deref()
     }
 
     /// Returns how registries are spoken to, without configuration.

@@ -1,0 +1,76 @@
+//! containerd's services over gRPC: what a client says becomes a call of the component's `records`, and what comes of it
+//! containerd's answer. Messages are read here and not in the sandbox: the framing is a library's, and no message is a
+//! document that an image brings.
+//!
+//! - `asked`: in which namespace, and under which lease.
+//! - `convert`, `status`: words and failures of either side.
+//! - `content` with `read` and `write`, `images`, `leases`, `namespaces`, `introspection`, `version`: the services.
+//! - `listen`: the socket.
+//!
+//! ```text
+//! client ─► listen ─► a service ══ records ══► component/verbs/records   (decides)
+//!                        └─► host/content                                (the bytes of what was decided about)
+//! ```
+
+mod asked;
+mod content;
+mod convert;
+mod images;
+mod introspection;
+mod leases;
+mod listen;
+mod namespaces;
+mod status;
+mod version;
+
+pub use listen::Unusable;
+
+use crate::bindings::exports::wharf::images::records::Guest;
+use crate::content::Content;
+use crate::engine::state::State;
+use crate::images::{Caller, Failure, Problem, Wharf};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use wasmtime::component::Accessor;
+
+/// How many sandboxes work at once. More requests wait.
+const SANDBOXES_MAX: usize = 64;
+
+/// Who answers, as it says itself.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The same for as long as it is this server.
+    pub uuid: String,
+    /// The process.
+    pub process: u64,
+    /// The namespace of processes that it is in, by its inode.
+    pub process_namespace: u64,
+}
+
+/// Whoever answers clients of containerd. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Services {
+    wharf: Wharf,
+    content: Content,
+    /// In the place of its namespace stands what a request says.
+    caller: Caller,
+    identity: Arc<Identity>,
+    turns: Arc<Semaphore>,
+}
+
+impl Services {
+    /// Answers from this store. `content` is that of `wharf`.
+    pub fn new(wharf: Wharf, content: Content, caller: Caller, identity: Identity) -> Self {
+        Self { wharf, content, caller, identity: Arc::new(identity), turns: Arc::new(Semaphore::new(SANDBOXES_MAX)) }
+    }
+
+    /// Asks the component, once it is the turn of this request.
+    async fn ask<R>(
+        &self,
+        export: &'static str,
+        run: impl AsyncFnOnce(&Accessor<State>, &Guest) -> wasmtime::Result<Result<R, Problem>>,
+    ) -> Result<R, Failure> {
+        let _turn = self.turns.acquire().await.expect("nobody closes the semaphore");
+        self.wharf.records(export, run).await
+    }
+}

@@ -1,0 +1,23 @@
+//! containerd's wire contract, as far as wharf serves it: messages, servers and clients, generated from `proto/`.
+//!
+//! Names, numbers and types are containerd's, and nothing else of it is here. `tests/containerd` compares them with what
+//! containerd's own client has.
+
+#[allow(missing_docs, missing_debug_implementations, reason = "generated from proto/, where everything is documented")]
+#[allow(unreachable_pub, clippy::all, reason = "generated")]
+mod contract {
+    include!(concat!(env!("OUT_DIR"), "/contract.rs"));
+}
+
+pub use contract::containerd::services::content::v1 as content;
+pub use contract::containerd::services::images::v1 as images;
+pub use contract::containerd::services::introspection::v1 as introspection;
+pub use contract::containerd::services::leases::v1 as leases;
+pub use contract::containerd::services::namespaces::v1 as namespaces;
+pub use contract::containerd::services::version::v1 as version;
+pub use contract::containerd::types;
+pub use contract::google::rpc;
+pub use prost_types::{Any, FieldMask, Timestamp};
+
+/// All of it as a `google.protobuf.FileDescriptorSet`, for the service of reflection.
+pub const CONTRACT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/contract.bin"));

@@ -1,0 +1,70 @@
+//! Parts of blobs, a message after the other.
+
+use super::{Answers, status};
+use crate::content::Blob;
+use bytes::Bytes;
+use futures::stream::{self, StreamExt};
+use std::ops::Range;
+use tonic::Status;
+use wharf_containerd_api::content::ReadContentResponse;
+
+/// How many bytes a message has: as many as containerd's.
+const MESSAGE_BYTES: u64 = 1 << 20;
+
+/// Returns `size` bytes of a blob from `offset` on, or all that follow if that is 0.
+///
+/// Fails if the blob has not so many.
+pub(super) fn part(blob: Blob, offset: i64, size: i64) -> Result<Answers<ReadContentResponse>, Status> {
+    let range = range(blob.size(), offset, size)?;
+    let messages = stream::try_unfold((blob, range), |(blob, range)| async move {
+        let next = range.start..range.end.min(range.start + MESSAGE_BYTES);
+        if next.is_empty() {
+            return Ok(None);
+        }
+        let (end, offset, length) = (range.end, next.start, next.end - next.start);
+        let read = move || {
+            let bytes = blob.read(offset, length);
+            (blob, bytes)
+        };
+        let (blob, bytes) = tokio::task::spawn_blocking(read).await.map_err(status::thread)?;
+        let data = Bytes::from(bytes.map_err(status::content)?);
+        let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+        Ok(Some((ReadContentResponse { offset, data }, (blob, next.end..end))))
+    });
+    Ok(messages.boxed())
+}
+
+/// The bytes that are meant of so many.
+fn range(length: u64, offset: i64, size: i64) -> Result<Range<u64>, Status> {
+    let beyond = || Status::out_of_range(format!("read past object length {length} bytes"));
+    let start = u64::try_from(offset).map_err(|_| beyond())?;
+    let size = u64::try_from(size).map_err(|_| beyond())?;
+    let end = if size == 0 { length } else { start.checked_add(size).ok_or_else(beyond)? };
+    if start > length || end > length {
+        return Err(beyond());
+    }
+    Ok(start..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_lies_within_its_blob() {
+        let rows = [
+            ((0, 0), Some(0..10)),
+            ((3, 0), Some(3..10)),
+            ((3, 7), Some(3..10)),
+            ((3, 8), None),
+            ((10, 0), Some(10..10)),
+            ((11, 0), None),
+            ((-1, 0), None),
+            ((0, -1), None),
+            ((i64::MAX, i64::MAX), None),
+        ];
+        for ((offset, size), expected) in rows {
+            assert_eq!(range(10, offset, size).ok(), expected, "{offset} {size}");
+        }
+    }
+}

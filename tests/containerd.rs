@@ -1,0 +1,78 @@
+//! containerd's clients at `wharf serve --containerd`: whether its contract is containerd's, and what `ctr` makes of it.
+
+mod contract;
+mod ctr;
+
+use crate::support::engine_api::Serving;
+use crate::support::require;
+use crate::support::wharf::Wharf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long a server may take to listen.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// `wharf serve --containerd` on an empty store.
+pub(crate) struct Door {
+    wharf: Wharf,
+    socket: PathBuf,
+    _serving: Serving,
+}
+
+impl Door {
+    /// Serves a store in this directory.
+    #[track_caller]
+    pub(crate) fn open(directory: &Path) -> Self {
+        let (wharf, socket) = (Wharf::new(directory), directory.join("containerd.sock"));
+        let serving = Serving::start(&wharf, directory, &["--containerd", socket.to_str().expect("a text")]);
+        let begin = Instant::now();
+        while UnixStream::connect(&socket).is_err() {
+            assert!(begin.elapsed() < TIMEOUT, "`wharf serve --containerd` does not listen");
+            sleep(Duration::from_millis(5));
+        }
+        Self { wharf, socket, _serving: serving }
+    }
+
+    /// Where the store is.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.wharf.store()
+    }
+
+    /// Runs wharf on the same store.
+    #[track_caller]
+    pub(crate) fn wharf(&self, arguments: &[&str]) -> String {
+        self.wharf.run(arguments).success()
+    }
+
+    fn ctr(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(require("ctr"));
+        command.arg("--address").arg(&self.socket).args(arguments).env_remove("CONTAINERD_NAMESPACE");
+        command.output().expect("ctr starts")
+    }
+
+    /// Runs `ctr`, which has to succeed, and returns what it prints.
+    #[track_caller]
+    pub(crate) fn ctr_tells(&self, arguments: &[&str]) -> String {
+        let Output { status, stdout, stderr } = self.ctr(arguments);
+        assert!(status.success(), "ctr {arguments:?}: {}", String::from_utf8_lossy(&stderr));
+        String::from_utf8(stdout).expect("it prints text")
+    }
+
+    /// Runs `ctr`, which has to fail, and returns why it did.
+    #[track_caller]
+    pub(crate) fn ctr_fails(&self, arguments: &[&str]) -> String {
+        let Output { status, stdout, stderr } = self.ctr(arguments);
+        assert!(!status.success(), "ctr {arguments:?}: {}", String::from_utf8_lossy(&stdout));
+        String::from_utf8(stderr).expect("it prints text")
+    }
+
+    /// Runs a line of shell that has the socket as `$0` and a file as `$1`.
+    #[track_caller]
+    pub(crate) fn shell(&self, line: &str, file: &Path) {
+        let output = Command::new("sh").arg("-c").arg(line).arg(&self.socket).arg(file).output().expect("a shell");
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}

@@ -1,0 +1,222 @@
+//! Whether the messages and services of `host/containerd/api` are containerd's: each message, with every field set, is
+//! read by containerd's own client and written again without a loss.
+
+use containerd_client::{google, services::v1 as theirs, types};
+use prost::Message;
+use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
+use std::collections::{BTreeMap, BTreeSet};
+use wharf_containerd_api as ours;
+
+/// How deep messages are in each other in a sample.
+const DEPTH_MAX: usize = 6;
+
+/// What makes a sample of a message.
+struct Contract {
+    messages: BTreeMap<String, DescriptorProto>,
+    services: BTreeSet<String>,
+}
+
+impl Contract {
+    fn load() -> Self {
+        let set = FileDescriptorSet::decode(ours::CONTRACT).expect("it was built in");
+        let (mut messages, mut services) = (BTreeMap::new(), BTreeSet::new());
+        for file in set.file {
+            let package = file.package().to_owned();
+            for message in &file.message_type {
+                messages.insert(format!(".{package}.{}", message.name()), message.clone());
+                for inner in &message.nested_type {
+                    messages.insert(format!(".{package}.{}.{}", message.name(), inner.name()), inner.clone());
+                }
+            }
+            for service in &file.service {
+                let name = service.name();
+                services.extend(service.method.iter().map(|method| format!("{package}.{name}/{}", method.name())));
+            }
+        }
+        Self { messages, services }
+    }
+
+    /// The bytes of a message in which every field says something.
+    fn sample(&self, name: &str) -> Vec<u8> {
+        self.part(name, "", 0)
+    }
+
+    /// That of a message in others. `salt` makes the keys of a map differ.
+    fn part(&self, name: &str, salt: &str, depth: usize) -> Vec<u8> {
+        let message = self.messages.get(name).unwrap_or_else(|| panic!("there is a message `{name}`"));
+        let mut bytes = Vec::new();
+        for field in &message.field {
+            // Two of a list, so that one that is no list loses one.
+            let times = if field.label() == Label::Repeated { 2 } else { 1 };
+            for time in 0..times {
+                self.field(field, &format!("{salt}{time}"), depth, &mut bytes);
+            }
+        }
+        bytes
+    }
+
+    fn field(&self, field: &FieldDescriptorProto, salt: &str, depth: usize, bytes: &mut Vec<u8>) {
+        let number = u64::from(field.number().unsigned_abs());
+        let text = format!("{} {salt}", field.name());
+        match field.r#type() {
+            Type::Int32 | Type::Int64 | Type::Uint64 | Type::Bool | Type::Enum => {
+                varint(number << 3, bytes);
+                varint(1, bytes);
+            }
+            Type::String | Type::Bytes => delimited(number, text.as_bytes(), bytes),
+            Type::Message if depth < DEPTH_MAX => {
+                // What a map has for a value is a text or a message with fields of its own.
+                delimited(number, &self.part(field.type_name(), salt, depth + 1), bytes);
+            }
+            Type::Message => {}
+            other => panic!("`{}` is of a type that no sample has: {other:?}", field.name()),
+        }
+    }
+}
+
+fn varint(mut number: u64, bytes: &mut Vec<u8>) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+fn delimited(number: u64, content: &[u8], bytes: &mut Vec<u8>) {
+    varint(number << 3 | 2, bytes);
+    varint(content.len() as u64, bytes);
+    bytes.extend_from_slice(content);
+}
+
+/// Reads and writes a message of one side by that of the other.
+fn passes<Ours: Message + Default + PartialEq, Theirs: Message + Default>(sample: &[u8]) -> bool {
+    let Ok(first) = Ours::decode(sample) else { return false };
+    let Ok(there) = Theirs::decode(first.encode_to_vec().as_slice()) else { return false };
+    // The order of maps is not the same on both sides, so that bytes cannot be compared. Lengths can.
+    let (written, back) = (first.encode_to_vec(), there.encode_to_vec());
+    written.len() == sample.len()
+        && back.len() == sample.len()
+        && Ours::decode(back.as_slice()).is_ok_and(|back| back == first)
+}
+
+macro_rules! compare {
+    ($contract:expr; $($package:literal: $($name:ident: $ours:ty, $theirs:ty;)*)*) => {{
+        let mut seen = BTreeSet::new();
+        $($(
+            let name = format!(".{}.{}", $package, stringify!($name));
+            let sample = $contract.sample(&name);
+            assert!(!sample.is_empty(), "`{name}` says nothing");
+            assert!(passes::<$ours, $theirs>(&sample), "`{name}` is not the same on both sides");
+            seen.insert(name);
+        )*)*
+        seen
+    }};
+}
+
+#[test]
+fn each_message_is_that_of_containerd() {
+    let contract = Contract::load();
+    let seen = compare! { contract;
+        "containerd.types":
+            Descriptor: ours::types::Descriptor, types::Descriptor;
+            Platform: ours::types::Platform, types::Platform;
+        "google.rpc":
+            Status: ours::rpc::Status, google::rpc::Status;
+        "containerd.services.images.v1":
+            Image: ours::images::Image, theirs::Image;
+            GetImageRequest: ours::images::GetImageRequest, theirs::GetImageRequest;
+            GetImageResponse: ours::images::GetImageResponse, theirs::GetImageResponse;
+            CreateImageRequest: ours::images::CreateImageRequest, theirs::CreateImageRequest;
+            CreateImageResponse: ours::images::CreateImageResponse, theirs::CreateImageResponse;
+            UpdateImageRequest: ours::images::UpdateImageRequest, theirs::UpdateImageRequest;
+            UpdateImageResponse: ours::images::UpdateImageResponse, theirs::UpdateImageResponse;
+            ListImagesRequest: ours::images::ListImagesRequest, theirs::ListImagesRequest;
+            ListImagesResponse: ours::images::ListImagesResponse, theirs::ListImagesResponse;
+            DeleteImageRequest: ours::images::DeleteImageRequest, theirs::DeleteImageRequest;
+        "containerd.services.content.v1":
+            Info: ours::content::Info, theirs::Info;
+            InfoRequest: ours::content::InfoRequest, theirs::InfoRequest;
+            InfoResponse: ours::content::InfoResponse, theirs::InfoResponse;
+            UpdateRequest: ours::content::UpdateRequest, theirs::UpdateRequest;
+            UpdateResponse: ours::content::UpdateResponse, theirs::UpdateResponse;
+            ListContentRequest: ours::content::ListContentRequest, theirs::ListContentRequest;
+            ListContentResponse: ours::content::ListContentResponse, theirs::ListContentResponse;
+            DeleteContentRequest: ours::content::DeleteContentRequest, theirs::DeleteContentRequest;
+            ReadContentRequest: ours::content::ReadContentRequest, theirs::ReadContentRequest;
+            ReadContentResponse: ours::content::ReadContentResponse, theirs::ReadContentResponse;
+            Status: ours::content::Status, theirs::Status;
+            StatusRequest: ours::content::StatusRequest, theirs::StatusRequest;
+            StatusResponse: ours::content::StatusResponse, theirs::StatusResponse;
+            ListStatusesRequest: ours::content::ListStatusesRequest, theirs::ListStatusesRequest;
+            ListStatusesResponse: ours::content::ListStatusesResponse, theirs::ListStatusesResponse;
+            WriteContentRequest: ours::content::WriteContentRequest, theirs::WriteContentRequest;
+            WriteContentResponse: ours::content::WriteContentResponse, theirs::WriteContentResponse;
+            AbortRequest: ours::content::AbortRequest, theirs::AbortRequest;
+        "containerd.services.namespaces.v1":
+            Namespace: ours::namespaces::Namespace, theirs::Namespace;
+            GetNamespaceRequest: ours::namespaces::GetNamespaceRequest, theirs::GetNamespaceRequest;
+            GetNamespaceResponse: ours::namespaces::GetNamespaceResponse, theirs::GetNamespaceResponse;
+            ListNamespacesRequest: ours::namespaces::ListNamespacesRequest, theirs::ListNamespacesRequest;
+            ListNamespacesResponse: ours::namespaces::ListNamespacesResponse, theirs::ListNamespacesResponse;
+            CreateNamespaceRequest: ours::namespaces::CreateNamespaceRequest, theirs::CreateNamespaceRequest;
+            CreateNamespaceResponse: ours::namespaces::CreateNamespaceResponse, theirs::CreateNamespaceResponse;
+            UpdateNamespaceRequest: ours::namespaces::UpdateNamespaceRequest, theirs::UpdateNamespaceRequest;
+            UpdateNamespaceResponse: ours::namespaces::UpdateNamespaceResponse, theirs::UpdateNamespaceResponse;
+            DeleteNamespaceRequest: ours::namespaces::DeleteNamespaceRequest, theirs::DeleteNamespaceRequest;
+        "containerd.services.leases.v1":
+            Lease: ours::leases::Lease, theirs::Lease;
+            CreateRequest: ours::leases::CreateRequest, theirs::CreateRequest;
+            CreateResponse: ours::leases::CreateResponse, theirs::CreateResponse;
+            DeleteRequest: ours::leases::DeleteRequest, theirs::DeleteRequest;
+            ListRequest: ours::leases::ListRequest, theirs::ListRequest;
+            ListResponse: ours::leases::ListResponse, theirs::ListResponse;
+            Resource: ours::leases::Resource, theirs::Resource;
+            AddResourceRequest: ours::leases::AddResourceRequest, theirs::AddResourceRequest;
+            DeleteResourceRequest: ours::leases::DeleteResourceRequest, theirs::DeleteResourceRequest;
+            ListResourcesRequest: ours::leases::ListResourcesRequest, theirs::ListResourcesRequest;
+            ListResourcesResponse: ours::leases::ListResourcesResponse, theirs::ListResourcesResponse;
+        "containerd.services.version.v1":
+            VersionResponse: ours::version::VersionResponse, theirs::VersionResponse;
+        "containerd.services.introspection.v1":
+            Plugin: ours::introspection::Plugin, theirs::Plugin;
+            PluginsRequest: ours::introspection::PluginsRequest, theirs::PluginsRequest;
+            PluginsResponse: ours::introspection::PluginsResponse, theirs::PluginsResponse;
+            ServerResponse: ours::introspection::ServerResponse, theirs::ServerResponse;
+            DeprecationWarning: ours::introspection::DeprecationWarning, theirs::DeprecationWarning;
+            PluginInfoRequest: ours::introspection::PluginInfoRequest, theirs::PluginInfoRequest;
+            PluginInfoResponse: ours::introspection::PluginInfoResponse, theirs::PluginInfoResponse;
+    };
+    let is_own = |name: &&String| !name.starts_with(".google.protobuf.") && !name.ends_with("Entry");
+    let all: BTreeSet<String> = contract.messages.keys().filter(is_own).cloned().collect();
+    assert_eq!(seen, all, "every message of the contract is compared");
+}
+
+#[test]
+fn another_number_or_type_is_noticed() {
+    let contract = Contract::load();
+    let sample = contract.sample(".containerd.services.leases.v1.Resource");
+    assert!(passes::<ours::leases::Resource, theirs::Resource>(&sample));
+    // The same fields, under other numbers: 1 is the name there, and 2 the labels.
+    assert!(!passes::<ours::leases::Resource, theirs::Namespace>(&sample));
+    assert!(!passes::<ours::leases::Resource, theirs::StatusRequest>(&sample));
+    let sample = contract.sample(".containerd.services.content.v1.ReadContentRequest");
+    assert!(!passes::<ours::content::ReadContentRequest, theirs::ListRequest>(&sample));
+}
+
+/// containerd, `api/services`: what its clients of version 1.6 call.
+#[test]
+fn the_services_have_the_methods_of_containerd() {
+    let expected = [
+        ("content.v1.Content", "Info Update List Delete Read Status ListStatuses Write Abort"),
+        ("images.v1.Images", "Get List Create Update Delete"),
+        ("introspection.v1.Introspection", "Plugins Server PluginInfo"),
+        ("leases.v1.Leases", "Create Delete List AddResource DeleteResource ListResources"),
+        ("namespaces.v1.Namespaces", "Get List Create Update Delete"),
+        ("version.v1.Version", "Version"),
+    ];
+    let methods = expected.iter().flat_map(|(service, methods)| {
+        methods.split(' ').map(move |method| format!("containerd.services.{service}/{method}"))
+    });
+    assert_eq!(Contract::load().services, methods.collect());
+}
