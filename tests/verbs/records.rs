@@ -58,35 +58,38 @@ fn named(name: &str, digest: &Digest, size: u64) -> Named {
 
 impl World {
     /// What a client would record of the manifest that `app:1` is.
-    fn app(&self, name: &str) -> Named {
+    fn app_as(&self, name: &str) -> Named {
         let target = self.record(APP).unwrap().target;
         named(name, &target.digest, target.size)
     }
 
-    fn create(&self, image: &Named) -> Result<Named, Problem> {
+    fn create_image(&self, image: &Named) -> Result<Named, Problem> {
+        self.memory.clock().pass(1);
         self.memory.run(records::images::create(&self.memory, &caller(), image))
     }
 
-    fn update(&self, image: &Named, fields: &[&str]) -> Result<Named, Problem> {
+    fn update_image(&self, image: &Named, fields: &[&str]) -> Result<Named, Problem> {
+        self.memory.clock().pass(1);
         self.memory.run(records::images::update(&self.memory, &caller(), image, &texts(fields)))
     }
 
-    fn delete(&self, name: &str, target: Option<&str>, sync: bool) -> Result<(), Problem> {
+    fn delete_image(&self, name: &str, target: Option<&str>, sync: bool) -> Result<(), Problem> {
+        self.memory.clock().pass(1);
         self.memory.run(records::images::delete(&self.memory, &caller(), name, target, sync))
     }
 
-    fn get(&self, name: &str) -> Result<Named, Problem> {
+    fn get_image(&self, name: &str) -> Result<Named, Problem> {
         self.memory.run(records::images::get(&self.memory, &caller(), name))
     }
 
     /// The names of the images that pass filters.
-    fn list(&self, filters: &[&str]) -> Vec<String> {
+    fn list_images(&self, filters: &[&str]) -> Vec<String> {
         let images = self.memory.run(records::images::list(&self.memory, &caller(), &texts(filters))).unwrap();
         images.into_iter().map(|image| image.name).collect()
     }
 
     /// The actions that were told, in order, with what they are about.
-    fn told(&self) -> Vec<String> {
+    fn happened(&self) -> Vec<String> {
         let rows = self.memory.snapshot().rows;
         let events = rows.iter().filter_map(|((_, key), value)| {
             let happening = wharf_component::nouns::record::Happening::decode(key, value).ok()?;
@@ -96,7 +99,7 @@ impl World {
     }
 
     /// Writes a blob as the host does for a client, and records it.
-    fn write(&self, caller: &Caller, bytes: &[u8], pairs: &[(&str, &str)]) -> Result<Content, Problem> {
+    fn write_blob(&self, caller: &Caller, bytes: &[u8], pairs: &[(&str, &str)]) -> Result<Content, Problem> {
         let digest = digest_of(bytes);
         let work = async {
             let ingest = self.memory.ingest(&format!("containerd/{}/x", caller.namespace)).await.unwrap();
@@ -110,7 +113,17 @@ impl World {
         self.memory.run(work)
     }
 
-    fn content(&self, caller: &Caller, digest: &Digest) -> Result<Content, Problem> {
+    /// An ingest of a client of which one byte has come, held.
+    fn begin_ingest(&self, name: &str) -> impl Sized + use<> {
+        let work = async {
+            let ingest = self.memory.ingest(&format!("containerd/default/{name}")).await.unwrap();
+            ingest.append(self.memory.stream(b"x".to_vec()), u64::MAX).await.unwrap();
+            ingest
+        };
+        self.memory.run(work)
+    }
+
+    fn get_content(&self, caller: &Caller, digest: &Digest) -> Result<Content, Problem> {
         self.memory.run(records::contents::get(&self.memory, caller, digest.as_str()))
     }
 }

@@ -10,19 +10,20 @@ const REFERENCE: &str = "containerd.io/gc.ref.content";
 const BACK: &str = "containerd.io/gc.bref.content";
 
 impl World {
-    fn keep(&self, digest: &Digest, key: &str, value: &str) {
+    fn label_blob(&self, digest: &Digest, key: &str, value: &str) {
         let (labels, fields) = (labels(&[(key, value)]), texts(&[&format!("labels.{key}")]));
-        let update = records::contents::update(&self.memory, &caller(), digest.as_str(), &labels, &fields);
+        let caller = caller();
+        let update = records::contents::update(&self.memory, &caller, digest.as_str(), &labels, &fields);
         self.memory.run(update).unwrap();
     }
 
     /// Writes blobs without labels.
-    fn blobs(&self, names: &[&str]) -> Vec<Digest> {
-        names.iter().map(|name| self.write(&caller(), name.as_bytes(), &[]).unwrap().digest).collect()
+    fn write_blobs(&self, names: &[&str]) -> Vec<Digest> {
+        names.iter().map(|name| self.write_blob(&caller(), name.as_bytes(), &[]).unwrap().digest).collect()
     }
 
     /// Which of these are here after a collection.
-    fn kept(&self, digests: &[Digest]) -> Vec<bool> {
+    fn stay(&self, digests: &[Digest]) -> Vec<bool> {
         self.collect().unwrap();
         digests.iter().map(|digest| self.has(digest)).collect()
     }
@@ -31,28 +32,28 @@ impl World {
 #[test]
 fn a_root_keeps_itself_and_what_its_labels_name() {
     let world = World::new();
-    let blobs = world.blobs(&["a", "b", "c", "d", "e"]);
-    world.keep(&blobs[0], ROOT, "yes");
-    world.keep(&blobs[0], &format!("{REFERENCE}.l.0"), blobs[1].as_str());
-    world.keep(&blobs[1], &format!("{REFERENCE}/x"), blobs[2].as_str());
-    world.keep(&blobs[3], BACK, blobs[2].as_str());
-    assert_eq!(world.kept(&blobs), [true, true, true, true, false]);
-    world.keep(&blobs[1], &format!("{REFERENCE}/x"), "");
-    assert_eq!(world.kept(&blobs), [true, true, false, false, false]);
-    world.keep(&blobs[0], ROOT, "");
-    assert_eq!(world.kept(&blobs), [false; 5]);
+    let blobs = world.write_blobs(&["a", "b", "c", "d", "e"]);
+    world.label_blob(&blobs[0], ROOT, "yes");
+    world.label_blob(&blobs[0], &format!("{REFERENCE}.l.0"), blobs[1].as_str());
+    world.label_blob(&blobs[1], &format!("{REFERENCE}/x"), blobs[2].as_str());
+    world.label_blob(&blobs[3], BACK, blobs[2].as_str());
+    assert_eq!(world.stay(&blobs), [true, true, true, true, false]);
+    world.label_blob(&blobs[1], &format!("{REFERENCE}/x"), "");
+    assert_eq!(world.stay(&blobs), [true, true, false, false, false]);
+    world.label_blob(&blobs[0], ROOT, "");
+    assert_eq!(world.stay(&blobs), [false; 5]);
     assert_eq!(world.memory.snapshot().rows.keys().filter(|(_, key)| key.starts_with("content/")).count(), 0);
 }
 
 #[test]
 fn a_root_whose_time_is_over_keeps_nothing() {
     let world = World::new();
-    let blobs = world.blobs(&["a"]);
-    world.keep(&blobs[0], ROOT, "yes");
-    world.keep(&blobs[0], EXPIRY_LABEL, &time::format(world.memory.now() + 60));
-    assert_eq!(world.kept(&blobs), [true]);
+    let blobs = world.write_blobs(&["a"]);
+    world.label_blob(&blobs[0], ROOT, "yes");
+    world.label_blob(&blobs[0], EXPIRY_LABEL, &time::format(world.memory.now() + 60));
+    assert_eq!(world.stay(&blobs), [true]);
     world.memory.clock().pass(61_000);
-    assert_eq!(world.kept(&blobs), [false]);
+    assert_eq!(world.stay(&blobs), [false]);
 }
 
 #[test]
@@ -61,10 +62,10 @@ fn a_root_that_is_an_image_keeps_the_whole_image_with_its_tree() {
     let built = world.image("library/app", Some("1"), Recipe::default());
     world.pull("app:1", &unpacking()).unwrap();
     let counts = world.counts();
-    world.keep(&built.manifest, ROOT, "yes");
-    world.delete(APP, None, true).unwrap();
+    world.label_blob(&built.manifest, ROOT, "yes");
+    world.delete_image(APP, None, true).unwrap();
     assert_eq!(world.counts(), counts);
-    world.keep(&built.manifest, ROOT, "");
+    world.label_blob(&built.manifest, ROOT, "");
     world.collect().unwrap();
     assert_eq!(world.counts(), (0, 0, 0));
 }
@@ -72,10 +73,10 @@ fn a_root_that_is_an_image_keeps_the_whole_image_with_its_tree() {
 #[test]
 fn labels_of_a_blob_that_an_image_needs_hold_more() {
     let (world, built) = world();
-    let blobs = world.blobs(&["a", "b"]);
-    world.keep(&built.config, &format!("{REFERENCE}.0"), blobs[0].as_str());
-    assert_eq!(world.kept(&blobs), [true, false]);
-    world.delete(APP, None, true).unwrap();
+    let blobs = world.write_blobs(&["a", "b"]);
+    world.label_blob(&built.config, &format!("{REFERENCE}.0"), blobs[0].as_str());
+    assert_eq!(world.stay(&blobs), [true, false]);
+    world.delete_image(APP, None, true).unwrap();
     assert_eq!(world.counts().0, 0);
 }
 
@@ -94,7 +95,7 @@ fn a_lease_keeps_a_snapshot_and_what_it_stands_on() {
         records::leases::add_resource(&world.memory, &caller(), "l", &resource(&snapshots[1])).await
     };
     world.memory.run(work).unwrap();
-    world.delete(APP, None, true).unwrap();
+    world.delete_image(APP, None, true).unwrap();
     assert_eq!(world.counts(), (0, 2, 2));
     world.memory.run(records::leases::delete(&world.memory, &caller(), "l", true)).unwrap();
     assert_eq!(world.counts(), (0, 0, 0));
@@ -103,8 +104,8 @@ fn a_lease_keeps_a_snapshot_and_what_it_stands_on() {
 #[test]
 fn a_blob_that_goes_leaves_no_record_in_any_namespace() {
     let world = World::new();
-    let digest = world.write(&caller(), b"bytes", &[]).unwrap().digest;
-    world.write(&other(), b"bytes", &[]).unwrap();
+    let digest = world.write_blob(&caller(), b"bytes", &[]).unwrap().digest;
+    world.write_blob(&other(), b"bytes", &[]).unwrap();
     world.collect().unwrap();
     assert!(!world.has(&digest));
     assert_eq!(world.memory.snapshot().rows.keys().filter(|(_, key)| key.starts_with("content/")).count(), 0);
@@ -113,8 +114,8 @@ fn a_blob_that_goes_leaves_no_record_in_any_namespace() {
 #[test]
 fn another_namespace_keeps_what_it_has() {
     let world = World::new();
-    let digest = world.write(&caller(), b"bytes", &[]).unwrap().digest;
-    world.write(&other(), b"bytes", &[(ROOT, "yes")]).unwrap();
+    let digest = world.write_blob(&caller(), b"bytes", &[]).unwrap().digest;
+    world.write_blob(&other(), b"bytes", &[(ROOT, "yes")]).unwrap();
     world.collect().unwrap();
     assert!(world.has(&digest));
 }
@@ -123,7 +124,7 @@ fn another_namespace_keeps_what_it_has() {
 #[test]
 fn a_label_that_comes_during_a_collection_is_heeded() {
     let world = World::new();
-    let digest = world.blobs(&["a"]).remove(0);
+    let digest = world.write_blobs(&["a"]).remove(0);
     let kept = wharf_component::nouns::record::ContentRecord {
         created: (1, 0),
         updated: (1, 0),
@@ -141,7 +142,7 @@ fn a_label_that_comes_during_a_collection_is_heeded() {
 #[test]
 fn a_record_of_a_blob_that_cannot_be_read_stops_a_collection_until_it_is_gone() {
     let world = World::new();
-    let digest = world.blobs(&["a"]).remove(0);
+    let digest = world.write_blobs(&["a"]).remove(0);
     world.memory.write_row("default", &format!("content/{digest}"), b"\xff");
     assert!(world.collect().is_err());
     world.memory.run(records::contents::delete(&world.memory, &caller(), digest.as_str())).unwrap();
@@ -153,12 +154,12 @@ fn a_record_of_a_blob_that_cannot_be_read_stops_a_collection_until_it_is_gone() 
 fn a_name_that_is_no_reference_goes_when_its_time_is_over() {
     let (world, _) = world();
     let until = time::format(world.memory.now() + 60);
-    let image = Named { labels: labels(&[(EXPIRY_LABEL, &until)]), ..world.app("foo") };
-    world.create(&image).unwrap();
-    world.delete(APP, None, true).unwrap();
-    assert_eq!((world.counts().0, world.list(&[])), (4, texts(&["foo"])));
+    let image = Named { labels: labels(&[(EXPIRY_LABEL, &until)]), ..world.app_as("foo") };
+    world.create_image(&image).unwrap();
+    world.delete_image(APP, None, true).unwrap();
+    assert_eq!((world.counts().0, world.list_images(&[])), (4, texts(&["foo"])));
     world.memory.clock().pass(61_000);
     world.collect().unwrap();
-    assert_eq!((world.counts().0, world.list(&[]).len()), (0, 0));
-    assert_eq!(world.told().last().unwrap(), "untag foo");
+    assert_eq!((world.counts().0, world.list_images(&[]).len()), (0, 0));
+    assert_eq!(world.happened().last().unwrap(), "untag foo");
 }

@@ -6,7 +6,7 @@ use wharf_component::{
     nouns::{media_type::OCI_INDEX, record::ImageRecord, retention::RETENTION_LABEL},
     verbs::{
         self,
-        contract::{PushOptions, SaveOptions},
+        contract::{Form, PushOptions, SaveOptions},
     },
 };
 use wharf_sim::memory::Call;
@@ -20,27 +20,27 @@ fn a_name_is_shown_with_what_a_pull_has_recorded() {
         updated: (record.updated, 0),
         ..named(APP, &built.manifest, record.target.size)
     };
-    assert_eq!(world.get(APP).unwrap(), expected);
+    assert_eq!(world.get_image(APP).unwrap(), expected);
     for name in ["docker.io/library/app:2", "app:1", "app", "sha256:x"] {
-        let problem = world.get(name).unwrap_err();
+        let problem = world.get_image(name).unwrap_err();
         assert_eq!((problem.code, problem.what), (ErrorCode::NotFound, format!("cannot show the image `{name}`")));
     }
-    assert_eq!(code(world.get("")), ErrorCode::Invalid);
+    assert_eq!(code(world.get_image("")), ErrorCode::Invalid);
 }
 
 #[test]
 fn a_name_that_is_made_is_an_image_for_every_door() {
     let (world, built) = world();
     let made =
-        Named { labels: labels(&[("b", "2"), ("a", "1"), ("none", "")]), ..world.app("docker.io/library/new:1") };
-    let created = world.create(&made).unwrap();
+        Named { labels: labels(&[("b", "2"), ("a", "1"), ("none", "")]), ..world.app_as("docker.io/library/new:1") };
+    let created = world.create_image(&made).unwrap();
     assert_eq!(created.labels, labels(&[("a", "1"), ("b", "2")]));
-    assert_eq!(world.get("docker.io/library/new:1").unwrap(), created);
+    assert_eq!(world.get_image("docker.io/library/new:1").unwrap(), created);
     let (app, new) = (world.record(APP).unwrap(), world.record("docker.io/library/new:1").unwrap());
     assert_eq!((new.platforms, new.size), (app.platforms, app.size));
-    assert_eq!(world.told().last().unwrap(), "tag docker.io/library/new:1");
-    assert_eq!(code(world.create(&made)), ErrorCode::InUse);
-    assert_eq!(code(world.create(&Named { name: APP.to_owned(), ..made })), ErrorCode::InUse);
+    assert_eq!(world.happened().last().unwrap(), "tag docker.io/library/new:1");
+    assert_eq!(code(world.create_image(&made)), ErrorCode::InUse);
+    assert_eq!(code(world.create_image(&Named { name: APP.to_owned(), ..made })), ErrorCode::InUse);
     // The blobs stay with the new name.
     world.remove("app:1").unwrap();
     assert!(built.layers.iter().all(|layer| world.has(layer)));
@@ -50,9 +50,9 @@ fn a_name_that_is_made_is_an_image_for_every_door() {
 fn a_name_that_is_no_reference_is_seen_here_alone_and_holds_its_blobs() {
     let (world, built) = world();
     for name in ["foo", "app:1", "sha256:x"] {
-        world.create(&world.app(name)).unwrap();
+        world.create_image(&world.app_as(name)).unwrap();
     }
-    assert_eq!(world.list(&[]), ["app:1", APP, "foo", "sha256:x"]);
+    assert_eq!(world.list_images(&[]), ["app:1", APP, "foo", "sha256:x"]);
     let entries = world.memory.run(verbs::entries(&world.memory, &caller(), &[])).unwrap();
     assert_eq!((entries.images.len(), entries.damaged.len()), (1, 0));
     world.remove("app:1").unwrap();
@@ -60,12 +60,12 @@ fn a_name_that_is_no_reference_is_seen_here_alone_and_holds_its_blobs() {
     world.collect().unwrap();
     assert!(world.has(&built.manifest) && built.layers.iter().all(|layer| world.has(layer)));
     for name in ["foo", "app:1"] {
-        world.delete(name, None, true).unwrap();
+        world.delete_image(name, None, true).unwrap();
         assert!(world.has(&built.manifest), "another name needs it");
     }
-    world.delete("sha256:x", None, true).unwrap();
+    world.delete_image("sha256:x", None, true).unwrap();
     assert_eq!(world.counts(), (0, 0, 0));
-    assert_eq!(world.told().last().unwrap(), &format!("delete {}", built.manifest));
+    assert_eq!(world.happened().last().unwrap(), &format!("delete {}", built.manifest));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn what_of_an_index_is_here_as_a_whole_is_found_out() {
     let size = world.record("docker.io/library/alpine:3.20").unwrap().target.size;
     let mut image = named("docker.io/library/new:1", &index, size);
     image.target.media_type = OCI_INDEX.to_owned();
-    world.create(&image).unwrap();
+    world.create_image(&image).unwrap();
     let platforms = |world: &World| {
         let record = world.record("docker.io/library/new:1").unwrap();
         record.platforms.into_iter().map(|present| present.manifest.digest).collect::<Vec<_>>()
@@ -86,9 +86,9 @@ fn what_of_an_index_is_here_as_a_whole_is_found_out() {
     assert_eq!((&new.platforms, new.size), (&alpine.platforms, alpine.size));
     // More of it comes, and whoever writes the same again knows.
     world.pull("alpine:3.20", &everything()).unwrap();
-    world.update(&image, &["labels"]).unwrap();
+    world.update_image(&image, &["labels"]).unwrap();
     assert_eq!(platforms(&world).len(), 1, "labels say nothing about what is here");
-    world.update(&image, &[]).unwrap();
+    world.update_image(&image, &[]).unwrap();
     assert_eq!(platforms(&world).len(), 3);
 }
 
@@ -96,16 +96,18 @@ fn what_of_an_index_is_here_as_a_whole_is_found_out() {
 fn a_target_that_is_not_here_is_a_name_all_the_same_and_nothing_breaks() {
     let (world, built) = world();
     let absent = named("docker.io/library/absent:1", &digest_of(b"absent"), 7);
-    let created = world.create(&absent).unwrap();
-    assert_eq!(world.get(&absent.name).unwrap(), created);
+    let created = world.create_image(&absent).unwrap();
+    assert_eq!(world.get_image(&absent.name).unwrap(), created);
     assert_eq!(world.record(&absent.name).unwrap().platforms, []);
     let entries = world.memory.run(verbs::entries(&world.memory, &caller(), &[])).unwrap();
     let told = ["`docker.io/library/absent:1`: nothing of what it points to is here as a whole".to_owned()];
     assert_eq!((entries.images.len(), entries.damaged.as_slice()), (1, told.as_slice()));
     let (memory, caller, text) = (&world.memory, caller(), "absent:1");
+    let options = SaveOptions { form: Form::OciArchive, platforms: vec![], complete: None };
+    let push = PushOptions { concurrent_uploads: 1, ..PushOptions::default() };
     let inspected = memory.run(verbs::inspect(memory, &caller, text, None, false, false));
-    let saved = memory.run(verbs::save(memory, &caller, &texts(&[text]), &SaveOptions::default())).map(|_| ());
-    let pushed = memory.run(verbs::push(memory, &caller, text, &PushOptions::default(), &Ear::default())).map(|_| ());
+    let saved = memory.run(verbs::save(memory, &caller, &texts(&[text]), &options)).map(|_| ());
+    let pushed = memory.run(verbs::push(memory, &caller, text, &push, &Ear::default())).map(|_| ());
     for problem in [inspected.unwrap_err(), saved.unwrap_err(), pushed.unwrap_err()] {
         assert_eq!((problem.code, problem.fix.as_deref()), (ErrorCode::Invalid, Some("wharf pull absent:1")));
     }
@@ -115,18 +117,18 @@ fn a_target_that_is_not_here_is_a_name_all_the_same_and_nothing_breaks() {
     world.collect().unwrap();
     assert_eq!(world.counts().0, 4);
     world.remove("absent:1").unwrap();
-    assert_eq!(code(world.get(&absent.name)), ErrorCode::NotFound);
+    assert_eq!(code(world.get_image(&absent.name)), ErrorCode::NotFound);
     // What is here and no image is no image.
     let layer = Named { name: "layer".to_owned(), ..named("layer", &built.layers[0], 3) };
-    world.create(&layer).unwrap();
-    world.delete(APP, None, true).unwrap();
+    world.create_image(&layer).unwrap();
+    world.delete_image(APP, None, true).unwrap();
     assert_eq!(world.counts().0, 1, "what a name points to is kept, whatever it is");
 }
 
 #[test]
 fn what_is_no_image_record_is_refused() {
     let (world, _) = world();
-    let good = world.app("docker.io/library/new:1");
+    let good = world.app_as("docker.io/library/new:1");
     let target = |target: Pointed| Named { target, ..good.clone() };
     let rows = [
         Named { name: String::new(), ..good.clone() },
@@ -140,106 +142,110 @@ fn what_is_no_image_record_is_refused() {
         target(Pointed { size: -1, ..good.target.clone() }),
     ];
     for row in rows {
-        assert_eq!(code(world.create(&row)), ErrorCode::Invalid, "{row:?}");
+        assert_eq!(code(world.create_image(&row)), ErrorCode::Invalid, "{row:?}");
     }
     let many: Labels = (0..5_000).map(|at| (at.to_string(), "x".to_owned())).collect();
-    assert_eq!(code(world.create(&Named { labels: many, ..good.clone() })), ErrorCode::TooLarge(4_096));
-    assert_eq!(world.list(&[]), [APP]);
+    assert_eq!(code(world.create_image(&Named { labels: many, ..good.clone() })), ErrorCode::TooLarge(4_096));
+    assert_eq!(world.list_images(&[]), [APP]);
 }
 
 #[test]
 fn a_change_is_about_the_fields_that_are_listed() {
     let (world, _) = world();
-    let mut image = Named { labels: labels(&[("a", "1"), ("b", "2")]), ..world.app(APP) };
+    let mut image = Named { labels: labels(&[("a", "1"), ("b", "2")]), ..world.app_as(APP) };
     image.target.annotations = labels(&[("x", "1"), ("y", "2")]);
-    world.update(&image, &[]).unwrap();
+    world.update_image(&image, &[]).unwrap();
     let shown = |image: &Named| (map(&image.labels).len(), map(&image.target.annotations).len());
-    assert_eq!(shown(&world.get(APP).unwrap()), (2, 2));
+    assert_eq!(shown(&world.get_image(APP).unwrap()), (2, 2));
 
-    let other = Named { labels: labels(&[("a", "other"), ("c", "3")]), ..world.app(APP) };
-    let found = world.update(&other, &["labels.a", "labels.b"]).unwrap();
+    let other = Named { labels: labels(&[("a", "other"), ("c", "3")]), ..world.app_as(APP) };
+    let found = world.update_image(&other, &["labels.a", "labels.b"]).unwrap();
     assert_eq!((found.labels.clone(), map(&found.target.annotations).len()), (labels(&[("a", "other")]), 2));
-    let found = world.update(&other, &["labels"]).unwrap();
+    let found = world.update_image(&other, &["labels"]).unwrap();
     assert_eq!(
         (found.labels.clone(), map(&found.target.annotations).len()),
         (labels(&[("a", "other"), ("c", "3")]), 2)
     );
     image.target.annotations = labels(&[("x", "other")]);
-    let found = world.update(&image, &["annotations.x", "annotations.y"]).unwrap();
+    let found = world.update_image(&image, &["annotations.x", "annotations.y"]).unwrap();
     assert_eq!(found.target.annotations, labels(&[("x", "other")]));
-    let found = world.update(&world.app(APP), &["target"]).unwrap();
+    let found = world.update_image(&world.app_as(APP), &["target"]).unwrap();
     assert_eq!(shown(&found), (2, 0), "annotations belong to the target");
     image.target.annotations = labels(&[("z", "1")]);
-    let found = world.update(&image, &["annotations"]).unwrap();
+    let found = world.update_image(&image, &["annotations"]).unwrap();
     assert_eq!((found.labels.len(), found.target.annotations), (2, labels(&[("z", "1")])));
 
     for field in ["name", "created_at", "target.digest", ""] {
-        let problem = world.update(&image, &["labels", field]).unwrap_err();
+        let problem = world.update_image(&image, &["labels", field]).unwrap_err();
         assert_eq!(
             (problem.code, problem.why[0].clone()),
             (ErrorCode::Invalid, format!("the field `{field}` cannot be changed"))
         );
     }
     let absent = Named { name: "absent".to_owned(), ..image };
-    assert_eq!(code(world.update(&absent, &["labels"])), ErrorCode::NotFound);
+    assert_eq!(code(world.update_image(&absent, &["labels"])), ErrorCode::NotFound);
 }
 
 #[test]
 fn a_name_that_moves_is_tagged_and_one_that_is_labelled_is_labelled() {
     let (world, _) = world();
-    let created = world.get(APP).unwrap().created;
+    let created = world.get_image(APP).unwrap().created;
     world.memory.clock().pass(10_000);
     let two = world.image("library/app", Some("2"), Recipe { layers: &["two"], ..Recipe::default() });
     world.pull("app:2", &options()).unwrap();
     let size = world.record("docker.io/library/app:2").unwrap().target.size;
-    let moved = world.update(&named(APP, &two.manifest, size), &["target"]).unwrap();
+    let moved = world.update_image(&named(APP, &two.manifest, size), &["target"]).unwrap();
     assert_eq!((moved.created, moved.target.digest.as_str()), (created, two.manifest.as_str()));
     assert!(moved.updated > created);
     let (one, other) = (world.record(APP).unwrap(), world.record("docker.io/library/app:2").unwrap());
     assert_eq!(ImageRecord { created: other.created, updated: other.updated, ..one }, other);
-    world.update(&Named { labels: labels(&[("a", "1")]), ..named(APP, &two.manifest, size) }, &["labels.a"]).unwrap();
-    let told = world.told();
+    world
+        .update_image(&Named { labels: labels(&[("a", "1")]), ..named(APP, &two.manifest, size) }, &["labels.a"])
+        .unwrap();
+    let told = world.happened();
     assert_eq!(told[told.len() - 2..], [format!("tag {APP}"), format!("label {APP}")]);
 }
 
 #[test]
 fn what_is_kept_of_an_image_stays_when_labels_are_replaced() {
     let (world, _) = world();
-    world.update(&Named { labels: labels(&[(RETENTION_LABEL, "unpacked")]), ..world.app(APP) }, &["labels"]).unwrap();
-    let found = world.update(&Named { labels: labels(&[("a", "1")]), ..world.app(APP) }, &[]).unwrap();
+    world
+        .update_image(&Named { labels: labels(&[(RETENTION_LABEL, "unpacked")]), ..world.app_as(APP) }, &["labels"])
+        .unwrap();
+    let found = world.update_image(&Named { labels: labels(&[("a", "1")]), ..world.app_as(APP) }, &[]).unwrap();
     assert_eq!(found.labels, labels(&[("a", "1"), (RETENTION_LABEL, "unpacked")]));
-    let found = world.update(&world.app(APP), &[&format!("labels.{RETENTION_LABEL}")]).unwrap();
+    let found = world.update_image(&world.app_as(APP), &[&format!("labels.{RETENTION_LABEL}")]).unwrap();
     assert_eq!(found.labels, labels(&[("a", "1")]));
 }
 
 #[test]
 fn a_name_goes_if_it_is_what_is_meant() {
     let (world, built) = world();
-    world.create(&world.app("docker.io/library/new:1")).unwrap();
-    assert_eq!(code(world.delete("new:1", None, false)), ErrorCode::NotFound);
-    assert_eq!(code(world.delete(APP, Some(built.config.as_str()), false)), ErrorCode::NotFound);
-    assert_eq!(code(world.delete(APP, Some("x"), false)), ErrorCode::Invalid);
-    world.delete(APP, Some(built.manifest.as_str()), true).unwrap();
-    assert_eq!(world.told().last().unwrap(), &format!("untag {APP}"));
+    world.create_image(&world.app_as("docker.io/library/new:1")).unwrap();
+    assert_eq!(code(world.delete_image("new:1", None, false)), ErrorCode::NotFound);
+    assert_eq!(code(world.delete_image(APP, Some(built.config.as_str()), false)), ErrorCode::NotFound);
+    assert_eq!(code(world.delete_image(APP, Some("x"), false)), ErrorCode::Invalid);
+    world.delete_image(APP, Some(built.manifest.as_str()), true).unwrap();
+    assert_eq!(world.happened().last().unwrap(), &format!("untag {APP}"));
     assert_eq!(world.counts().0, 4, "another name needs everything");
-    world.delete("docker.io/library/new:1", None, false).unwrap();
+    world.delete_image("docker.io/library/new:1", None, false).unwrap();
     assert_eq!(world.counts().0, 4, "it waits for a collection");
-    let told = world.told();
+    let told = world.happened();
     assert_eq!(
         told[told.len() - 2..],
         ["untag docker.io/library/new:1".to_owned(), format!("delete {}", built.manifest)]
     );
     world.collect().unwrap();
     assert_eq!(world.counts().0, 0);
-    assert_eq!(code(world.delete(APP, None, true)), ErrorCode::NotFound);
+    assert_eq!(code(world.delete_image(APP, None, true)), ErrorCode::NotFound);
 }
 
 #[test]
 fn images_pass_if_one_of_the_filters_does() {
     let (world, built) = world();
-    let mut image = Named { labels: labels(&[("team", "web"), ("a.b/c", "1")]), ..world.app("foo") };
+    let mut image = Named { labels: labels(&[("team", "web"), ("a.b/c", "1")]), ..world.app_as("foo") };
     image.target.annotations = labels(&[("made.by", "hand")]);
-    world.create(&image).unwrap();
+    world.create_image(&image).unwrap();
     let digest = format!("target.digest=={}", built.manifest);
     let rows: [(&[&str], &[&str]); 10] = [
         (&[], &[APP, "foo"]),
@@ -254,7 +260,7 @@ fn images_pass_if_one_of_the_filters_does() {
         (&["nothing"], &[]),
     ];
     for (filters, expected) in rows {
-        assert_eq!(world.list(filters), expected, "{filters:?}");
+        assert_eq!(world.list_images(filters), expected, "{filters:?}");
     }
     for filter in ["name==", "name=x", "name~=["] {
         let listed = world.memory.run(records::images::list(&world.memory, &caller(), &texts(&["name", filter])));
@@ -270,13 +276,13 @@ fn a_record_that_cannot_be_read_hides_nothing_but_itself() {
     for key in ["image/docker.io/library/bad:1", "foreign/bad"] {
         world.memory.write_row("default", key, b"x");
     }
-    assert_eq!(world.list(&[]), [APP]);
-    assert_eq!(code(world.get("docker.io/library/bad:1")), ErrorCode::Invalid);
-    assert_eq!(code(world.create(&world.app("bad"))), ErrorCode::InUse);
-    assert_eq!(code(world.update(&world.app("bad"), &[])), ErrorCode::Invalid);
+    assert_eq!(world.list_images(&[]), [APP]);
+    assert_eq!(code(world.get_image("docker.io/library/bad:1")), ErrorCode::Invalid);
+    assert_eq!(code(world.create_image(&world.app_as("bad"))), ErrorCode::InUse);
+    assert_eq!(code(world.update_image(&world.app_as("bad"), &[])), ErrorCode::Invalid);
     assert!(world.collect().is_err(), "nobody knows what they need");
     for name in ["docker.io/library/bad:1", "bad"] {
-        world.delete(name, None, false).unwrap();
+        world.delete_image(name, None, false).unwrap();
     }
     world.collect().unwrap();
 }
@@ -291,7 +297,8 @@ fn what_others_write_meanwhile_stays() {
         memory.write_row("default", &format!("image/{APP}"), &row);
         Ok(())
     });
-    let found = world.update(&Named { labels: labels(&[("mine", "2")]), ..world.app(APP) }, &["labels.mine"]).unwrap();
+    let found =
+        world.update_image(&Named { labels: labels(&[("mine", "2")]), ..world.app_as(APP) }, &["labels.mine"]).unwrap();
     assert_eq!(found.labels, labels(&[("mine", "2"), ("theirs", "1")]));
 }
 
@@ -309,7 +316,7 @@ fn what_is_recorded_of_a_target_is_what_was_looked_at() {
     });
     let mut image = named(APP, &two.manifest, theirs.target.size);
     image.target.annotations = labels(&[("x", "1")]);
-    let found = world.update(&image, &["annotations"]).unwrap();
+    let found = world.update_image(&image, &["annotations"]).unwrap();
     assert_eq!((found.target.digest.as_str(), found.target.annotations.len()), (two.manifest.as_str(), 1));
     assert_eq!(world.record(APP).unwrap().platforms, theirs.platforms);
 }

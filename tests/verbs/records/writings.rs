@@ -24,19 +24,15 @@ impl World {
         self.memory.run(records::writings::wrote(&self.memory, caller, name, digest.as_str(), &labels, lease))
     }
 
-    fn writings(&self, filters: &[&str]) -> Vec<Writing> {
+    fn list_writings(&self, filters: &[&str]) -> Vec<Writing> {
         self.memory.run(records::writings::list(&self.memory, &caller(), &texts(filters))).unwrap()
     }
 
-    fn begin(&self, name: &str) -> impl Sized + use<> {
-        self.memory.run(self.memory.ingest(&format!("containerd/default/{name}"))).unwrap()
-    }
-
-    fn lease(&self, id: &str) {
+    fn begin_lease(&self, id: &str) {
         self.memory.run(records::leases::create(&self.memory, &caller(), Some(id), &Labels::new())).unwrap();
     }
 
-    fn held(&self, id: &str) -> Vec<Resource> {
+    fn leased(&self, id: &str) -> Vec<Resource> {
         self.memory.run(records::leases::list_resources(&self.memory, &caller(), id)).unwrap()
     }
 }
@@ -70,12 +66,12 @@ fn what_was_promised_is_kept_until_it_is_written() {
     assert_eq!(code(world.admit(&caller(), "x", None, -1, None)), ErrorCode::Invalid);
     assert_eq!(code(world.admit(&caller(), "x", None, 0, Some("nobody"))), ErrorCode::NotFound);
 
-    assert_eq!(world.writings(&[]), [], "no byte of it has come");
-    let held = world.begin("layer-1");
-    let other = world.begin("other");
-    assert_eq!(world.writings(&[]), [expected.clone()], "the other one nobody has promised");
-    assert_eq!(world.writings(&["ref==layer-1"]).len(), 1);
-    assert_eq!(world.writings(&["ref~=2$"]).len(), 0);
+    assert_eq!(world.list_writings(&[]), [], "no byte of it has come");
+    let held = world.begin_ingest("layer-1");
+    let other = world.begin_ingest("other");
+    assert_eq!(world.list_writings(&[]), [expected.clone()], "the other one nobody has promised");
+    assert_eq!(world.list_writings(&["ref==layer-1"]).len(), 1);
+    assert_eq!(world.list_writings(&["ref~=2$"]).len(), 0);
     drop((held, other));
 }
 
@@ -83,35 +79,35 @@ fn what_was_promised_is_kept_until_it_is_written() {
 fn what_is_written_is_content_of_the_namespace() {
     let world = World::new();
     let digest = digest_of(b"bytes");
-    world.lease("l");
+    world.begin_lease("l");
     proceeded(world.admit(&caller(), "x", Some(&digest), 5, Some("l")));
-    assert_eq!(world.held("l"), [Resource { kind: "ingests".to_owned(), id: "x".to_owned() }]);
+    assert_eq!(world.leased("l"), [Resource { kind: "ingests".to_owned(), id: "x".to_owned() }]);
     assert_eq!(code(world.wrote(&caller(), "x", &digest, None)), ErrorCode::NotFound, "it is not here");
-    world.write(&caller(), b"bytes", &[]).unwrap();
-    assert_eq!(world.held("l"), [], "the name is forgotten");
+    world.write_blob(&caller(), b"bytes", &[]).unwrap();
+    assert_eq!(world.leased("l"), [], "the name is forgotten");
     assert_eq!(world.memory.snapshot().rows.keys().filter(|(_, key)| key.starts_with(WRITING_PREFIX)).count(), 0);
 
     assert_eq!(code(world.admit(&caller(), "y", Some(&digest), 5, None)), ErrorCode::InUse);
     // Who did not say what comes learns it at the end, and the lease holds it all the same.
     proceeded(world.admit(&caller(), "y", None, 0, Some("l")));
     assert_eq!(code(world.wrote(&caller(), "y", &digest, Some("l"))), ErrorCode::InUse);
-    assert_eq!(world.held("l"), [Resource { kind: "content".to_owned(), id: digest.to_string() }]);
+    assert_eq!(world.leased("l"), [Resource { kind: "content".to_owned(), id: digest.to_string() }]);
     assert_eq!(code(world.wrote(&caller(), "z", &digest, Some("nobody"))), ErrorCode::NotFound);
 }
 
 #[test]
 fn what_another_namespace_has_need_not_be_written_again() {
     let world = World::new();
-    let digest = world.write(&other(), b"bytes", &[("secret", "1")]).unwrap().digest;
+    let digest = world.write_blob(&other(), b"bytes", &[("secret", "1")]).unwrap().digest;
     assert_eq!(code(world.admit(&caller(), "x", Some(&digest), 5, Some("nobody"))), ErrorCode::NotFound);
     match world.admit(&caller(), "x", Some(&digest), 5, None).unwrap() {
         Admission::Share(content) => assert_eq!((content.size, content.labels.len()), (5, 0)),
         Admission::Proceed(writing) => panic!("{writing:?} has to be written"),
     }
-    assert_eq!(code(world.content(&caller(), &digest)), ErrorCode::NotFound, "it is not recorded yet");
+    assert_eq!(code(world.get_content(&caller(), &digest)), ErrorCode::NotFound, "it is not recorded yet");
     world.wrote(&caller(), "x", &digest, None).unwrap();
-    assert_eq!(world.content(&caller(), &digest).unwrap().labels, []);
-    assert_eq!(world.content(&other(), &digest).unwrap().labels, labels(&[("secret", "1")]));
+    assert_eq!(world.get_content(&caller(), &digest).unwrap().labels, []);
+    assert_eq!(world.get_content(&other(), &digest).unwrap().labels, labels(&[("secret", "1")]));
 }
 
 #[test]
@@ -119,14 +115,14 @@ fn an_ingest_is_given_up_with_its_bytes_unless_somebody_writes() {
     let world = World::new();
     let abort = |name: &str| world.memory.run(records::writings::abort(&world.memory, &caller(), name));
     assert_eq!(code(abort("x")), ErrorCode::NotFound);
-    world.lease("l");
+    world.begin_lease("l");
     proceeded(world.admit(&caller(), "x", None, 0, Some("l")));
-    let held = world.begin("x");
+    let held = world.begin_ingest("x");
     let problem = abort("x").unwrap_err();
     assert_eq!((problem.code, problem.why), (ErrorCode::InUse, texts(&["somebody is writing it"])));
     drop(held);
     abort("x").unwrap();
-    assert_eq!((world.memory.snapshot().disk.ingests.len(), world.held("l").len()), (0, 0));
+    assert_eq!((world.memory.snapshot().disk.ingests.len(), world.leased("l").len()), (0, 0));
     assert_eq!(code(abort("x")), ErrorCode::NotFound);
     proceeded(world.admit(&caller(), "x", None, 0, None));
     abort("x").unwrap();
@@ -137,13 +133,13 @@ fn a_collection_forgets_what_was_promised_long_ago() {
     let world = World::new();
     proceeded(world.admit(&caller(), "x", None, 0, None));
     proceeded(world.admit(&caller(), "y", None, 0, None));
-    drop(world.begin("y"));
+    drop(world.begin_ingest("y"));
     world.collect().unwrap();
     let count =
         |world: &World| world.memory.snapshot().rows.keys().filter(|(_, key)| key.starts_with(WRITING_PREFIX)).count();
     assert_eq!(count(&world), 2, "the first byte may be on its way");
     world.memory.clock().pass(90_000_000);
-    drop(world.begin("y"));
+    drop(world.begin_ingest("y"));
     world.collect().unwrap();
     assert_eq!(count(&world), world.memory.snapshot().disk.ingests.len());
 }
@@ -152,8 +148,8 @@ fn a_collection_forgets_what_was_promised_long_ago() {
 #[test]
 fn a_record_whose_blob_is_gone_does_not_stop_anybody() {
     let world = World::new();
-    let digest = world.write(&caller(), b"bytes", &[("old", "1")]).unwrap().digest;
+    let digest = world.write_blob(&caller(), b"bytes", &[("old", "1")]).unwrap().digest;
     world.memory.content().remove(&digest).unwrap();
     proceeded(world.admit(&caller(), "x", Some(&digest), 5, None));
-    assert_eq!(world.write(&caller(), b"bytes", &[]).unwrap().labels, []);
+    assert_eq!(world.write_blob(&caller(), b"bytes", &[]).unwrap().labels, []);
 }
