@@ -6,6 +6,9 @@
 /// The longest key and value together, in bytes.
 pub const LABEL_BYTES_MAX: usize = 4_096;
 
+/// What the labels of an image's record begin with that are annotations of its target. They are no labels for anybody.
+pub const ANNOTATION_PREFIX: &str = "wharf.target.annotation/";
+
 /// Why a label is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     host::Host,
     nouns::{
-        label,
+        label::{self, ANNOTATION_PREFIX},
         problem::{ErrorCode, Problem},
         record::Action,
         reference::Reference,
@@ -32,6 +32,9 @@ pub async fn label<H: Host>(
     let work = async {
         for (key, value) in labels {
             label::check(key, value.as_deref().unwrap_or_default()).map_err(invalid)?;
+            if key.starts_with(ANNOTATION_PREFIX) {
+                return Err(invalid(format!("`{}` is how an annotation is kept", key.escape_debug())));
+            }
         }
         let library = Library::load(host, caller).await?;
         write(host, caller, &one_name(&library, reference)?.name, labels).await
@@ -60,6 +63,7 @@ async fn write<H: Host>(
             records.put(name, &record)?;
             records.tell(host, Action::Label, name.to_string(), Some(&record.target.digest));
         }
+        record.labels.retain(|key, _| !key.starts_with(ANNOTATION_PREFIX));
         Ok((record.labels, is_new))
     })
     .await?;

@@ -162,9 +162,22 @@ fn lease(id: &str, record: LeaseRecord) -> Lease {
     Lease { id: id.to_owned(), created, expires, labels: labels.into_iter().collect(), holds }
 }
 
+/// Takes whatever is here of all that a digest leads to: what a lease is about to hold stays then.
+pub(super) async fn in_hand<'h, H: Host>(host: &'h H, digest: &Digest) -> Result<Hands<'h, H>, Failure> {
+    let mut hands = Hands::new(host);
+    if hands.blob(digest).await? {
+        hands.reached(digest).await?;
+        host.sync().await?;
+    }
+    if !hands.snapshots.is_empty() {
+        host.sync_layers().await?;
+    }
+    Ok(hands)
+}
+
 /// What is to be held, and handles on all of it: nothing may be collected before
 /// the record is committed.
-struct Hands<'h, H: Host> {
+pub(super) struct Hands<'h, H: Host> {
     host: &'h H,
     reader: Reader<'h, H>,
     /// What the record says.

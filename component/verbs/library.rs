@@ -129,7 +129,9 @@ impl Library {
         let wanted = name.to_string();
         match self.damaged.iter().find(|(damaged, _)| found.is_none() && *damaged == wanted) {
             Some((damaged, error)) => {
-                let failure = fail(ErrorCode::Invalid, format!("`{damaged}`: {error}"));
+                // There is a name, and as far as anybody can tell no image.
+                let code = if *error == record::Error::Absent { ErrorCode::NotFound } else { ErrorCode::Invalid };
+                let failure = fail(code, format!("`{damaged}`: {error}"));
                 Err(try_this(failure, format!("wharf pull {}", name.familiar())))
             }
             None => Ok(found),

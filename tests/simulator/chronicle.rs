@@ -112,6 +112,8 @@ pub struct Chronicle {
     /// When a manifest was recorded for the last time, for those that were.
     left: RefCell<BTreeMap<Digest, u64>>,
     leases: Leases,
+    /// The names of which nothing need be here.
+    bare: RefCell<BTreeSet<String>>,
 }
 
 impl Chronicle {
@@ -127,6 +129,11 @@ impl Chronicle {
         });
         self.writes.borrow_mut().entry(name.to_owned()).or_default().push(write.noted());
         write
+    }
+
+    /// Notes that a name is made by somebody who does not hold what it is to point to.
+    pub fn may_be_bare(&self, name: &str) {
+        self.bare.borrow_mut().insert(name.to_owned());
     }
 
     /// Notes that names may go until what is returned is dropped.
@@ -280,7 +287,8 @@ impl Chronicle {
                 recorded.extend(done.manifests.iter().cloned());
             }
         }
-        Some(Expected { targets, absent, recorded, unpacked: self.trees() })
+        let bare = self.bare.borrow().contains(name);
+        Some(Expected { targets, absent, bare, recorded, unpacked: self.trees() })
     }
 
     /// What a name may point to.

@@ -16,7 +16,7 @@ use wharf_component::host::{Host as _, Transaction as _};
 use wharf_component::nouns::{
     chain::chain_ids,
     digest::Digest,
-    record::{ImageRecord, LEASE_PREFIX, LeaseRecord},
+    record::{CONTENT_PREFIX, ContentRecord, ImageRecord, LEASE_PREFIX, LeaseRecord},
 };
 
 /// There are fewer leases than this.
@@ -65,6 +65,20 @@ fn leased(machine: &Memory, hub: &Hub) -> BTreeSet<Digest> {
     leased
 }
 
+/// What labels keep.
+fn kept(machine: &Memory) -> BTreeSet<String> {
+    let records = async {
+        let transaction = machine.observer().begin().await?;
+        transaction.scan(NAMESPACE, CONTENT_PREFIX, None, PAGE_RECORDS).await
+    };
+    let records = records.now_or_never().and_then(Result::ok).unwrap_or_default();
+    let is_kept = |value: &[u8]| {
+        ContentRecord::decode(value).is_ok_and(|record| record.labels.contains_key("containerd.io/gc.root"))
+    };
+    let kept = records.into_iter().filter(|(_, value)| is_kept(value));
+    kept.map(|(key, _)| key[CONTENT_PREFIX.len()..].to_owned()).collect()
+}
+
 /// None if that is not known, because a document is damaged.
 fn needed(machine: &Memory, hub: &Hub) -> Option<Needed> {
     let leased = leased(machine, hub);
@@ -74,6 +88,7 @@ fn needed(machine: &Memory, hub: &Hub) -> Option<Needed> {
         serde_json::from_slice::<Value>(bytes).ok()
     };
     let mut needed = Needed { blobs: leased.iter().map(Digest::to_string).collect(), ..Needed::default() };
+    needed.blobs.extend(kept(machine));
     // What a lease holds may be a manifest, and then it holds its tree.
     let mut manifests: BTreeSet<Digest> = leased.iter().filter(|held| hub.diff_ids(held).is_some()).cloned().collect();
     for record in all(machine).into_values() {

@@ -41,7 +41,7 @@ pub struct Report {
     pub hash: u64,
     /// What happened, if that was wanted.
     pub lines: Vec<String>,
-    /// The functions of `wit/images.wit` that were called.
+    /// The functions of `wit/images.wit` and `wit/records.wit` that were called.
     pub verbs: BTreeSet<&'static str>,
 }
 
@@ -347,8 +347,10 @@ fn heal(world: &Rc<World>) {
             world.broken(Promise::Tidy, format!("an ingest of `{name}` is left, which is here"));
         }
     }
-    if let Err(why) = process.run(steps::release_all(world, &process)) {
-        world.broken(Promise::Healed, why);
+    for ended in [process.run(steps::release_all(world, &process)), process.run(steps::forget_all(world, &process))] {
+        if let Err(why) = ended {
+            world.broken(Promise::Healed, why);
+        }
     }
     if let Err(why) = process.run(steps::collect(world, &process)) {
         world.broken(Promise::Tidy, why);

@@ -3,6 +3,7 @@
 //! does nothing.
 
 mod changes;
+pub mod records;
 
 use crate::{
     dice::Dice,
@@ -88,10 +89,12 @@ pub enum Step {
     Label(String, Vec<(String, Option<String>)>),
     /// `images.watch`, and after how many events the listener leaves.
     Watch(Option<usize>),
+    /// A function of `records`.
+    Record(records::Request),
 }
 
 impl Step {
-    /// The function of `wit/images.wit` that it calls.
+    /// The function of `wit/images.wit` or `wit/records.wit` that it calls.
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Pull(..) => "pull",
@@ -128,6 +131,7 @@ impl Step {
             Self::Discard(_) => "discard",
             Self::Label(..) => "label",
             Self::Watch(_) => "watch",
+            Self::Record(request) => request.verb(),
         }
     }
 }
@@ -168,6 +172,7 @@ impl fmt::Display for Step {
                 Ok(())
             }
             Self::RetainByDefault(retention) => write!(f, " {retention:?}"),
+            Self::Record(request) => request.fmt(f),
             Self::Hold(id, reference, seconds) => write!(f, " {id} {reference} {seconds:?}"),
             Self::Release(which) | Self::Discard(which) => write!(f, " {}", which.join(" ")),
             Self::Label(reference, labels) => write!(f, " {reference} {labels:?}"),
@@ -253,7 +258,17 @@ impl Scenario {
     pub fn draw(dice: &mut Dice, hub: &Hub) -> Self {
         let temper = dice.below(100);
         let count = 1 + dice.below(3);
-        Self { phases: (0..count).map(|at| phase(dice, hub, temper, at)).collect() }
+        let mut phases: Vec<Phase> = (0..count).map(|at| phase(dice, hub, temper, at)).collect();
+        // Of four runs one has a client of containerd in it; the others are as they were without one.
+        let mut aside = dice.aside();
+        if aside.chance(1, 4) {
+            let at = aside.below(phases.len());
+            for _ in 0..=aside.below(2) {
+                let steps = (0..3 + aside.below(4)).map(|_| records::step(&mut aside, hub)).collect();
+                phases[at].works.push(Work { delay_ms: aside.below(3_000) as u64, steps });
+            }
+        }
+        Self { phases }
     }
 }
 

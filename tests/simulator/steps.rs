@@ -3,6 +3,7 @@
 
 mod changes;
 mod leases;
+mod records;
 mod uploads;
 
 use crate::{
@@ -40,6 +41,7 @@ use wharf_component::{
 
 pub(crate) use changes::{collect, remove};
 pub(crate) use leases::release_all;
+pub(crate) use records::forget_all;
 
 /// Who asks.
 fn caller() -> Caller {
@@ -169,6 +171,7 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
         Step::Discard(which) => ingests::discard(process, which).await.map(drop),
         Step::Label(reference, labels) => label::label(process, &caller, reference, labels).await.map(drop),
         Step::Watch(leave) => leases::follow(process, *leave).await,
+        Step::Record(request) => Box::pin(records::ask(world, process, request)).await,
     }
 }
 
@@ -303,6 +306,10 @@ fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> b
         // The name or the lease may not be here, the ID may be taken, and the ingest in use.
         Step::Hold(..) | Step::Release(_) | Step::Discard(_) => {
             return matches!(code, ErrorCode::NotFound | ErrorCode::InUse);
+        }
+        // It may not be here or be there already, and everybody else may be faster.
+        Step::Record(_) => {
+            return matches!(code, ErrorCode::NotFound | ErrorCode::InUse | ErrorCode::Conflict);
         }
         Step::Label(..) | Step::PlanPush(_) => return *code == ErrorCode::NotFound,
         // The image may not be here, or not as a whole, and a blob may go meanwhile.

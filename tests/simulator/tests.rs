@@ -17,9 +17,9 @@ const SEEDS_OF_VERBS: u64 = 500;
 /// Within so many seeds each planted bug is found.
 const SEEDS_OF_A_BUG: u64 = 10_000;
 
-const IMAGES: &str = include_str!("../../wit/images.wit");
+const INTERFACES: [&str; 2] = [include_str!("../../wit/images.wit"), include_str!("../../wit/records.wit")];
 
-/// The functions of the interface, by their lines: `name: func(` or `name: async func(`.
+/// The functions of the interfaces, by their lines: `name: func(` or `name: async func(`.
 fn functions() -> BTreeSet<&'static str> {
     let function = |line: &'static str| {
         let (name, rest) = line.trim().split_once(": ")?;
@@ -27,7 +27,7 @@ fn functions() -> BTreeSet<&'static str> {
         let name = name.trim_start_matches('%');
         (rest.starts_with("func(") || rest.starts_with("async func(")).then_some(name)
     };
-    IMAGES.lines().filter_map(function).collect()
+    INTERFACES.iter().flat_map(|text| text.lines()).filter_map(function).collect()
 }
 
 #[test]

@@ -62,9 +62,12 @@ pub(super) async fn draft<H: Host>(desk: &Desk<'_, H>, removal: &Removal) -> Res
 fn meant<'d, H: Host>(desk: &'d Desk<'_, H>, text: &str, removal: &Removal) -> Result<Vec<&'d Root>, Failure> {
     let found = match desk.library.find(text) {
         Ok(found) => found,
-        // What is not here need not be pulled to be removed.
-        Err(failure) if failure.code == ErrorCode::NotFound => return Err(try_this(failure, "wharf images")),
-        Err(failure) => return pointing_nowhere(desk, text).map(|root| vec![root]).ok_or(failure),
+        Err(failure) => {
+            let is_absent = failure.code == ErrorCode::NotFound;
+            // What is not here need not be pulled to be removed.
+            let failure = if is_absent { try_this(failure, "wharf images") } else { failure };
+            return pointing_nowhere(desk, text).map(|root| vec![root]).ok_or(failure);
+        }
     };
     let target = &found.entry.record.target.digest;
     let names: Vec<&Root> = desk.own().filter(|root| root.record.target.digest == *target).collect();

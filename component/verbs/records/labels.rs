@@ -2,7 +2,10 @@
 //! record under a prefix of their own.
 
 use crate::{
-    nouns::{label, problem::ErrorCode},
+    nouns::{
+        label::{self, ANNOTATION_PREFIX},
+        problem::ErrorCode,
+    },
     registry::Failure,
     verbs::{
         contract::records::Labels,
@@ -15,8 +18,6 @@ use std::collections::BTreeMap;
 const LABELS_MAX: usize = 4_096;
 /// How large they are together.
 const LABELS_BYTES_MAX: usize = 1 << 20;
-/// What the labels begin with that are annotations of a target.
-const ANNOTATION: &str = "wharf.target.annotation/";
 
 /// Checks labels, and returns them without those that are empty: that is how clients take one away.
 pub(super) fn checked(labels: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
@@ -61,7 +62,7 @@ pub(super) fn value<'l>(labels: &'l [(String, String)], key: &str) -> &'l str {
 pub(super) fn apart<'r>(all: impl Iterator<Item = (&'r str, &'r str)>) -> (Labels, Labels) {
     let (mut labels, mut annotations) = (Vec::new(), Vec::new());
     for (key, value) in all {
-        match key.strip_prefix(ANNOTATION) {
+        match key.strip_prefix(ANNOTATION_PREFIX) {
             Some(key) => annotations.push((key.to_owned(), value.to_owned())),
             None => labels.push((key.to_owned(), value.to_owned())),
         }
@@ -74,11 +75,11 @@ pub(super) fn together(
     labels: &BTreeMap<String, String>,
     annotations: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Failure> {
-    if let Some(key) = labels.keys().find(|key| key.starts_with(ANNOTATION)) {
+    if let Some(key) = labels.keys().find(|key| key.starts_with(ANNOTATION_PREFIX)) {
         let why = format!("the label `{}` is how an annotation of the target is kept", key.escape_debug());
         return Err(invalid(why));
     }
-    let annotations = annotations.iter().map(|(key, value)| (format!("{ANNOTATION}{key}"), value.clone()));
+    let annotations = annotations.iter().map(|(key, value)| (format!("{ANNOTATION_PREFIX}{key}"), value.clone()));
     let all: BTreeMap<String, String> = labels.clone().into_iter().chain(annotations).collect();
     check_all(&all)?;
     Ok(all)

@@ -22,6 +22,7 @@ use crate::{
             records::{Hold, Labels, Resource},
         },
         failing::{because, fail, invalid, problem, try_this},
+        leases::in_hand,
         roots::{INGESTS, SNAPSHOTS},
         store::{self, Records},
     },
@@ -100,10 +101,21 @@ pub async fn list<H: Host>(host: &H, caller: &Caller, filters: &[String]) -> Res
 
 /// Has a lease hold something. See `records.add-resource`.
 pub async fn add_resource<H: Host>(host: &H, caller: &Caller, lease: &str, resource: &Resource) -> Result<(), Problem> {
-    let work = store::change(host, caller, async |records| {
-        let record = live(host, records, lease).await?;
-        hold(records, lease, record, resource).await
-    });
+    let work = async {
+        check(resource)?;
+        // A collection that runs must not take what the lease holds when this returns.
+        let hands = match resource.kind == CONTENT {
+            true => Some(in_hand(host, &read_digest(&resource.id)?).await?),
+            false => None,
+        };
+        store::change(host, caller, async |records| {
+            let record = live(host, records, lease).await?;
+            hold(records, lease, record, resource).await
+        })
+        .await?;
+        drop(hands);
+        Ok(())
+    };
     work.await.map_err(problem(format!("cannot add to the lease `{}`", lease.escape_debug())))
 }
 

@@ -36,10 +36,13 @@ impl Leases {
         }
     }
 
-    /// Notes that somebody wants to release these.
+    /// Notes that somebody wants to release these. What follows an ID after a blank is one thing that it holds.
     pub fn release(&self, ids: &[String]) {
         self.releases.set(self.releases.get() + 1);
-        self.held.borrow_mut().retain(|id, _| !ids.contains(id));
+        let is_of = |held: &str, id: &String| {
+            held.strip_prefix(id.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        };
+        self.held.borrow_mut().retain(|held, _| !ids.iter().any(|id| is_of(held, id)));
     }
 
     /// Notes that a blob was harmed. Nobody brings again what no name leads to, and

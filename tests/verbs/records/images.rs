@@ -109,7 +109,7 @@ fn a_target_that_is_not_here_is_a_name_all_the_same_and_nothing_breaks() {
     let saved = memory.run(verbs::save(memory, &caller, &texts(&[text]), &options)).map(|_| ());
     let pushed = memory.run(verbs::push(memory, &caller, text, &push, &Ear::default())).map(|_| ());
     for problem in [inspected.unwrap_err(), saved.unwrap_err(), pushed.unwrap_err()] {
-        assert_eq!((problem.code, problem.fix.as_deref()), (ErrorCode::Invalid, Some("wharf pull absent:1")));
+        assert_eq!((problem.code, problem.fix.as_deref()), (ErrorCode::NotFound, Some("wharf pull absent:1")));
     }
     assert_eq!(memory.run(verbs::usage::disk_usage(memory, &caller)).unwrap().images.len(), 2);
     let found = memory.run(verbs::fsck(memory, &caller, &[], None, false, &Ear::default())).unwrap();

@@ -1,6 +1,7 @@
 //! Leases as clients make them.
 
 use super::*;
+use futures::FutureExt as _;
 use wharf_component::{
     nouns::record::EXPIRY_LABEL,
     verbs::{
@@ -8,6 +9,7 @@ use wharf_component::{
         contract::records::{Hold, Resource},
     },
 };
+use wharf_sim::memory::Call;
 
 impl World {
     fn make_lease(&self, id: Option<&str>, pairs: &[(&str, &str)]) -> Result<Hold, Problem> {
@@ -121,6 +123,28 @@ fn what_a_lease_holds_stays_until_it_ends_or_its_time_is_over() {
     assert_eq!(world.list_resources("b").unwrap(), [], "the ID is free, and what it held is forgotten");
     world.collect().unwrap();
     assert!(!world.has(&digest));
+}
+
+/// A collection that has looked at the records before the lease came may not take what it holds.
+#[test]
+fn what_is_added_during_a_collection_is_gone_before_or_stays() {
+    let world = World::new();
+    let digest = world.write_blob(&caller(), b"bytes", &[]).unwrap().digest;
+    world.make_lease(Some("l"), &[]).unwrap();
+    let what = digest.clone();
+    world.memory.interfere(Call::RemoveClaimed, move |memory| {
+        // Whoever wants to hold it waits until it is gone.
+        let add =
+            records::leases::add_resource(memory, &caller(), "l", &resource("content", what.as_str())).now_or_never();
+        assert!(add.is_none(), "{add:?}");
+        Ok(())
+    });
+    world.collect().unwrap();
+    assert!(!world.has(&digest));
+    world.write_blob(&caller(), b"bytes", &[]).unwrap();
+    world.add_resource("l", "content", digest.as_str()).unwrap();
+    world.collect().unwrap();
+    assert!(world.has(&digest));
 }
 
 #[test]
