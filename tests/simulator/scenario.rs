@@ -264,7 +264,7 @@ impl Scenario {
         if aside.chance(1, 4) {
             let at = aside.below(phases.len());
             for _ in 0..=aside.below(2) {
-                let steps = (0..3 + aside.below(4)).map(|_| records::step(&mut aside, hub)).collect();
+                let steps = records::steps(&mut aside, hub);
                 phases[at].works.push(Work { delay_ms: aside.below(3_000) as u64, steps });
             }
         }

@@ -142,6 +142,9 @@ impl<'d, H: Host> Desk<'d, H> {
                 }
             }
         }
+        // A name that is no reference is a name of the image as well.
+        let foreign = self.roots.foreign.iter().filter(|root| root.namespace == self.caller.namespace);
+        staying.extend(foreign.map(|root| &root.record.target.digest));
         draft.gone = gone.difference(&staying).map(|digest| (*digest).clone()).collect();
         draft.garbage = match needed.unreadable.is_empty() {
             true => self.things(&before, &needed).await?,

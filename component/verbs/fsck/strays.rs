@@ -16,11 +16,17 @@ use crate::{
         digest::Digest,
         json::DOCUMENT_BYTES_MAX,
         manifest::{Document, Manifest},
-        record::{Action, ImageRecord, Present, weight},
+        record::{Action, ImageRecord, Present, View, weight},
         reference::Reference,
     },
     registry::Failure,
-    verbs::{choose, contract::Findings, documents, library::Library, store},
+    verbs::{
+        choose,
+        contract::Findings,
+        documents,
+        library::Library,
+        store::{self, Records},
+    },
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,9 +61,10 @@ impl<H: Host> Look<'_, H> {
         let strays = self.find(needs).await?;
         let listed: BTreeSet<&Digest> =
             strays.values().flat_map(|stray| &stray.children).map(|child| &child.digest).collect();
+        let foreign = self.foreign().await?;
         let mut lost = 0u64;
         for (digest, stray) in &strays {
-            if listed.contains(digest) {
+            if listed.contains(digest) || foreign.contains(digest) {
                 continue;
             }
             let (platforms, blobs) = self.platforms(stray, library).await?;
@@ -75,6 +82,16 @@ impl<H: Host> Look<'_, H> {
             findings.notes.push(format!("{lost} {noun} here that no name reaches; `{REBUILD}` gives them one"));
         }
         Ok(())
+    }
+
+    /// What names point to that are no references: they are not among the images, and have what they need all the same.
+    async fn foreign(&self) -> Result<BTreeSet<Digest>, Failure> {
+        let mut targets = BTreeSet::new();
+        let visit = |_: &str, value: &[u8]| {
+            targets.extend(View::decode(value).ok().map(|view| Digest::from(&view.target.digest)));
+        };
+        Records::begin(self.host, self.caller).await?.walk_foreign_values(visit).await?;
+        Ok(targets)
     }
 
     /// Reads every blob that may be a document and that no image needs.

@@ -109,11 +109,25 @@ impl fmt::Display for Request {
     }
 }
 
-/// Draws what a client asks for.
-pub(super) fn step(dice: &mut Dice, hub: &Hub) -> Step {
+/// Draws what a client asks for: it pulls something first, and then mostly asks about that.
+pub(super) fn steps(dice: &mut Dice, hub: &Hub) -> Vec<Step> {
+    let mine = format!("{AUTHORITY}/{}", dice.pick::<String>(&hub.tags()));
+    let begin =
+        [Step::Record(Request::CreateLease(lease(dice), None)), Step::Pull(mine.clone(), super::options(dice), None)];
+    let count = 3 + dice.below(6);
+    begin.into_iter().chain((0..count).map(|_| step(dice, hub, &mine))).collect()
+}
+
+fn lease(dice: &mut Dice) -> String {
+    format!("client-{}", dice.below(LEASES))
+}
+
+fn step(dice: &mut Dice, hub: &Hub, mine: &str) -> Step {
     let made = |dice: &mut Dice| format!("{AUTHORITY}/made:{}", 1 + dice.below(MADE));
-    let pulled = |dice: &mut Dice| format!("{AUTHORITY}/{}", dice.pick::<String>(&hub.tags()));
-    let lease = |dice: &mut Dice| format!("client-{}", dice.below(LEASES));
+    let pulled = |dice: &mut Dice| match dice.chance(3, 4) {
+        true => mine.to_owned(),
+        false => format!("{AUTHORITY}/{}", dice.pick::<String>(&hub.tags())),
+    };
     let number = |dice: &mut Dice| dice.below(WRITTEN);
     Step::Record(match dice.below(40) {
         0..4 => Request::CreateImage(made(dice), pulled(dice)),

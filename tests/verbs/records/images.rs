@@ -6,7 +6,7 @@ use wharf_component::{
     nouns::{media_type::OCI_INDEX, record::ImageRecord, retention::RETENTION_LABEL},
     verbs::{
         self,
-        contract::{Form, PushOptions, SaveOptions},
+        contract::{Change, Form, Pruning, PushOptions, SaveOptions},
     },
 };
 use wharf_sim::memory::Call;
@@ -66,6 +66,41 @@ fn a_name_that_is_no_reference_is_seen_here_alone_and_holds_its_blobs() {
     world.delete_image("sha256:x", None, true).unwrap();
     assert_eq!(world.counts(), (0, 0, 0));
     assert_eq!(world.happened().last().unwrap(), &format!("delete {}", built.manifest));
+}
+
+#[test]
+fn what_only_a_name_that_is_no_reference_needs_is_counted_and_is_not_lost() {
+    let (world, built) = world();
+    world.create_image(&world.app_as("foo")).unwrap();
+    world.delete_image(APP, None, true).unwrap();
+    let (memory, caller) = (&world.memory, caller());
+    let usage = memory.run(verbs::usage::disk_usage(memory, &caller)).unwrap();
+    assert_eq!((usage.images.len(), usage.content.others, usage.content.unneeded), (0, built.size, 0));
+    let found = memory.run(verbs::fsck(memory, &caller, &[], None, false, &Ear::default())).unwrap();
+    assert_eq!((found.flaws.len(), found.notes), (0, vec![]));
+    let change = Change::Prune(Pruning { all: true, who: "a test".to_owned(), ..Pruning::default() });
+    memory.run(verbs::change::perform(memory, &caller, &change, &Ear::default())).unwrap();
+    assert_eq!(world.list_images(&[]), ["foo"]);
+    assert!(world.has(&built.manifest));
+    world.pull("app:1", &options()).unwrap();
+    let changed = world.remove("app:1").unwrap();
+    assert_eq!((changed.gone.len(), changed.removed.blobs.len()), (0, 0), "the image has another name");
+}
+
+/// What is kept as an annotation is no label for anybody.
+#[test]
+fn annotations_are_no_labels() {
+    let (world, _) = world();
+    let mut image = Named { labels: labels(&[("a", "1")]), ..world.app_as(APP) };
+    image.target.annotations = labels(&[("x", "1")]);
+    world.update_image(&image, &[]).unwrap();
+    let label = |pairs: &[(String, Option<String>)]| {
+        world.memory.run(verbs::label::label(&world.memory, &caller(), "app:1", pairs))
+    };
+    assert_eq!(label(&[]).unwrap().into_iter().collect::<Vec<_>>(), labels(&[("a", "1")]));
+    let taken = [("wharf.target.annotation/x".to_owned(), None)];
+    assert_eq!(code(label(&taken)), ErrorCode::Invalid);
+    assert_eq!(world.get_image(APP).unwrap().target.annotations, labels(&[("x", "1")]));
 }
 
 #[test]
