@@ -165,16 +165,16 @@ impl<'h, H: Host> Reader<'h, H> {
 
     /// Adds what the labels of blobs say that are needed, until that adds nothing.
     async fn follow(&self, roots: &Roots, reach: &mut Reach) -> Result<(), Failure> {
-        let (edges, trees) = (&roots.marks.blobs, &roots.marks.snapshots);
+        let (links, trees) = (&roots.marks.blobs, &roots.marks.snapshots);
         let mut followed = BTreeSet::new();
         loop {
             let is_new = |digest: &&Digest| reach.blobs.contains(*digest) && !followed.contains(*digest);
-            let next: Vec<&Digest> = edges.keys().filter(is_new).collect();
+            let next: Vec<&Digest> = links.keys().filter(is_new).collect();
             if next.is_empty() {
                 break;
             }
             followed.extend(next.iter().copied());
-            for other in next.iter().filter_map(|digest| edges.get(digest)).flatten() {
+            for other in next.iter().filter_map(|digest| links.get(digest)).flatten() {
                 for parts in self.of_digest(other).await? {
                     reach.add(&parts);
                 }

@@ -151,3 +151,32 @@ fn labels_together_have_a_limit_too() {
     let many = (0..1_000).map(|number| (format!("{number:03}"), String::new())).collect();
     assert_eq!(short_labels(&many).len(), LABELS_MAX);
 }
+
+/// The same for what programs record that were written for containerd.
+#[test]
+fn blobs_ingests_namespaces_and_what_leases_hold_are_written_like_this() {
+    let labels = || BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+    let content = ContentRecord { created: (1, 2), updated: (-3, 4), labels: labels() };
+    let writing = WritingRecord { total: 5, expected: None, started: (1, 2) };
+    let space = NamespaceRecord { labels: labels() };
+    let leased = LeasedRecord { kind: "k".to_owned(), id: "i".to_owned() };
+    let rows: [(Vec<u8>, &[u8]); 4] = [
+        (content.encode(), &[2, 2, 5, 4, 1, 1, b'a', 1, b'b']),
+        (writing.encode(), &[10, 0, 2, 2]),
+        (space.encode(), &[1, 1, b'a', 1, b'b']),
+        (leased.encode(), &[1, b'k', 1, b'i']),
+    ];
+    for (found, expected) in rows {
+        assert_eq!(found, expected);
+    }
+    assert_eq!(ContentRecord::decode(&content.encode()), Ok(content));
+    assert_eq!(WritingRecord::decode(&writing.encode()), Ok(writing));
+    assert_eq!(NamespaceRecord::decode(&space.encode()), Ok(space));
+    assert_eq!(LeasedRecord::decode(&leased.encode()), Ok(leased.clone()));
+    for bytes in [&[][..], &[0xff; 3]] {
+        assert!(ContentRecord::decode(bytes).is_err() && WritingRecord::decode(bytes).is_err());
+    }
+    let hash = Digest::of(Algorithm::Sha256, b"k\ni");
+    let key = format!("leased/x/y/{}", hash.encoded());
+    assert_eq!((leased.key("x/y"), LeasedRecord::lease_of(&key)), (key.clone(), Some("x/y")));
+}

@@ -73,18 +73,18 @@ mod tests {
             marks.add(&this, &BTreeMap::from([(key.to_owned(), value.to_owned())]), is_over);
             (marks.pins.len(), marks.blobs, marks.snapshots)
         };
-        let edge = |from: &Digest, to: &Digest| BTreeMap::from([(from.clone(), BTreeSet::from([to.clone()]))]);
+        let link = |from: &Digest, to: &Digest| BTreeMap::from([(from.clone(), BTreeSet::from([to.clone()]))]);
         let none = BTreeMap::new;
         let rows = [
             ("containerd.io/gc.root", "now", false, (1, none(), none())),
             ("containerd.io/gc.root", "now", true, (0, none(), none())),
-            ("containerd.io/gc.ref.content", other.as_str(), false, (0, edge(&this, &other), none())),
-            ("containerd.io/gc.ref.content.l.0", other.as_str(), true, (0, edge(&this, &other), none())),
-            ("containerd.io/gc.ref.content/x", other.as_str(), false, (0, edge(&this, &other), none())),
+            ("containerd.io/gc.ref.content", other.as_str(), false, (0, link(&this, &other), none())),
+            ("containerd.io/gc.ref.content.l.0", other.as_str(), true, (0, link(&this, &other), none())),
+            ("containerd.io/gc.ref.content/x", other.as_str(), false, (0, link(&this, &other), none())),
             ("containerd.io/gc.ref.contents", other.as_str(), false, (0, none(), none())),
             ("containerd.io/gc.ref.content", "x", false, (0, none(), none())),
-            ("containerd.io/gc.bref.content.0", other.as_str(), false, (0, edge(&other, &this), none())),
-            ("containerd.io/gc.ref.snapshot.overlayfs", other.as_str(), false, (0, none(), edge(&this, &other))),
+            ("containerd.io/gc.bref.content.0", other.as_str(), false, (0, link(&other, &this), none())),
+            ("containerd.io/gc.ref.snapshot.overlayfs", other.as_str(), false, (0, none(), link(&this, &other))),
         ];
         for (key, value, is_over, expected) in rows {
             assert_eq!(marks(key, value, is_over), expected, "{key} {value}");
