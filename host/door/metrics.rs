@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use wasmtime::Trap;
-use wharf_vocabulary::types::ErrorCode;
+use wharf_terminal::render::problem;
 
 /// How many routes have lines of their own. The component has twenty.
 const ROUTES_MAX: usize = 64;
@@ -182,13 +182,9 @@ impl Metrics {
     }
 
     /// A pull is over that took so long.
-    fn pulled(&self, Pulled { reference, up_to_date, layers, failure }: &Pulled, took: Duration) {
-        let outcome = match (failure, up_to_date) {
-            (Some(code), _) => class(code),
-            (None, true) => "up-to-date",
-            (None, false) => "downloaded",
-        };
-        let outcome = ("outcome", outcome.to_owned());
+    fn pulled(&self, pulled: &Pulled, took: Duration) {
+        let Pulled { reference, layers, .. } = pulled;
+        let outcome = ("outcome", outcome(pulled).to_owned());
         let reference = ("reference", self.references.label(reference));
         self.pulls.get_or_create(&vec![reference.clone(), outcome.clone()]).inc();
         self.pull_seconds.get_or_create(&vec![outcome]).observe(took.as_secs_f64());
@@ -212,29 +208,19 @@ impl Metrics {
 
 /// A client that is connected.
 pub(super) struct Connected(Gauge);
+/// What came of a pull, in a word.
+fn outcome(pulled: &Pulled) -> &'static str {
+    match &pulled.failure {
+        Some(code) => problem::code(code),
+        None if pulled.up_to_date => "up-to-date",
+        None => "downloaded",
+    }
+}
+
 
 impl Drop for Connected {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-/// Why a pull failed, in one word of `types.error-code`.
-fn class(code: &ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::NotFound => "not-found",
-        ErrorCode::Denied => "denied",
-        ErrorCode::Invalid => "invalid",
-        ErrorCode::DigestMismatch(_) => "digest-mismatch",
-        ErrorCode::SizeMismatch(_) => "size-mismatch",
-        ErrorCode::TooLarge(_) => "too-large",
-        ErrorCode::InUse => "in-use",
-        ErrorCode::Conflict => "conflict",
-        ErrorCode::NoSpace => "no-space",
-        ErrorCode::Unavailable => "unavailable",
-        ErrorCode::Unsupported => "unsupported",
-        ErrorCode::Cancelled => "cancelled",
-        ErrorCode::Other(_) => OTHER,
     }
 }
 
@@ -317,7 +303,7 @@ impl Drop for Over {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wharf_vocabulary::types::Descriptor;
+    use wharf_vocabulary::types::{Descriptor, ErrorCode};
     use wharf_vocabulary::vocabulary::Transfer;
 
     fn layer(digest: &str, endpoint: Option<&str>, fetched_bytes: u64) -> Transfer {

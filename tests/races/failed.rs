@@ -14,24 +14,11 @@ pub(crate) struct Failed {
 }
 
 impl Failed {
-    /// The name that `render` would say of a code.
     fn new(code: &ErrorCode, why: String) -> Self {
         let code = match code {
             // Others name what is missing of something that was found.
             ErrorCode::NotFound if IS_ABSENT.iter().all(|text| !why.contains(text)) => "lost",
-            ErrorCode::NotFound => "not-found",
-            ErrorCode::Denied => "denied",
-            ErrorCode::Invalid => "invalid",
-            ErrorCode::DigestMismatch(_) => "digest-mismatch",
-            ErrorCode::SizeMismatch(_) => "size-mismatch",
-            ErrorCode::TooLarge(_) => "too-large",
-            ErrorCode::InUse => "in-use",
-            ErrorCode::Conflict => "conflict",
-            ErrorCode::NoSpace => "no-space",
-            ErrorCode::Unavailable => "unavailable",
-            ErrorCode::Unsupported => "unsupported",
-            ErrorCode::Cancelled => "cancelled",
-            ErrorCode::Other(_) => "other",
+            code => wharf::render::problem::code(code),
         };
         Self { code: code.to_owned(), why }
     }

@@ -60,8 +60,13 @@ pub fn in_namespace(mut problem: Problem, namespace: &str) -> Problem {
 /// is as in `wit/types.wit`; the digest or the number of bytes that comes with
 /// it is `digest` or `bytes`.
 pub fn json(problem: &Problem) -> String {
-    let (code, digest, bytes) = code(&problem.code);
-    let Problem { what, why, fix, .. } = problem;
+    let Problem { code, what, why, fix } = problem;
+    let (digest, bytes) = match code {
+        ErrorCode::DigestMismatch(digest) => (Some(digest.as_str()), None),
+        ErrorCode::SizeMismatch(bytes) | ErrorCode::TooLarge(bytes) => (None, Some(*bytes)),
+        _ => (None, None),
+    };
+    let code = self::code(code);
     json::line(&ProblemObject { r#type: "problem", code, digest, bytes, what, why, fix: fix.as_deref() })
 }
 
@@ -71,21 +76,22 @@ pub fn warning(sentence: &str, palette: Palette) -> String {
     format!("{warning}warning:{warning:#} {}\n", escape::text(sentence))
 }
 
-fn code(code: &ErrorCode) -> (&'static str, Option<&str>, Option<u64>) {
+/// Returns the name of a code, as in `wit/types.wit`, without what comes with it.
+pub fn code(code: &ErrorCode) -> &'static str {
     match code {
-        ErrorCode::NotFound => ("not-found", None, None),
-        ErrorCode::Denied => ("denied", None, None),
-        ErrorCode::Invalid => ("invalid", None, None),
-        ErrorCode::DigestMismatch(digest) => ("digest-mismatch", Some(digest), None),
-        ErrorCode::SizeMismatch(bytes) => ("size-mismatch", None, Some(*bytes)),
-        ErrorCode::TooLarge(bytes) => ("too-large", None, Some(*bytes)),
-        ErrorCode::InUse => ("in-use", None, None),
-        ErrorCode::Conflict => ("conflict", None, None),
-        ErrorCode::NoSpace => ("no-space", None, None),
-        ErrorCode::Unavailable => ("unavailable", None, None),
-        ErrorCode::Unsupported => ("unsupported", None, None),
-        ErrorCode::Cancelled => ("cancelled", None, None),
+        ErrorCode::NotFound => "not-found",
+        ErrorCode::Denied => "denied",
+        ErrorCode::Invalid => "invalid",
+        ErrorCode::DigestMismatch(_) => "digest-mismatch",
+        ErrorCode::SizeMismatch(_) => "size-mismatch",
+        ErrorCode::TooLarge(_) => "too-large",
+        ErrorCode::InUse => "in-use",
+        ErrorCode::Conflict => "conflict",
+        ErrorCode::NoSpace => "no-space",
+        ErrorCode::Unavailable => "unavailable",
+        ErrorCode::Unsupported => "unsupported",
+        ErrorCode::Cancelled => "cancelled",
         // Its text is not for programs, and `why` has it.
-        ErrorCode::Other(_) => ("other", None, None),
+        ErrorCode::Other(_) => "other",
     }
 }
