@@ -52,11 +52,10 @@ async fn bring<H: Host, C: Client>(
     archive: H::Stream,
     lines: &Lines<C>,
 ) -> Result<Vec<u8>, Refusal> {
-    let Context { host, settings, query, .. } = context;
-    if !query.platforms("platform")?.is_empty() {
-        return Err(Refusal::new(501, "wharf loads every platform of an archive".to_owned()));
-    }
-    let options = LoadOptions { names: Vec::new(), unpack: settings.unpack, retention: None };
+    let Context { host, settings, query, version } = context;
+    // Before, it is not a parameter, and says nothing.
+    let platforms = if version.since(48) { query.platforms("platform")? } else { Vec::new() };
+    let options = LoadOptions { names: Vec::new(), platforms, unpack: settings.unpack, retention: None };
     let quiet = query.flag("quiet");
     let tell = |event, bytes: &mut Vec<u8>| match event {
         Event::Warning(text) | Event::Note(text) if !quiet => put(bytes, &Line::status(text)),

@@ -100,6 +100,14 @@ impl Wish {
     }
 }
 
+/// Reads platforms; none if everything is wanted.
+pub(super) fn wishes(texts: &[String], machine: &Platform) -> Result<Vec<Wish>, Failure> {
+    if texts.len() > WISHES_MAX {
+        return Err(invalid(format!("{} platforms are wanted; the limit is {WISHES_MAX}", texts.len())));
+    }
+    texts.iter().map(|text| Wish::parse(text, machine)).collect()
+}
+
 /// Reads the caller's machine.
 pub(super) fn machine(text: &str) -> Result<Platform, Failure> {
     Platform::parse(text, &Platform::default())
@@ -111,12 +119,7 @@ impl Wishes {
         let (mode, wishes) = match wanted {
             Wanted::Machine => (Mode::Machine, vec![Wish::of(machine)]),
             Wanted::These(texts) if texts.is_empty() => return Err(invalid("no platform is wanted")),
-            Wanted::These(texts) if texts.len() > WISHES_MAX => {
-                return Err(invalid(format!("{} platforms are wanted; the limit is {WISHES_MAX}", texts.len())));
-            }
-            Wanted::These(texts) => {
-                (Mode::These, texts.iter().map(|text| Wish::parse(text, machine)).collect::<Result<_, _>>()?)
-            }
+            Wanted::These(texts) => (Mode::These, self::wishes(texts, machine)?),
             Wanted::All => (Mode::All, Vec::new()),
         };
         Ok(Self { mode, wishes, machine: machine.clone() })

@@ -23,7 +23,7 @@ use super::{
     brought::Brought,
     choose,
     contract::{Caller, LoadOptions, Loaded},
-    failing::{fail, invalid, problem, try_this},
+    failing::{because, fail, invalid, problem, try_this},
     given_up, library,
     listen::{Board, Listener, accompany},
     store::Records,
@@ -99,6 +99,7 @@ impl<H: Host> Load<'_, H> {
         given_up::check(self.options.retention, self.options.unpack)?;
         let asked: Vec<Reference> =
             self.options.names.iter().map(|text| image::name(text)).collect::<Result<_, _>>()?;
+        let wishes = choose::wishes(&self.options.platforms, &machine)?;
         let mut shelf = Shelf::new(self.host, self.board, self.brought);
         shelf.fill(Source::open(self.host, archive)).await?;
         let mut images = match shelf.documents.contains_key(INDEX) {
@@ -109,6 +110,10 @@ impl<H: Host> Load<'_, H> {
             }
             false => docker::images(&mut shelf, &machine).await?,
         };
+        for image in images.iter_mut().filter(|_| !wishes.is_empty()) {
+            let what = image.names.first().map_or_else(|| image.target.digest.to_string(), Reference::familiar);
+            image.narrow(&wishes).map_err(because(format!("`{what}` has not every platform that is wanted")))?;
+        }
         name(&mut images, asked, self.board)?;
         let trees = Trees::default();
         if self.options.unpack {

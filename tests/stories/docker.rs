@@ -1,6 +1,6 @@
 //! `wharf serve`: docker's own program and other clients of its API, with wharf behind the socket.
 
-use super::{open_registry, wharf};
+use super::{json as json_of, open_registry, wharf};
 use crate::support::docker_registry::{Access, DockerRegistry};
 use crate::support::dockerd::Dockerd;
 use crate::support::engine_api::{Reply, Serving, docker_is_here, request};
@@ -172,6 +172,52 @@ fn the_examples_of_the_documentation_work() {
             .is_empty()
     );
     let pushed = with("POST", &format!("/v1.43/images/{image}/push?tag=1"), &auth).lines();
+#[test]
+fn one_platform_of_an_archive_is_loaded_since_the_version_that_has_it() {
+    let registry = open_registry();
+    registry.push("app", "1", &demo());
+    let name = format!("{}/app:1", registry.address());
+    let (source, wharf) = wharf();
+    wharf.run(&["pull", "-q", "--all-platforms", &name]).success();
+    let archive = source.path().join("app.tar");
+    wharf.run(&["save", "-q", "-o", &archive.to_string_lossy(), &name]).success();
+    let bytes = std::fs::read(&archive).expect("it was written");
+
+    let (directory, wharf) = super::wharf();
+    let serving = Serving::start(&wharf, directory.path(), &[]);
+    let send = |version: &str, platform: &str, bytes: &[u8]| {
+        let platform: String = platform.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        serving.post(&format!("/v{version}/images/load?platform={platform}"), bytes)
+    };
+    let load = |version: &str, platform: &str| send(version, platform, &bytes);
+    let platforms = || {
+        let listed = json_of(&wharf.run(&["images", "--format", "json"]).success());
+        listed.as_array().and_then(|images| images.first()).map(|image| image["platforms"].clone())
+    };
+    let refused = load("1.48", r#"{"os":"linux","architecture":"s390x"}"#);
+    let message = refused.json(404)["message"].as_str().unwrap_or_default().to_owned();
+    assert!(message.contains("no manifest matches linux/s390x"), "{message}");
+    // It is refused before anything of the archive is read.
+    assert_eq!(send("1.48", r#"{"os":"linux"}"#, b"").status, 400);
+    assert_eq!(platforms(), None);
+    let loaded = load("1.48", r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).lines();
+    assert_eq!(fields(&loaded, "stream"), [format!("Loaded image: {name}\n")]);
+    assert_eq!(platforms(), Some(json!(["linux/arm64/v8"])));
+    assert!(wharf.run(&["ls", "--platform", "linux/arm64", &name, "/etc"]).success().contains("greeting"));
+    // Before, it is no parameter.
+    load("1.47", r#"{"os":"linux","architecture":"s390x"}"#).lines();
+    assert_eq!(platforms().and_then(|all| all.as_array().map(Vec::len)), Some(3));
+    wharf.run(&["fsck"]).success();
+
+    let (_directory, wharf) = super::wharf();
+    let input = archive.to_string_lossy();
+    let refused = wharf.run(&["load", "-i", &input, "--platform", "linux/arm64,linux/s390x"]).failure();
+    assert!(refused.contains("hint: choose one with `--platform linux/amd64`"), "{refused}");
+    wharf.run(&["load", "-q", "-i", &input, "--platform", "linux/arm64,linux/amd64"]).success();
+    let listed = json_of(&wharf.run(&["images", "--format", "json"]).success());
+    assert_eq!(listed[0]["platforms"].as_array().map(Vec::len), Some(2), "{listed}");
+}
+
     assert!(fields(&pushed, "status").iter().any(|status| status.starts_with("1: digest: sha256:")), "{pushed:?}");
     assert_eq!(with("GET", "/v1.43/images/json", &[]).json(200).as_array().map(Vec::len), Some(1));
     let dangling = "/v1.43/images/json?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D";

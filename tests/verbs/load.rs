@@ -52,7 +52,8 @@ fn bytes(document: &Value) -> Vec<u8> {
 }
 
 fn options_of(names: &[&str]) -> LoadOptions {
-    LoadOptions { names: names.iter().map(|&name| name.to_owned()).collect(), unpack: true, retention: None }
+    let names = names.iter().map(|&name| name.to_owned()).collect();
+    LoadOptions { names, platforms: Vec::new(), unpack: true, retention: None }
 }
 
 /// A config of these layers.
@@ -279,6 +280,52 @@ fn what_an_index_lists_and_the_archive_has_not_is_told() {
     let empty = World::new();
     let problem = empty.load(archive(&[alone]), &options_of(&["app:2"])).unwrap_err();
     assert_eq!((problem.code, empty.is_empty()), (ErrorCode::NotFound, true));
+}
+
+#[test]
+fn of_an_archive_with_several_platforms_one_can_be_taken() {
+    let world = World::new();
+    let (index, built) = world.alpine();
+    let one = world.image("library/one", Some("1"), Recipe::default());
+    world.pull("alpine:3.20", &super::everything()).unwrap();
+    world.pull("one:1", &options()).unwrap();
+    let wanted = |platforms: &[&str]| {
+        let platforms = platforms.iter().map(|&text| text.to_owned()).collect();
+        LoadOptions { platforms, ..options_of(&[]) }
+    };
+    for form in [Form::DockerArchive, Form::OciArchive] {
+        let saved = world.saved(&["alpine:3.20"], form);
+        let (here, ear) = (World::new(), Ear::default());
+        let loaded = here.load_to(saved.clone(), &wanted(&["linux/arm64"]), &ear).unwrap();
+        let [image] = &loaded.images[..] else { panic!("{loaded:?}") };
+        assert_eq!((&image.target.digest, &image.id), (&index, &built[1].config));
+        assert_eq!((&image.platforms[..], ear.notes()), (&["linux/arm64/v8".to_owned()][..], Vec::new()));
+        let record = here.record("docker.io/library/alpine:3.20").unwrap();
+        assert_eq!(record.platforms.len(), 1);
+        // Nothing of the others stays, and it is unpacked though another one runs here.
+        assert!(here.has(&built[1].layers[0]) && !here.has(&built[0].layers[0]) && !here.has(&built[2].config));
+        let (_, chain) = super::chain(&["arm64"]);
+        assert!(here.memory.run(Host::snapshot(&here.memory, &chain[0])).is_ok());
+        // What is here of the same image stays.
+        let loaded = here.load(saved.clone(), &wanted(&["linux/amd64", "linux/amd64/v2"])).unwrap();
+        assert_eq!(loaded.images[0].platforms, ["linux/amd64"]);
+        assert_eq!(here.record("docker.io/library/alpine:3.20").unwrap().platforms.len(), 2);
+
+        let here = World::new();
+        let problem = here.load(saved, &wanted(&["linux/amd64", "linux/s390x"])).unwrap_err();
+        let because = [
+            "`alpine:3.20` has not every platform that is wanted",
+            "no manifest matches linux/s390x",
+            "the archive has linux/amd64, linux/arm64/v8",
+        ];
+        assert_eq!((problem.code, &problem.why[..]), (ErrorCode::NotFound, &because.map(str::to_owned)[..]));
+        assert!(here.is_empty());
+        let alone = world.saved(&["one:1"], form);
+        let loaded = here.load(alone.clone(), &wanted(&["linux/amd64"])).unwrap();
+        assert_eq!(loaded.images[0].id, one.config);
+        assert_eq!(here.load(alone.clone(), &wanted(&["linux/arm64"])).unwrap_err().code, ErrorCode::NotFound);
+        assert_eq!(here.load(alone, &wanted(&["nonsense/"])).unwrap_err().code, ErrorCode::Invalid);
+    }
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl World {
             archive.append_data(&mut header, path, bytes).unwrap();
         }
         let (stream, ear) = (self.memory.stream(archive.into_inner().unwrap()), Ear::default());
-        let options = LoadOptions { names: Vec::new(), unpack, retention };
+        let options = LoadOptions { names: Vec::new(), platforms: Vec::new(), unpack, retention };
         self.memory.run(verbs::load(&self.memory, &caller(), stream, &options, &ear))
     }
 }
@@ -76,7 +76,7 @@ fn a_load_keeps_a_platform_whose_blobs_were_given_up() {
     world.pull("alpine:3.20", &keeping(Retention::Unpacked)).unwrap();
     assert_eq!((world.has(&built[0].layers[0]), world.kept().2), (false, 1), "its tree stands for the blob");
     for retention in [None, Some(Retention::Both)] {
-        let options = LoadOptions { names: Vec::new(), unpack: true, retention };
+        let options = LoadOptions { names: Vec::new(), platforms: Vec::new(), unpack: true, retention };
         let stream = world.memory.stream(archive.clone());
         let load = async { verbs::load(&world.memory, &caller(), stream, &options, &Ear::default()).await.unwrap() };
         assert_eq!(world.memory.run(load).images[0].target.digest, index);

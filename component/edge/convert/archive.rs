@@ -28,8 +28,8 @@ impl From<contract::SavedImage> for wit::SavedImage {
 }
 
 impl From<wit::LoadOptions> for contract::LoadOptions {
-    fn from(wit::LoadOptions { names, unpack, retention }: wit::LoadOptions) -> Self {
-        Self { names, unpack, retention: retention.map(Into::into) }
+    fn from(wit::LoadOptions { names, platforms, unpack, retention }: wit::LoadOptions) -> Self {
+        Self { names, platforms, unpack, retention: retention.map(Into::into) }
     }
 }
 

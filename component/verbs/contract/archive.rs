@@ -51,6 +51,8 @@ pub struct SavedImage {
 pub struct LoadOptions {
     /// What the one image is called here, instead of what the archive says.
     pub names: Vec<String>,
+    /// Only these of each image; everything if there are none.
+    pub platforms: Vec<String>,
     /// Extract the layers of what runs on the machine.
     pub unpack: bool,
     /// What is to be kept of the names, if something is asked for.

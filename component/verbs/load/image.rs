@@ -12,19 +12,19 @@ use crate::{
         json::{self, Shape},
         manifest::{Document, INDEX_DEPTH_MAX, Manifest},
         media_type::{Kind, OCI_INDEX},
-        platform::Platform,
+        platform::{Platform, best},
         problem::ErrorCode,
         record::Present,
         reference::Reference,
     },
     registry::Failure,
     verbs::{
-        choose,
+        choose::{self, Wish},
         failing::{because, fail, invalid},
     },
 };
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The whole name, as containerd and docker write it.
 const NAME: &str = "io.containerd.image.name";
@@ -209,9 +209,38 @@ impl Image {
         if self.wholes.iter().any(|other| other.present.manifest.digest == whole.present.manifest.digest) {
             return;
         }
-        self.blobs.push(whole.present.manifest.clone());
-        self.blobs.extend(whole.manifest.layers.iter().chain([&whole.manifest.config]).map(bare));
+        self.blobs.extend(whole.parts());
         self.wholes.push(whole);
+    }
+
+    /// Leaves the best manifest for each of these platforms, and what it needs.
+    pub(super) fn narrow(&mut self, wishes: &[Wish]) -> Result<(), Failure> {
+        let marked = || self.wholes.iter().filter_map(|whole| Some((whole.platform.as_ref()?, whole)));
+        let mut kept = BTreeSet::new();
+        for wish in wishes {
+            let found = best(wish.matcher(), marked()).ok_or_else(|| {
+                let images = marked().filter(|(platform, _)| platform.os != "unknown");
+                choose::none_matches(wish, "the archive has", images.map(|(platform, _)| platform))
+            })?;
+            kept.insert(found.present.manifest.digest.clone());
+        }
+        let (stays, goes): (Vec<Whole>, Vec<Whole>) =
+            self.wholes.drain(..).partition(|whole| kept.contains(&whole.present.manifest.digest));
+        let parts = |wholes: &[Whole]| -> BTreeSet<Digest> {
+            wholes.iter().flat_map(Whole::parts).map(|part| part.digest).collect()
+        };
+        let (needed, gone) = (parts(&stays), parts(&goes));
+        self.blobs.retain(|blob| needed.contains(&blob.digest) || !gone.contains(&blob.digest));
+        self.wholes = stays;
+        Ok(())
+    }
+}
+
+impl Whole {
+    /// Everything that belongs to it, the manifest first.
+    fn parts(&self) -> Vec<Descriptor> {
+        let parts = self.manifest.layers.iter().chain([&self.manifest.config]).map(bare);
+        [self.present.manifest.clone()].into_iter().chain(parts).collect()
     }
 }
 

@@ -192,6 +192,10 @@ pub struct Load {
     #[arg(short, long = "tag", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
 
+    /// Only this platform of each image, as in `linux/arm64`; several by commas or by repeating it
+    #[arg(long = "platform", value_name = "P", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    pub platforms: Vec<String>,
+
     /// Do not extract the layers; `wharf unpack` does it later
     #[arg(long)]
     pub no_unpack: bool,
@@ -222,6 +226,7 @@ impl Load {
     /// Returns what the component has to know.
     pub fn options(&self) -> LoadOptions {
         let retention = self.retain.map(Into::into);
-        LoadOptions { names: self.names.clone(), unpack: !self.no_unpack, retention }
+        let (names, platforms) = (self.names.clone(), self.platforms.clone());
+        LoadOptions { names, platforms, unpack: !self.no_unpack, retention }
     }
 }

@@ -53,7 +53,8 @@ impl Worker<'_> {
             return Ok(facts);
         }
         let names_here: Vec<String> = names.iter().map(|name| self.reference(name)).collect();
-        let options = LoadOptions { names: names_here, unpack: dice.below(2) == 0, retention: None };
+        let unpack = dice.below(2) == 0;
+        let options = LoadOptions { names: names_here, platforms: Vec::new(), unpack, retention: None };
         let (archive, stop) = (File::open(&path)?, CancellationToken::new());
         let mut hear = |_| {};
         let work = self.wharf.load(&self.caller, archive, &options, &stop, &mut hear);

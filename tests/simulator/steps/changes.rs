@@ -118,7 +118,7 @@ pub(super) async fn load(
 ) -> Result<(), Problem> {
     let now_ms = process.clock().now_ms();
     let writes: Vec<_> = names.iter().map(|name| world.chronicle.write(name, now_ms, Some(source))).collect();
-    let options = LoadOptions { names: names.to_vec(), unpack: true, retention: None };
+    let options = LoadOptions { names: names.to_vec(), platforms: Vec::new(), unpack: true, retention: None };
     let ear = Ear { leave, ..Ear::default() };
     let loaded = verbs::load(process, &caller(), process.stream(archive), &options, &ear).await;
     world.note_records();

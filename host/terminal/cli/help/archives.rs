@@ -73,6 +73,10 @@ Manifests:
   same for the same archive, with the layers as they are. Of an index, what is not in the archive is
   told and left out.
 
+Platforms:
+  Everything that the archive has. --platform takes what it names of each image and leaves the rest;
+  an image that has nothing for it ends the call, and then nothing of the archive is here.
+
 Keeping:
   --retain says what is kept of the images from now on, as that of `wharf pull` does.
 
