@@ -165,11 +165,20 @@ fn the_end_is_told_in_one_sentence() {
         ]
     };
     let present = || vec![(0, progress('4', 50_000_000, Phase::Present, 50_000_000))];
+    let stored =
+        || vec![(0, progress('3', 1471, Phase::Verifying, 1471)), (0, progress('3', 1471, Phase::Complete, 1471))];
+    let resolved = || vec![(0, Some(Event::Resolved(("alpine".to_owned(), descriptor(INDEX, '1', 1853)))))];
     let rows = [
         (Vec::new(), End::Done, ""),
         (Vec::new(), End::Failed, ""),
-        (present(), End::Done, "nothing to download, 1 here before"),
+        ([resolved(), present()].concat(), End::Done, "nothing to download, 1 here before"),
+        ([resolved(), present()].concat(), End::Failed, "444444444444: here before, 50MB"),
+        // Out of an archive that is here.
+        (present(), End::Done, "1 here before"),
         (present(), End::Failed, "444444444444: here before, 50MB"),
+        ([stored(), present()].concat(), End::Done, "1.47kB in 1s: 1 stored, 1 here before"),
+        (stored(), End::Failed, "stopped after 1s"),
+        (stored(), End::Interrupted, "interrupted after 1s"),
         (part(), End::Failed, "stopped after 1s: 2MB of 50MB had arrived"),
         (part(), End::Interrupted, "interrupted after 1s: 2MB of 50MB are here, and the next pull continues there"),
     ];

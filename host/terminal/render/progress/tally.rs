@@ -26,6 +26,8 @@ pub(super) struct Tally {
     speed: Speed,
     /// Whether blobs go to a registry, and do not come from one.
     is_push: bool,
+    /// Whether blobs come from a registry or an address, and not out of an archive that is here.
+    is_download: bool,
 }
 
 /// Where one blob stands.
@@ -79,6 +81,7 @@ impl Tally {
         let (phase, received) = (*phase, *received);
         let is_out = matches!(phase, Phase::Uploading | Phase::Uploaded | Phase::There | Phase::Mounted);
         self.is_push |= is_out;
+        self.is_download |= matches!(phase, Phase::Waiting | Phase::Downloading | Phase::Retrying);
         let known = self.blobs.contains_key(&descriptor.digest);
         let blob = self.blobs.entry(descriptor.digest.clone()).or_insert_with(|| {
             // What an unfinished blob has when it is first heard of came in an
@@ -158,6 +161,7 @@ impl Tally {
     pub(super) fn announcement(&mut self, event: &Event) -> Option<String> {
         match event {
             Event::Resolved((name, target)) => {
+                self.is_download = true;
                 self.name.clone_from(name);
                 let kind = names::kind(&target.media_type);
                 Some(format!("{}: {kind} {}", escape::text(name), escape::text(&target.digest)))
@@ -214,6 +218,16 @@ impl Tally {
                 End::Interrupted => {
                     format!("interrupted after {took}: {here} of {all} are there, and the next push goes on there")
                 }
+            });
+        }
+        if !self.is_download {
+            let stored = size::si(fetched);
+            return Some(match end {
+                End::Done if complete == 0 => format!("{present} here before{extracted}"),
+                End::Done => format!("{stored} in {took}: {complete} stored, {present} here before{extracted}"),
+                End::Failed if complete == 0 => return None,
+                End::Failed => format!("stopped after {took}"),
+                End::Interrupted => format!("interrupted after {took}"),
             });
         }
         Some(match end {
