@@ -27,7 +27,7 @@ pub use tls::{Papers, Tls, Unusable};
 
 use crate::credentials::Credentials;
 use crate::engine::state::{State, Visit};
-use crate::engine::{Engine, Limits, Services};
+use crate::engine::{Engine, Limits, Services, is_full};
 use crate::images::{ErrorCode, Failure, Problem};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -95,9 +95,9 @@ impl std::fmt::Debug for Door {
 }
 
 impl Door {
-    /// Loads the component.
-    pub fn new(prepare: Prepare) -> Result<Self, Failure> {
-        let (engine, limits, bounds) = (Engine::load()?, Limits::default(), Bounds::default());
+    /// Loads the component, with a place in a pool for every request that is answered at once.
+    pub fn new(prepare: Prepare, bounds: Bounds) -> Result<Self, Failure> {
+        let (engine, limits) = (Engine::pool(bounds.stores())?, Limits::default());
         let (places, metrics) = (Places::new(&bounds), Arc::new(Metrics::new()));
         Ok(Self { engine, limits, prepare, bounds: Arc::new(bounds), places, metrics, tasks: Tasks::default() })
     }
@@ -106,12 +106,6 @@ impl Door {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
-    }
-
-    /// Replaces what clients may hold.
-    #[must_use]
-    pub fn with_bounds(self, bounds: Bounds) -> Self {
-        Self { places: Places::new(&bounds), bounds: Arc::new(bounds), ..self }
     }
 
     /// Returns what was counted, as OpenMetrics has it.
@@ -241,7 +235,7 @@ impl Door {
         if let Err(error) = outcome.await {
             tracing::error!("the sandbox stopped a request: {error:#}");
             if let Some(sender) = sender.take() {
-                let _ = sender.send(Err(Refusal::internal(&format!("the sandbox stopped the request: {error:#}"))));
+                let _ = sender.send(Err(stopped(&error)));
             }
         }
     }
@@ -316,6 +310,15 @@ impl From<Problem> for Refusal {
 fn refuse(status: StatusCode, message: &str) -> Response<Body> {
     let text = serde_json::json!({ "message": message }).to_string();
     let length = text.len();
+/// What a request is told that came to no answer.
+fn stopped(error: &wasmtime::Error) -> Refusal {
+    if is_full(error) {
+        let why = format!("every sandbox is taken, and this request can be made again later: {error}");
+        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    }
+    Refusal::internal(&format!("the sandbox stopped the request: {error:#}"))
+}
+
     let mut response = Response::new(whole(text.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -10,6 +10,7 @@ mod deny;
 mod embedded;
 mod limits;
 mod meter;
+mod pool;
 pub mod state;
 
 pub use crossings::Crossings;
@@ -60,9 +61,21 @@ impl std::fmt::Debug for Session {
 }
 
 impl Engine {
-    /// Loads the component. A process has one copy of its code, however often this is called.
+    /// Loads the component for single calls. A process has one copy of its code, however often this is called.
     pub fn load() -> Result<Self> {
         let (engine, component) = embedded::component()?;
+        Self::of(engine, component)
+    }
+
+    /// Loads the component for a program that answers many requests, with a place for each of so many stores at once.
+    /// What a place had in it is gone when the next store gets it. More stores than that fail to be made: see
+    /// [`is_full`].
+    pub fn pool(stores: u32) -> Result<Self> {
+        let (engine, component) = embedded::load(pool::config(stores))?;
+        Self::of(engine, component)
+    }
+
+    fn of(engine: wasmtime::Engine, component: Component) -> Result<Self> {
         let linker = link(&engine, &component)?;
         let instance = linker.instantiate_pre(&component)?;
         let manager = Arc::new(ManagerPre::new(instance.clone())?);
@@ -101,6 +114,11 @@ impl Engine {
     }
 }
 
+/// Whether a store could not be made because all places of a pool are taken.
+pub fn is_full(error: &wasmtime::Error) -> bool {
+    error.is::<wasmtime::PoolConcurrencyLimitError>()
+}
+
 /// Links what wharf grants, and traps in the place of the rest of WASI.
 fn link(engine: &wasmtime::Engine, component: &Component) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
@@ -130,7 +148,25 @@ impl Stranger {
     /// `native` has to be what this version of wasmtime made of a component, with
     /// the configuration of `host/engine/config.rs`.
     pub unsafe fn load(native: &[u8]) -> Result<Self> {
-        let engine = wasmtime::Engine::new(&config::config())?;
+        // SAFETY: the caller promises it.
+        unsafe { Self::of(&config::config(), native) }
+    }
+
+    /// Loads a component into a pool, as [`Engine::pool`] does.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Stranger::load`].
+    pub unsafe fn pool(native: &[u8], stores: u32) -> Result<Self> {
+        // SAFETY: the caller promises it.
+        unsafe { Self::of(&pool::config(stores), native) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Stranger::load`].
+    unsafe fn of(config: &wasmtime::Config, native: &[u8]) -> Result<Self> {
+        let engine = wasmtime::Engine::new(config)?;
         // SAFETY: the caller promises it.
         let component = unsafe { Component::deserialize(&engine, native)? };
         let instance = link(&engine, &component)?.instantiate_pre(&component)?;

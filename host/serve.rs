@@ -36,7 +36,7 @@ pub(crate) async fn serve(cli: &Cli, asked: &cli::Serve, caller: &Caller) -> Res
     let services = services(&root, network, Default::default())?;
     let silence = asked.client_timeout;
     let bounds = Bounds { silence, ..Bounds::default() };
-    let door = Door::new(prepare(asked.clone(), services.clone(), caller.clone()))?.with_bounds(bounds);
+    let door = Door::new(prepare(asked.clone(), services.clone(), caller.clone()), bounds)?;
     let gate = containerd::Services::new(
         Wharf::new(services.clone())?,
         services.content.clone(),

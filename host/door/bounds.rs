@@ -42,3 +42,10 @@ impl Default for Bounds {
         }
     }
 }
+
+impl Bounds {
+    /// How many sandboxes there are at once, at most.
+    pub(super) fn stores(&self) -> u32 {
+        u32::try_from(self.requests.saturating_add(self.followers)).unwrap_or(u32::MAX)
+    }
+}

@@ -7,9 +7,10 @@
 use super::{config, tick};
 use rustix::mm::{MprotectFlags, mprotect};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use wasmtime::component::Component;
-use wasmtime::{CustomCodeMemory, Engine, Error, Result};
+use wasmtime::{Config, CustomCodeMemory, Engine, Error, Result};
 
 /// The largest page that a machine of this kind has, in bytes. The code begins
 /// and ends on such a boundary within [`COMPONENT`].
@@ -25,24 +26,36 @@ const _: () = assert!(align_of::<Aligned<[u8; 0]>>() == PAGE_BYTES_MAX);
 
 static COMPONENT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/component.cwasm")));
 
-/// The engine with the component, made by whoever needs it first: wasmtime knows
-/// code by its address, and would not take the same one twice.
+/// Whether somebody has taken the code where it is. wasmtime knows code by its address, and would not take the same one
+/// twice, even if the first engine is gone.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The engine of single calls with the component, made by whoever needs it first.
 static LOADED: LazyLock<Result<(Engine, Component), String>> =
-    LazyLock::new(|| load().map_err(|error| format!("{error:#}")));
+    LazyLock::new(|| load(config::config()).map_err(|error| format!("{error:#}")));
 
 /// Returns the engine, whose epoch advances, and the component.
 pub(super) fn component() -> Result<(Engine, Component)> {
     LOADED.clone().map_err(Error::msg)
 }
 
-fn load() -> Result<(Engine, Component)> {
-    let mut config = config::config();
-    config.with_custom_code_memory(Some(Arc::new(InPlace)));
+/// Makes an engine with this configuration, whose epoch advances, and loads the component. Whoever is first in a process
+/// runs the code where it is, and everybody else a copy.
+pub(super) fn load(mut config: Config) -> Result<(Engine, Component)> {
+    let is_first = !TAKEN.swap(true, Ordering::Relaxed);
+    if is_first {
+        config.with_custom_code_memory(Some(Arc::new(InPlace)));
+    }
     let engine = Engine::new(&config)?;
     // SAFETY: `build.rs` made these bytes with the same version of wasmtime and
-    // the same configuration. They are part of this binary, so that they stay
-    // where they are, and nobody can write to them.
-    let component = unsafe { Component::deserialize_raw(&engine, NonNull::from(&COMPONENT.0))? };
+    // the same configuration, as far as it concerns code. They are part of this binary,
+    // so that they stay where they are, and nobody can write to them.
+    let component = unsafe {
+        match is_first {
+            true => Component::deserialize_raw(&engine, NonNull::from(&COMPONENT.0))?,
+            false => Component::deserialize(&engine, &COMPONENT.0)?,
+        }
+    };
     tick(&engine);
     Ok((engine, component))
 }
@@ -63,7 +76,7 @@ impl CustomCodeMemory for InPlace {
     }
 
     fn unpublish_executable(&self, _: *const u8, _: usize) -> Result<()> {
-        // The engine is never dropped, so nobody asks for this.
+        // It stays as it is: nobody else will have it there.
         Ok(())
     }
 }

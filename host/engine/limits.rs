@@ -10,6 +10,8 @@ use wasmtime::{Result, Store, StoreLimits, StoreLimitsBuilder, format_err};
 /// The entries that wasmtime's tables may have for each handle of the guest: a
 /// stream alone has three, and every call under way has some.
 const ENTRIES_PER_HANDLE: usize = 4;
+/// How many elements a table may have.
+pub(super) const TABLE_ELEMENTS_MAX: usize = 10_000;
 /// What the host keeps for a part of a `concat` besides its bytes.
 const PART_BYTES: usize = 64;
 
@@ -67,7 +69,7 @@ impl Limits {
     pub(super) fn store_limits(&self) -> StoreLimits {
         StoreLimitsBuilder::new()
             .memory_size(self.memory_bytes_max)
-            .table_elements(10_000)
+            .table_elements(TABLE_ELEMENTS_MAX)
             .instances(64)
             // The size is that of each memory, so there is one.
             .memories(1)

@@ -8,6 +8,7 @@
 //! | `forgeries` | handles, texts and cases that are none |
 //! | `escapes` | names that are paths, addresses that nobody gave, logins |
 //! | `deaths` | traps in the middle of things, and random calls by a seed |
+//! | `remains` | what is left in memory for whoever gets it next |
 //! | `answers` | the same input twice, and a component that is another's |
 //!
 //! Tests here run one at a time: they look at the memory and the descriptors of the process.
@@ -20,6 +21,7 @@ mod deaths;
 mod escapes;
 mod forgeries;
 mod hoards;
+mod remains;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;

@@ -8,13 +8,18 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::hint::black_box;
 use std::mem::forget;
+use std::ops::Range;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 use wasip3::http::types::{Fields, Method, Request, Response, Scheme};
 
 /// A tar archive without entries, and what it hashes to.
 const EMPTY: [u8; 1024] = [0; 1024];
 const DIGEST: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+
+/// Addresses of the stack that no call comes down to.
+const STACK_STAINED: Range<usize> = 65_536..524_288;
 
 /// Runs an attack of this file; none if there is none of this name.
 pub(crate) async fn run(name: &str, words: &[String], count: u64) -> Option<Vec<String>> {
@@ -23,6 +28,7 @@ pub(crate) async fn run(name: &str, words: &[String], count: u64) -> Option<Vec<
         "spin" => spin(),
         "recurse" => recurse(count),
         "grow" => grow(count),
+        "stain" => stain(count),
         "log" => log(words, count),
         "names" => names(words).await,
         "reach" => reach(words).await,
@@ -114,6 +120,30 @@ fn grow(pages: u64) -> Vec<String> {
         grown += 1;
     }
     vec![grown.to_string()]
+}
+
+/// Writes where nothing of its own is, and tells what was there before: whether in its data, and how many bytes of the
+/// stack below what is used, and of so many pages behind everything else.
+fn stain(pages: u64) -> Vec<String> {
+    static STAINED: AtomicBool = AtomicBool::new(false);
+    let is_stained = STAINED.swap(true, Ordering::Relaxed);
+    let top = &raw const is_stained as usize;
+    // The stack goes down to the first address, and the linker has given it a megabyte.
+    assert!((STACK_STAINED.end..2 << 20).contains(&top), "the stack is at {top:#x}");
+    let stack = stain_at(STACK_STAINED.start, STACK_STAINED.len());
+    let pages = usize::try_from(pages).unwrap_or(usize::MAX);
+    let end = core::arch::wasm32::memory_grow::<0>(pages);
+    assert_ne!(end, usize::MAX, "there is more memory");
+    let behind = stain_at(end << 16, pages << 16);
+    vec![is_stained.to_string(), stack.to_string(), behind.to_string()]
+}
+
+fn stain_at(begin: usize, length: usize) -> usize {
+    // SAFETY: all of it is this component's memory, and nothing of the program is there.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(std::ptr::with_exposed_provenance_mut::<u8>(begin), length) };
+    let found = bytes.iter().filter(|byte| **byte != 0).count();
+    black_box(bytes).fill(0xa5);
+    found
 }
 
 fn log(words: &[String], count: u64) -> Vec<String> {

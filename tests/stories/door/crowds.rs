@@ -5,13 +5,17 @@ use super::TIMEOUT;
 use crate::support::engine_api::{Serving, exchange};
 use crate::support::{services, wait};
 use bytes::Bytes;
+use futures::stream;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::convert::Infallible;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use wharf::door::{Body, Bounds, Door, Settings, Station};
 use wharf::engine::Limits;
@@ -21,7 +25,7 @@ use wharf::images::{Access, Caller};
 const CLIENTS: usize = 1_100;
 
 /// A door with an empty store behind it.
-fn door() -> (TempDir, Door) {
+fn door(bounds: Bounds) -> (TempDir, Door) {
     let (directory, services) = services();
     let settings = Settings {
         caller: Caller { namespace: "default".to_owned(), machine: wharf::machine::machine("") },
@@ -43,7 +47,7 @@ fn door() -> (TempDir, Door) {
         },
     };
     let prepare = Arc::new(move |_: &[String]| Ok((services.clone(), settings.clone())));
-    (directory, Door::new(prepare).expect("the component loads"))
+    (directory, Door::new(prepare, bounds).expect("the component loads"))
 }
 
 async fn ask(door: &Door, target: &str) -> Response<Body> {
@@ -61,9 +65,8 @@ async fn text(response: Response<Body>) -> (u16, String) {
 /// Whoever follows events has no end. With the turns of ordinary requests a few of them would be all that is answered.
 #[test]
 fn followers_take_no_turns_of_others_and_are_limited() {
-    let (directory, door) = door();
+    let (directory, door) = door(Bounds { requests: 1, followers: 2, ..Bounds::default() });
     wait(async move {
-        let door = door.with_bounds(Bounds { requests: 1, followers: 2, ..Bounds::default() });
         let (first, second) = (ask(&door, "/events").await, ask(&door, "/v1.41/events").await);
         assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 200));
         for _ in 0..2 {
@@ -87,9 +90,47 @@ fn followers_take_no_turns_of_others_and_are_limited() {
     });
 }
 
+/// There are as many sandboxes as turns. Whoever waits for one is answered like everybody else.
+#[test]
+fn requests_beyond_the_pool_are_served_in_turn() {
+    let (directory, door) = door(Bounds { requests: 2, followers: 1, ..Bounds::default() });
+    wait(async move {
+        // Two archives that do not arrive, and one that follows: every sandbox is taken.
+        let stalled = || {
+            let (sender, mut receiver) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(1);
+            let body = StreamBody::new(stream::poll_fn(move |cx| receiver.poll_recv(cx)));
+            let request = Request::post("/images/load").body(body).expect("an address");
+            let door = door.clone();
+            (sender, tokio::spawn(async move { text(door.answer(request).await).await }))
+        };
+        let ((first, of_first), (second, of_second)) = (stalled(), stalled());
+        let follower = ask(&door, "/events").await;
+        let begin = Instant::now();
+        while !door.metrics().contains("wharf_sandbox_instantiations_total 3") {
+            assert!(begin.elapsed() < TIMEOUT, "{}", door.metrics());
+            sleep(Duration::from_millis(5)).await;
+        }
+        let waiting = (0..40).map(|_| {
+            let door = door.clone();
+            tokio::spawn(async move { text(ask(&door, "/_ping").await).await })
+        });
+        let waiting: Vec<_> = waiting.collect();
+        sleep(Duration::from_millis(200)).await;
+        assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
+        // One of the archives ends, which is no archive.
+        drop(first);
+        assert_eq!(of_first.await.expect("it does not panic").0, 400);
+        for answered in waiting {
+            assert_eq!(answered.await.expect("it does not panic"), (200, "OK".to_owned()));
+        }
+        assert!(!of_second.is_finished());
+        drop((second, follower, directory));
+    });
+}
+
 #[test]
 fn a_request_that_uses_too_much_is_told_so_and_counted_and_the_next_is_served() {
-    let (directory, door) = door();
+    let (directory, door) = door(Bounds::default());
     wait(async move {
         for (limits, why) in [
             (Limits { fuel: 10_000, ..Limits::default() }, "fuel"),
