@@ -5,7 +5,7 @@
 //! - `listen`: sockets, and who comes in there. `tls`: how it is known who. `tasks`: what goes on, so that somebody can
 //!   wait for it.
 //! - `attend`: one client. `bounds`: what clients may hold, and for how long; `pace`: those that stand still.
-//! - `metrics`: what is counted.
+//! - `metrics`: what is counted. `spans`: what is told of single requests.
 //!
 //! ```text
 //! client ─► listen ─► attend ─► login, registries ─► a store ══ handler ══► component/docker
@@ -17,6 +17,7 @@ mod listen;
 mod login;
 mod metrics;
 mod pace;
+mod spans;
 mod tasks;
 mod tls;
 
@@ -121,7 +122,8 @@ impl Door {
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
-        let counted = Arc::new(Counted::new(self.metrics.clone(), request.method()));
+        let wanted = request.uri().path_and_query().and_then(|target| requested::references(target.as_str()).pop());
+        let counted = Arc::new(Counted::new(self.metrics.clone(), request.method(), wanted));
         let is_endless = request.uri().path_and_query().is_some_and(|target| requested::is_endless(target.as_str()));
         let response = match self.admit(request, is_endless, &counted).await {
             Ok(response) => response,
@@ -189,9 +191,10 @@ impl Door {
         services.credentials = credentials.named(&registries);
         let (sender, receiver) = oneshot::channel();
         let (door, request, counted) = (self.clone(), seen(head, asked, body), counted.clone());
-        let visit = Visit { settings, note: Box::new(move |what| counted.note(what)) };
+        let noting = counted.clone();
+        let visit = Visit { settings, note: Box::new(move |what| noting.note(what)) };
         self.tasks.spawn(async move {
-            door.run(&services, visit, request, sender).await;
+            door.run(&services, visit, request, sender, &counted).await;
             drop(turn);
         });
         receiver.await.map_err(|_| Refusal::internal(&"the request was dropped"))?
@@ -204,6 +207,7 @@ impl Door {
         visit: Visit,
         request: Request<Body>,
         sender: oneshot::Sender<Result<Response<Body>, Refusal>>,
+        counted: &Counted,
     ) {
         let mut sender = Some(sender);
         let begin = Instant::now();
@@ -229,7 +233,7 @@ impl Door {
             });
             let outcome = answered.await.flatten();
             let fuel = self.limits.fuel.saturating_sub(store.get_fuel()?);
-            self.metrics.left(fuel, &store.data().limits, &outcome);
+            counted.left(fuel, &store.data().limits, &outcome);
             outcome
         };
         if let Err(error) = outcome.await {
@@ -306,10 +310,6 @@ impl From<Problem> for Refusal {
     }
 }
 
-/// As docker's clients read it.
-fn refuse(status: StatusCode, message: &str) -> Response<Body> {
-    let text = serde_json::json!({ "message": message }).to_string();
-    let length = text.len();
 /// What a request is told that came to no answer.
 fn stopped(error: &wasmtime::Error) -> Refusal {
     if is_full(error) {
@@ -319,6 +319,10 @@ fn stopped(error: &wasmtime::Error) -> Refusal {
     Refusal::internal(&format!("the sandbox stopped the request: {error:#}"))
 }
 
+/// As docker's clients read it.
+fn refuse(status: StatusCode, message: &str) -> Response<Body> {
+    let text = serde_json::json!({ "message": message }).to_string();
+    let length = text.len();
     let mut response = Response::new(whole(text.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

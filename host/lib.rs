@@ -5,6 +5,7 @@
 //! - [`engine`]: loads the component, gives each call a store with limits.
 //! - [`imports`]: one file an interface of `wit/`; ties it to a service.
 //! - [`door`]: the component as a server: each request gets a store of its own.
+//! - [`traces`]: spans of those requests, for a collector of OpenTelemetry.
 //! - [`scheduler`]: collects again and again, for hosts that run for long.
 //! - Services, which know neither wasmtime nor WIT: [`content`] and [`hash`],
 //!   [`layers`], [`metadata`], [`network`], [`credentials`].
@@ -46,5 +47,6 @@ pub mod planted;
 pub mod render;
 pub mod scheduler;
 pub mod store;
+pub mod traces;
 
 pub use wharf_terminal::{answer, cli, filed};

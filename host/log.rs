@@ -16,7 +16,10 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use wharf::traces::Traces;
 
 /// Where the log finds the progress display, once there is one.
 #[derive(Clone, Debug, Default)]
@@ -45,19 +48,20 @@ pub(crate) enum Form {
 }
 
 /// Starts the log. The error says what is wrong with `filter`, which is as in
-/// `warn` or `warn,wharf=debug`.
-pub(crate) fn start(filter: &str, form: Form) -> Result<Screen, String> {
+/// `warn` or `warn,wharf=debug`. Spans go to `traces` whatever the filter.
+pub(crate) fn start(filter: &str, form: Form, traces: Option<&Traces>) -> Result<Screen, String> {
     let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
     let brief = filter.max_level_hint().is_some_and(|level| level <= LevelFilter::WARN);
     let screen = Screen::default();
     let colored = form == Form::Text { colored: true };
     let lines = Lines { brief, form, full: Format::default().with_ansi(colored), begin: Instant::now() };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(screen.clone())
-        .with_ansi(colored)
-        .event_format(lines)
-        .init();
+    let Some(traces) = traces else {
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone());
+        log.with_ansi(colored).event_format(lines).init();
+        return Ok(screen);
+    };
+    let log = tracing_subscriber::fmt::layer().with_writer(screen.clone()).with_ansi(colored).event_format(lines);
+    tracing_subscriber::registry().with(log.with_filter(filter)).with(traces.layer()).init();
     Ok(screen)
 }
 

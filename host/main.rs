@@ -35,6 +35,7 @@ use wharf::images::{Access, Caller, Candidate, ErrorCode, Failure, Problem, Whar
 use wharf::network::Network;
 use wharf::render::palette::Palette;
 use wharf::render::progress::{Checking, Reporter, Silent};
+use wharf::traces::Traces;
 use wharf::{answer, demo, machine, network, render};
 
 fn main() -> ExitCode {
@@ -58,10 +59,6 @@ fn main() -> ExitCode {
     let palette = Palette::of(colored);
     let json = cli.problem_is_json();
     let form = if json { log::Form::Json } else { log::Form::Text { colored } };
-    let screen = match log::start(&cli.global.log, form) {
-        Ok(screen) => screen,
-        Err(why) => return tell(&log_problem(&cli.global.log, why), palette, false, exit::USAGE),
-    };
     allow_many_files();
     // Threads cost a start more than a verb that only reads records takes.
     let several = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -84,8 +81,20 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return tell(&problem("cannot start", &error), palette, false, exit::FAILED),
     };
+    let traces = match &cli.verb {
+        Verb::Serve(asked) => serve::traces(asked, runtime.handle()),
+        _ => Ok(None),
+    };
+    let traces = match traces {
+        Ok(traces) => traces,
+        Err(problem) => return tell(&problem, palette, json, exit::FAILED),
+    };
+    let screen = match log::start(&cli.global.log, form, traces.as_ref()) {
+        Ok(screen) => screen,
+        Err(why) => return tell(&log_problem(&cli.global.log, why), palette, false, exit::USAGE),
+    };
     let namespace = cli.global.named_namespace().map(str::to_owned);
-    let outcome = runtime.block_on(run(cli, palette, screen));
+    let outcome = runtime.block_on(run(cli, palette, screen, traces));
     // Blocking threads may still hold a batch of a call that was stopped.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match outcome {
@@ -125,7 +134,7 @@ impl From<Failure> for Failed {
     }
 }
 
-async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Failed> {
+async fn run(cli: Cli, palette: Palette, screen: log::Screen, traces: Option<Traces>) -> Result<u8, Failed> {
     let Cli { global, verb } = &cli;
     let caller = global.caller(machine::machine(&cpuinfo()));
     match verb {
@@ -187,7 +196,7 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen) -> Result<u8, Fail
         Verb::Ingest(ingest) => return Changes::open(&cli, &caller, palette)?.ingest(ingest).await,
         Verb::Label(label) => return Changes::open(&cli, &caller, palette)?.label(label).await,
         Verb::Events(events) => return Changes::open(&cli, &caller, palette)?.follow(events).await,
-        Verb::Serve(asked) => return serve::serve(&cli, asked, &caller).await,
+        Verb::Serve(asked) => return serve::serve(&cli, asked, &caller, traces).await,
         Verb::Fsck(asked) => return fsck(&cli, asked, &caller, palette).await,
         Verb::Unpack(unpack) => return Trees::open(&cli, &caller, palette, screen)?.unpack(unpack).await,
         Verb::Ls(ls) => return Trees::open(&cli, &caller, palette, screen)?.list(ls).await,

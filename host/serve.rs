@@ -5,7 +5,7 @@
 mod identity;
 mod sockets;
 
-use crate::ambient::{Configured, configured_for, root, services};
+use crate::ambient::{Configured, configured_for, proxies, root, services};
 use crate::watch::Interrupts;
 use crate::{Failed, problem, talk};
 use sd_notify::NotifyState;
@@ -15,19 +15,39 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use wharf::cli::{self, Cli, exit};
 use wharf::containerd;
 use wharf::door::{Bounds, Door, Settings, Station, Stopped};
 use wharf::engine::Services;
-use wharf::images::{Caller, Wharf};
-use wharf::network::{self, Network};
+use wharf::images::{Caller, ErrorCode, Problem, Wharf};
+use wharf::network::{self, Network, Proxies};
+use wharf::traces::Traces;
 
 /// How long requests have to end after the first signal. The second one ends them.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the last spans may take.
+const TRACES_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Begins to gather spans, if somebody wants them.
+pub(crate) fn traces(asked: &cli::Serve, runtime: &Handle) -> Result<Option<Traces>, Problem> {
+    let Some(collector) = asked.otlp() else { return Ok(None) };
+    Traces::start(collector, proxies(Proxies::default()), runtime.clone()).map(Some).map_err(|why| Problem {
+        code: ErrorCode::Invalid,
+        fix: Some("wharf serve --otlp http://127.0.0.1:4318".to_owned()),
+        ..problem("cannot send spans to the collector that `--otlp` names", &why)
+    })
+}
+
 /// Answers until a signal comes.
-pub(crate) async fn serve(cli: &Cli, asked: &cli::Serve, caller: &Caller) -> Result<u8, Failed> {
+pub(crate) async fn serve(
+    cli: &Cli,
+    asked: &cli::Serve,
+    caller: &Caller,
+    traces: Option<Traces>,
+) -> Result<u8, Failed> {
     let what = "cannot serve";
     let mut interrupts = Interrupts::listen().map_err(|error| problem(what, &error))?;
     let sockets = Sockets::plan(asked)?;
@@ -73,6 +93,11 @@ pub(crate) async fn serve(cli: &Cli, asked: &cli::Serve, caller: &Caller) -> Res
     };
     if !is_all_done {
         talk("some requests were given up; what they have brought is kept\n");
+    }
+    if let Some(traces) = traces {
+        // Who ends the program a second time does not wait for it.
+        let sent = tokio::task::spawn_blocking(move || traces.stop(TRACES_PATIENCE));
+        tokio::select! { _ = sent => {}, () = interrupts.next() => {} }
     }
     Ok(exit::DONE)
 }

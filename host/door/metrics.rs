@@ -4,6 +4,7 @@
 //! registries can make up are kept up to a number, and counted together beyond it: a client that pulls a million names
 //! makes one more line.
 
+use super::spans::Traced;
 use crate::bindings::wharf::images::serving::{Noted, Pulled};
 use crate::engine::Meter;
 use prometheus_client::encoding::text::encode;
@@ -16,6 +17,7 @@ use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tracing::Span;
 use wasmtime::Trap;
 use wharf_terminal::render::problem;
 
@@ -169,7 +171,7 @@ impl Metrics {
     }
 
     /// A sandbox is not needed any more.
-    pub(super) fn left(&self, fuel: u64, meter: &Meter, outcome: &wasmtime::Result<()>) {
+    fn left(&self, fuel: u64, meter: &Meter, outcome: &wasmtime::Result<()>) {
         self.fuel.inc_by(fuel);
         self.memory_bytes.observe(meter.memory_bytes() as f64);
         let Err(error) = outcome else { return };
@@ -206,8 +208,6 @@ impl Metrics {
     }
 }
 
-/// A client that is connected.
-pub(super) struct Connected(Gauge);
 /// What came of a pull, in a word.
 fn outcome(pulled: &Pulled) -> &'static str {
     match &pulled.failure {
@@ -217,6 +217,8 @@ fn outcome(pulled: &Pulled) -> &'static str {
     }
 }
 
+/// A client that is connected.
+pub(super) struct Connected(Gauge);
 
 impl Drop for Connected {
     fn drop(&mut self) {
@@ -247,20 +249,23 @@ impl Known {
     }
 }
 
-/// One request that is counted.
+/// One request that is counted, and traced.
 #[derive(Debug)]
 pub(super) struct Counted {
     metrics: Arc<Metrics>,
     method: &'static str,
     begin: Instant,
     route: Mutex<Option<String>>,
+    traced: Traced,
 }
 
 impl Counted {
-    pub(super) fn new(metrics: Arc<Metrics>, method: &http::Method) -> Self {
+    /// `wanted` is the image that the request names, if it names one.
+    pub(super) fn new(metrics: Arc<Metrics>, method: &http::Method, wanted: Option<String>) -> Self {
         let known = ["GET", "HEAD", "POST", "PUT", "DELETE"];
         let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER);
-        Self { metrics, method, begin: Instant::now(), route: Mutex::default() }
+        let traced = Traced::begin(method, wanted);
+        Self { metrics, method, begin: Instant::now(), route: Mutex::default(), traced }
     }
 
     /// What the component tells.
@@ -268,20 +273,32 @@ impl Counted {
         match what {
             Noted::Route(route) => {
                 let route = self.metrics.routes.label(&route);
+                self.traced.route(self.method, &route);
                 *self.route.lock().unwrap_or_else(PoisonError::into_inner) = Some(route);
             }
-            Noted::Pulled(pulled) => self.metrics.pulled(&pulled, self.begin.elapsed()),
+            Noted::Pulled(pulled) => {
+                self.traced.pulled(&pulled, outcome(&pulled));
+                self.metrics.pulled(&pulled, self.begin.elapsed());
+            }
         }
+    }
+
+    /// Its sandbox is not needed any more.
+    pub(super) fn left(&self, fuel: u64, meter: &Meter, outcome: &wasmtime::Result<()>) {
+        self.traced.left(fuel, meter.memory_bytes());
+        self.metrics.left(fuel, meter, outcome);
     }
 
     /// An answer begins. What comes back says at its end that it is over.
     pub(super) fn answered(&self, status: http::StatusCode, is_endless: bool) -> Over {
+        self.traced.answered(status);
         let route = self.route.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let route = ("route", route.unwrap_or_else(|| UNSEEN.to_owned()));
         let labels = vec![route, ("method", self.method.to_owned())];
         let status = ("status", status.as_u16().to_string());
         self.metrics.requests.get_or_create(&[labels.clone(), vec![status]].concat()).inc();
-        Over { metrics: self.metrics.clone(), begin: self.begin, labels: (!is_endless).then_some(labels) }
+        let (metrics, _span) = (self.metrics.clone(), self.traced.span());
+        Over { metrics, begin: self.begin, labels: (!is_endless).then_some(labels), _span }
     }
 }
 
@@ -290,6 +307,8 @@ pub(super) struct Over {
     metrics: Arc<Metrics>,
     begin: Instant,
     labels: Option<Labels>,
+    /// It ends as well.
+    _span: Span,
 }
 
 impl Drop for Over {
@@ -382,7 +401,7 @@ mod tests {
     #[test]
     fn a_request_is_counted_by_its_route() {
         let metrics = Arc::new(Metrics::new());
-        let counted = Counted::new(metrics.clone(), &http::Method::GET);
+        let counted = Counted::new(metrics.clone(), &http::Method::GET, None);
         drop(counted.answered(http::StatusCode::FORBIDDEN, false));
         counted.note(Noted::Route("/images/{name}/json".to_owned()));
         drop(counted.answered(http::StatusCode::OK, false));

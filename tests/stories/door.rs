@@ -6,6 +6,7 @@ mod numbers;
 mod service;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+mod traces;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 

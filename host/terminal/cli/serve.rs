@@ -40,6 +40,10 @@ pub struct Serve {
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,
 
+    /// Send spans of requests and pulls to this collector of OpenTelemetry, as in `http://127.0.0.1:4318`
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL", value_hint = ValueHint::Url)]
+    otlp: Option<String>,
+
     /// Cut off a client that sends or takes nothing for so long in the middle of a request or an answer
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
     pub client_timeout: Duration,
@@ -88,6 +92,11 @@ impl Serve {
     /// Returns the socket for clients of containerd, if there is to be one.
     pub fn containerd(&self) -> Option<&Path> {
         self.containerd.as_deref()
+    }
+
+    /// Returns the address of the collector, if there is one.
+    pub fn otlp(&self) -> Option<&str> {
+        self.otlp.as_deref().filter(|address| !address.is_empty())
     }
 
     /// Returns how registries are spoken to, without configuration.

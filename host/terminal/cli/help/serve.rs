@@ -19,6 +19,7 @@ Examples:
                                                      for others, who show a certificate
   docker --host tcp://images.lan:2376 --tlsverify images
   wharf serve --metrics 127.0.0.1:9323               and curl http://127.0.0.1:9323/metrics
+  wharf serve --otlp http://127.0.0.1:4318           with spans for a collector
   DOCKER_HOST=unix:///run/wharf/docker.sock docker images
   curl --unix-socket /run/wharf/docker.sock http://localhost/v1.41/images/json
 
@@ -47,6 +48,12 @@ Numbers:
   --metrics tells, as OpenMetrics for Prometheus: requests by route, method and status with their times; sandboxes, their
   memory, and how many were stopped; pulls by name and outcome; bytes, times and hits of layers by digest. The first 512
   names and 1024 digests have lines of their own, and all others share the one of `other`.
+
+Spans:
+  --otlp sends them to a collector of OpenTelemetry, by OTLP over HTTP in protobuf: each request with its route, status and
+  time, and what its sandbox has used; each pull with its name, outcome, layers and bytes. Nothing of headers and bodies is
+  among them. OTEL_EXPORTER_OTLP_HEADERS has what the collector wants to see, as in `api-key=…`. A collector that does not
+  answer is told once and holds nothing up.
 
 As a service:
   With a socket from systemd it listens there in the place of its own, and tells systemd when it is ready and when it stops.
