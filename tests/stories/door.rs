@@ -1,12 +1,14 @@
-//! Who comes in at `wharf serve`, how many at once, and what it tells of that: certificates, crowds, systemd, numbers.
+//! Who comes in at `wharf serve`, how many at once, and what it tells of that: certificates, crowds, systemd, numbers,
+//! traces; and the examples of its documentation.
 
 mod certificates;
 mod crowds;
+mod examples;
 mod numbers;
 mod service;
+mod traces;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-mod traces;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 

@@ -20,15 +20,18 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// A free port may be taken before the registry binds it, so it is tried this often.
 const ATTEMPTS: usize = 5;
 
-/// [`USER`] and [`PASSWORD`] as `htpasswd -nbB -C 5` writes them.
-const HTPASSWD: &str = "harbour:$2y$05$M8PzwGzlSvVEk6GE3qcE7ecpX3lYitTP/PkMT414yNEv2yu8M4jhW\n";
+/// [`USER`] and [`PASSWORD`], and `user` with `pass`, as `htpasswd -nbB -C 5` writes them.
+const HTPASSWD: &str = "\
+harbour:$2y$05$M8PzwGzlSvVEk6GE3qcE7ecpX3lYitTP/PkMT414yNEv2yu8M4jhW
+user:$2y$05$M8PzwGzlSvVEk6GE3qcE7eoFqL9jcTRWQ8Ts4k4uHq0oRYZrdgshW
+";
 
 /// Who may use a registry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Access<'a> {
     /// Everybody.
     Open,
-    /// [`USER`] with [`PASSWORD`], by `Basic`.
+    /// [`USER`] with [`PASSWORD`], and the `user` with `pass` of documentation, by `Basic`.
     Login,
     /// Whoever has a token of this server.
     Token(&'a TokenServer),
