@@ -27,14 +27,14 @@ pub use listen::Unusable;
 
 use crate::bindings::exports::wharf::images::records::Guest;
 use crate::content::Content;
-use crate::engine::state::State;
+use crate::engine::{self, state::State};
 use crate::images::{Caller, Failure, Problem, Wharf};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use wasmtime::component::Accessor;
 
 /// How many sandboxes work at once. More requests wait.
-const SANDBOXES_MAX: usize = 64;
+const SANDBOXES_MAX: u32 = 64;
 
 /// Who answers, as it says itself.
 #[derive(Clone, Debug)]
@@ -59,9 +59,12 @@ pub struct Services {
 }
 
 impl Services {
-    /// Answers from this store. `content` is that of `wharf`.
-    pub fn new(wharf: Wharf, content: Content, caller: Caller, identity: Identity) -> Self {
-        Self { wharf, content, caller, identity: Arc::new(identity), turns: Arc::new(Semaphore::new(SANDBOXES_MAX)) }
+    /// Answers from this store.
+    pub fn new(services: engine::Services, caller: Caller, identity: Identity) -> Result<Self, Failure> {
+        let content = services.content.clone();
+        let wharf = Wharf::pooled(services, SANDBOXES_MAX)?;
+        let turns = Arc::new(Semaphore::new(SANDBOXES_MAX as usize));
+        Ok(Self { wharf, content, caller, identity: Arc::new(identity), turns })
     }
 
     /// Asks the component, once it is the turn of this request.

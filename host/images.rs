@@ -85,6 +85,11 @@ impl Wharf {
         Ok(Self { engine: Engine::load()?, services, limits: Limits::default(), observer: None })
     }
 
+    /// The same, for a program that has up to so many calls at once, again and again: their memory is mapped here.
+    pub fn pooled(services: Services, calls: u32) -> Result<Self, Failure> {
+        Ok(Self { engine: Engine::pool(calls)?, ..Self::new(services)? })
+    }
+
     /// Replaces the limits of each call.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {

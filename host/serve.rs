@@ -21,7 +21,7 @@ use wharf::cli::{self, Cli, exit};
 use wharf::containerd;
 use wharf::door::{Bounds, Door, Settings, Station, Stopped};
 use wharf::engine::Services;
-use wharf::images::{Caller, ErrorCode, Problem, Wharf};
+use wharf::images::{Caller, ErrorCode, Problem};
 use wharf::network::{self, Network, Proxies};
 use wharf::traces::Traces;
 
@@ -57,12 +57,8 @@ pub(crate) async fn serve(
     let silence = asked.client_timeout;
     let bounds = Bounds { silence, ..Bounds::default() };
     let door = Door::new(prepare(asked.clone(), services.clone(), caller.clone()), bounds)?;
-    let gate = containerd::Services::new(
-        Wharf::new(services.clone())?,
-        services.content.clone(),
-        caller.clone(),
-        identity::identity(&root),
-    );
+    let gate = || containerd::Services::new(services.clone(), caller.clone(), identity::identity(&root));
+    let gate = asked.containerd().map(|_| gate()).transpose()?;
     // The sockets come last: whoever finds one is answered.
     let (listeners, own) = sockets.open().await?;
     let other = socket_for_containerd(asked).await?;
@@ -71,8 +67,8 @@ pub(crate) async fn serve(
     let (other, own_other) = other.unzip();
     let serving = async {
         let clients_of_containerd = async {
-            match other {
-                Some(listener) => gate.serve(listener, &stop, PATIENCE).await,
+            match gate.zip(other) {
+                Some((gate, listener)) => gate.serve(listener, &stop, PATIENCE).await,
                 None => Ok(true),
             }
         };
