@@ -53,6 +53,12 @@ impl Door {
         command.output().expect("ctr starts")
     }
 
+    /// Runs `ctr`, and returns whether it succeeded, and all that it prints.
+    pub(crate) fn ctr_says(&self, arguments: &[&str]) -> (bool, String) {
+        let Output { status, stdout, stderr } = self.ctr(arguments);
+        (status.success(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
+    }
+
     /// Runs `ctr`, which has to succeed, and returns what it prints.
     #[track_caller]
     pub(crate) fn ctr_tells(&self, arguments: &[&str]) -> String {

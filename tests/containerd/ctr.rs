@@ -70,7 +70,8 @@ fn what_wharf_has_pulled_is_listed_read_and_exported() {
     let target = inspected[0]["Descriptor"]["digest"].as_str().or(inspected["Descriptor"]["digest"].as_str());
     assert_eq!(Some(digest.as_str()), target, "{inspected}");
     let manifest = door.ctr_tells(&["content", "get", &digest]);
-    assert_eq!(manifest.trim_end(), door.wharf(&["manifest", "inspect", &name]).trim_end());
+    let value = |text: &str| serde_json::from_str::<Value>(text).expect("it is JSON");
+    assert_eq!(value(&manifest), value(&door.wharf(&["manifest", "inspect", &name])));
     // Config, manifest and two layers.
     assert_eq!(door.ctr_tells(&["content", "ls", "-q"]).lines().count(), 4);
     let exported = directory.path().join("exported.tar");
@@ -83,7 +84,7 @@ fn what_wharf_has_pulled_is_listed_read_and_exported() {
     door.ctr_tells(&["images", "import", "--no-unpack", exported]);
     assert_eq!(door.ctr_tells(&["images", "ls", "-q"]).trim(), name);
     door.wharf(&["fsck"]);
-    assert!(door.wharf(&["mount", &name, "--", "ls"]).contains("layer"));
+    assert!(!door.wharf(&["ls", &name]).trim().is_empty(), "its layers can be extracted");
 }
 
 #[test]
@@ -114,8 +115,9 @@ fn what_it_fetches_tags_and_labels_wharf_has() {
     assert_eq!(door.ctr_tells(&["content", "ls", "-q"]), "");
     let blobs = fs::read_dir(door.store().join("blobs/sha256")).expect("the store has blobs");
     assert_eq!(blobs.count(), 0, "nothing is left on the disk when the command ends");
-    let refused = door.ctr_fails(&["images", "rm", &name]);
-    assert!(refused.contains("not found"), "{refused}");
+    // It takes that for a warning.
+    let (is_done, said) = door.ctr_says(&["images", "rm", &name]);
+    assert!(is_done && said.contains("not found"), "{said}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! real curl, and what the documentation says that comes back. Where curl has no example, the request is made of the
 //! parameters that are listed.
 //!
-//! `docker.io` and `registry.example.com` are registries on this machine, by `hosts.toml`.
+//! `docker.io` and `registry.example.com` are registries on this machine. The first one is by `hosts.toml`. To the second a
+//! proxy leads, which is the registry itself: it gets a login, and those go to the name that they are for.
 
 use super::super::{open_registry, wharf};
 use crate::support::docker_registry::{Access, DockerRegistry};
@@ -308,8 +309,8 @@ fn the_examples_of_the_documentation_work_word_for_word() {
     company.push("myimage", "latest", &large(3, 2, 100_000));
     let (directory, wharf) = wharf();
     lead(&wharf, "docker.io", hub.address());
-    lead(&wharf, "registry.example.com", company.address());
-    let serving = Serving::start(&wharf, directory.path(), &[]);
+    let wharf = wharf.with("http_proxy", format!("http://{}", company.address())).with("no_proxy", "127.0.0.1");
+    let serving = Serving::start(&wharf, directory.path(), &["--plain-http", "registry.example.com"]);
     for Example { before, text, status, check } in EXAMPLES {
         before.iter().for_each(|arguments| drop(wharf.run(arguments).success()));
         let mut command = Command::new(require("bash"));
