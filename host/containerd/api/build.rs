@@ -1,6 +1,8 @@
 //! Generates the messages and servers of `proto/`. The compiler of the language is a library, so that a machine needs
 //! no program for it.
 
+#![allow(clippy::disallowed_methods, reason = "a build script runs with the rights of whoever builds")]
+
 use prost::Message;
 use std::path::PathBuf;
 use std::{env, error, fs};
