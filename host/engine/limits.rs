@@ -46,10 +46,11 @@ pub struct Limits {
 
 impl Default for Limits {
     /// The budget of a person at a terminal. A pull of an image with 500 layers
-    /// uses a thousandth of the fuel.
+    /// uses a thousandth of the fuel, and a plan to remove ten thousand images a
+    /// good third of the memory.
     fn default() -> Self {
         Self {
-            memory_bytes_max: 64 << 20,
+            memory_bytes_max: 256 << 20,
             handles_max: 1_024,
             fuel: 200_000_000_000,
             call_bytes_max: 48 << 20,
