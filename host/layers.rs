@@ -8,6 +8,7 @@
 //! blob or ingest ─► inflate ─┬─► sha256 = DiffID
 //!                            └─► archive (strict) ─► apply ─► a private directory ─► layers/<DiffID>
 //!                                                             bottom up: settle ─► snapshots/<name>
+//!                                                             to be written to ─► tops/<name> ─► snapshots/<name>
 //!
 //! <root>                          the store's directory; others keep their files beside these
 //! ├── layers/<DiffID's digits>/   0700  held by whoever has a handle
@@ -21,13 +22,16 @@
 //! │   ├── snapshot, aside, sums   0600
 //! │   └── durable                 0600
 //! ├── snapshots/empty/            0700  below a stack of one layer
+//! ├── tops/<key>/                 0700  what is written to, and views: see `top`
+//! ├── l/<five characters>               short names of trees, for mounts: see `top::short`
 //! ├── durable                     0600  see `durable`
 //! ├── extract/<process>-<serial>/ 0700  what nobody sees: it is being made, or its process died
 //! └── extract/gone-<process>-<…>/ 0700  the same of what is being removed
 //! ```
 //!
-//! **Nothing half-done is ever visible.** Layers and snapshots appear by one rename, and disappear by one. What is
-//! visible and was not made durable (`Layers::sync`) is believed only until the machine is restarted.
+//! **Nothing half-done is ever visible.** Layers, snapshots and tops appear by one rename, and disappear by one. What of
+//! layers and snapshots is visible and was not made durable (`Layers::sync`) is believed only until the machine is
+//! restarted. Tops are durable before that, and so are snapshots that were tops.
 
 pub mod apply;
 pub mod archive;
@@ -53,6 +57,7 @@ mod revoke;
 mod settle;
 mod snapshot;
 mod sums;
+pub mod top;
 mod unpack;
 pub mod unwrap;
 pub mod view;
@@ -67,9 +72,11 @@ pub use self::nascent::Nascent;
 pub use self::recipe::Rebuilt;
 pub use self::snapshot::{ENTRIES_MAX, HEIGHT_MAX, Snapshot};
 pub use self::sums::Contents;
+pub use self::top::Top;
 pub use self::unpack::{Unpacked, unpack};
 pub use self::view::View;
 
+use self::top::short::SHORT;
 use crate::content::directory::Directory;
 use cap_std::fs::Dir;
 use std::collections::HashSet;
@@ -109,6 +116,8 @@ struct Store {
     layers: Directory,
     snapshots: Directory,
     extract: Directory,
+    tops: Directory,
+    short: Directory,
     rights: Rights,
     boot: String,
     proc: Dir,
@@ -133,9 +142,24 @@ impl Layers {
         let snapshots = private(&root, "snapshots")?;
         private(&snapshots, "empty")?;
         let extract = private(&root, "extract")?;
+        let (tops, short) = (private(&root, "tops")?, private(&root, SHORT)?);
         let Settings { rights, boot, proc } = settings;
         let (journaled, swept) = (OnceLock::new(), AtomicBool::new(false));
-        Ok(Self { store: Arc::new(Store { root, layers, snapshots, extract, rights, boot, proc, journaled, swept }) })
+        Ok(Self {
+            store: Arc::new(Store {
+                root,
+                layers,
+                snapshots,
+                extract,
+                tops,
+                short,
+                rights,
+                boot,
+                proc,
+                journaled,
+                swept,
+            }),
+        })
     }
 
     /// Returns whose rights files are made with.

@@ -14,4 +14,5 @@ mod shelf;
 mod stacks;
 mod store;
 mod sums;
+mod tops;
 mod view;

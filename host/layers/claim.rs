@@ -105,10 +105,16 @@ impl Claim {
         let mounted = self.layers.keys_mounted()?;
         let mut records = HashMap::new();
         self.layers.each(|record| drop(records.insert(record.name.clone(), record)))?;
+        // What tops stand on.
+        let (mut below, mut used) = (Vec::new(), HashSet::new());
+        self.layers.each_top(|top, adopted| {
+            below.extend(top.parent);
+            used.extend(adopted.map(|adopted| adopted.layer));
+        })?;
         let mut free: HashSet<String> = self.stacked.iter().map(|snapshot| snapshot.name.clone()).collect();
         free.retain(|name| !mounted.contains(&key(name)));
+        free.retain(|name| !below.contains(name));
         let mut staying: Vec<_> = records.values().filter(|record| !free.contains(&record.name)).collect();
-        let mut used = HashSet::new();
         while let Some(record) = staying.pop() {
             used.insert(record.layer.clone());
             if let Some(parent) = &record.parent
@@ -195,7 +201,7 @@ impl Layers {
             }
         }
         // What is out of sight goes also when another could not be taken there.
-        outcome.and(removal::remove_all(&store.extract, &doomed))
+        outcome.and(removal::remove_all(&store.extract, &doomed)).and_then(|()| self.sweep_short(usize::MAX))
     }
 }
 

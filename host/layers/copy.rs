@@ -1,4 +1,4 @@
-//! A second tree with the files of a first: every file a hard link, every directory made again.
+//! A second tree with the files of a first: every file a hard link, or a copy, and every directory made again.
 //!
 //! It does not change the first tree, follows no links, and keeps at most a few directories open, whatever the depth.
 
@@ -49,7 +49,27 @@ pub(super) fn copy(
     target: BorrowedFd<'_>,
     looks: &HashMap<Vec<u8>, Look>,
 ) -> std::result::Result<(), Error> {
-    tree(source, target, looks).map_err(Error::io("cannot settle a layer"))
+    let put =
+        |from: &OwnedFd, name: &CStr, to: &OwnedFd, _: &[u8], _: &Stat| link(from.as_fd(), name, to.as_fd(), name);
+    tree(source, target, looks, put).map_err(Error::io("cannot settle a layer"))
+}
+
+/// Fills `target`, which is empty, with files of its own. Names of one file are names of one file again.
+pub(super) fn duplicate(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> std::result::Result<(), Error> {
+    // By file system and number: the directory and the name that it was copied to.
+    let mut firsts: HashMap<(u64, u64), (Vec<u8>, CString)> = HashMap::new();
+    let put = |from: &OwnedFd, name: &CStr, to: &OwnedFd, path: &[u8], stat: &Stat| {
+        #[allow(clippy::unnecessary_cast, reason = "the types differ between architectures")]
+        let id = (stat.st_dev as u64, stat.st_ino as u64);
+        if let Some((path, first)) = firsts.get(&id) {
+            return link(below(target, path)?.as_fd(), first, to.as_fd(), name);
+        }
+        if stat.st_nlink > 1 {
+            firsts.insert(id, (path.to_vec(), name.to_owned()));
+        }
+        again(from.as_fd(), name, to.as_fd(), name)
+    };
+    tree(source, target, &HashMap::new(), put).map_err(Error::io("cannot copy a tree"))
 }
 
 /// A directory that is being filled.
@@ -60,9 +80,14 @@ struct Frame {
     children: Vec<CString>,
 }
 
-fn tree(source: BorrowedFd<'_>, target: BorrowedFd<'_>, looks: &HashMap<Vec<u8>, Look>) -> Result<()> {
+fn tree(
+    source: BorrowedFd<'_>,
+    target: BorrowedFd<'_>,
+    looks: &HashMap<Vec<u8>, Look>,
+    mut put: impl FnMut(&OwnedFd, &CStr, &OwnedFd, &[u8], &Stat) -> Result<()>,
+) -> Result<()> {
     let mut path = Vec::new();
-    let mut frames = vec![Frame { length: 0, children: fill(source, target, &path)? }];
+    let mut frames = vec![Frame { length: 0, children: fill(source, target, &path, &mut put)? }];
     while let Some(frame) = frames.last_mut() {
         path.truncate(frame.length);
         if let Some(child) = frame.children.pop() {
@@ -70,7 +95,7 @@ fn tree(source: BorrowedFd<'_>, target: BorrowedFd<'_>, looks: &HashMap<Vec<u8>,
                 path.push(b'/');
             }
             path.extend_from_slice(child.to_bytes());
-            frames.push(Frame { length: path.len(), children: fill(source, target, &path)? });
+            frames.push(Frame { length: path.len(), children: fill(source, target, &path, &mut put)? });
             continue;
         }
         // Everything in it is there, so that its times stay what they are now.
@@ -84,8 +109,13 @@ fn tree(source: BorrowedFd<'_>, target: BorrowedFd<'_>, looks: &HashMap<Vec<u8>,
     Ok(())
 }
 
-/// Links the files of the directory `path` and makes the directories in it. Returns their names.
-fn fill(source: BorrowedFd<'_>, target: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<CString>> {
+/// Puts the files of the directory `path` in place and makes the directories in it. Returns their names.
+fn fill(
+    source: BorrowedFd<'_>,
+    target: BorrowedFd<'_>,
+    path: &[u8],
+    put: &mut impl FnMut(&OwnedFd, &CStr, &OwnedFd, &[u8], &Stat) -> Result<()>,
+) -> Result<Vec<CString>> {
     let (source, target) = (below(source, path)?, below(target, path)?);
     let mut children = Vec::new();
     for entry in Dir::read_from(&source)? {
@@ -99,7 +129,7 @@ fn fill(source: BorrowedFd<'_>, target: BorrowedFd<'_>, path: &[u8]) -> Result<V
             mkdirat(&target, name, Mode::RWXU)?;
             children.push(name.to_owned());
         } else {
-            link(source.as_fd(), name, target.as_fd(), name)?;
+            put(&source, name, &target, path, &stat)?;
         }
     }
     Ok(children)

@@ -43,6 +43,9 @@ pub enum Error {
     /// The request breaks a rule.
     #[error("{0}")]
     Invalid(&'static str),
+    /// Something else has this name, or was written there first.
+    #[error("something else is there already")]
+    Conflict,
     /// Somebody holds it, stands on it, or has mounted it.
     #[error("somebody uses it")]
     InUse,

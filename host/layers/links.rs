@@ -14,11 +14,13 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Makes `link` in `tree`, which stands on the trees `below`, the nearest first, each with whether an ordinary user made
-/// it. `ways` tells what a directory below looks like. Returns which tree below has the file, and where.
+/// it. Of the first `shared` of those a file may get a second name here; of the others it is copied. `ways` tells what a
+/// directory below looks like. Returns which tree below has the file, and where.
 pub(super) fn link(
     tree: BorrowedFd<'_>,
     user: bool,
     below: &[(BorrowedFd<'_>, bool)],
+    shared: usize,
     link: &Link,
     ways: impl Fn(&[u8]) -> Result<Option<Look>, Error>,
 ) -> Result<Option<(usize, Vec<u8>)>, Error> {
@@ -38,7 +40,7 @@ pub(super) fn link(
     let from = copy::below(trees[level].0, from).map_err(&failed)?;
     let to = copy::below(tree, to).map_err(|_| refused("is in no directory of its layer"))?;
     let times = copy::times(&fstat(&to).map_err(&failed)?);
-    let is_same = looks_so(from.as_fd(), &from_name, link, user).map_err(&failed)?;
+    let is_same = level <= shared && looks_so(from.as_fd(), &from_name, link, user).map_err(&failed)?;
     let made = if is_same {
         copy::link(from.as_fd(), &from_name, to.as_fd(), &to_name)
     } else {

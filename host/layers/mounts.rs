@@ -1,28 +1,39 @@
 //! Snapshots that are mounted: where, and how they come and go.
 //!
 //! The kernel's table of mounts is the only record: a mount says in its source which store and which snapshot it is,
-//! as in `wharf:fd00:1a2b:4bcf…` (the device and the number of the store's directory, and the snapshot's key).
+//! as in `wharf:fd00:1a2b:4bcf…` (the device and the number of the store's directory, and the snapshot's key). Tops have a
+//! word before the key, as in `wharf:fd00:1a2b:top:4bcf…`. What is bound to another place, as views of one layer are, has
+//! no source of its own: there the table says which directory of the file system it is.
 
 use super::overlay::{self, Failure, Stack, Step};
 use super::{Error, Layers, Snapshot, snapshot};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// A table of mounts is not read further than this, in bytes: 500 layers are a line of 50 KB.
 const TABLE_BYTES_MAX: u64 = 256 << 20;
 
-/// A snapshot that is mounted.
+/// A snapshot or top that is mounted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mounted {
     /// Where, as the process sees it.
     pub at: PathBuf,
-    /// The name of the snapshot; none if the snapshot is gone.
+    /// The name of the snapshot or top; none if it is gone.
     pub snapshot: Option<String>,
+}
+
+/// What the tables of mounts say of a store.
+#[derive(Debug, Default)]
+pub(super) struct Traces {
+    /// Keys of snapshots, and of tops with `top:` before them.
+    pub(super) keys: BTreeSet<String>,
+    /// Directories, below the store's, that are bound to other places, or that somebody's overlay writes to.
+    pub(super) places: BTreeSet<String>,
 }
 
 impl Layers {
@@ -48,7 +59,7 @@ impl Layers {
         }
         let text = |text: String| CString::new(text).expect("digits and fixed words have no zero byte");
         let lower = levels.into_iter().map(|level| text(level.tree)).collect();
-        Ok(Stack { source: text(self.source(&snapshot::key(snapshot.name()))?), lower, user })
+        Ok(Stack { source: text(self.source(&snapshot::key(snapshot.name()))?), lower, user, writable: None })
     }
 
     /// Ends the mount on `at`, which is a path as [`Layers::mounts`] tells it.
@@ -58,7 +69,7 @@ impl Layers {
     pub fn unmount(&self, at: &Path) -> Result<(), Error> {
         let table = self.table("self")?;
         // The last one on a directory is the one that is seen.
-        let last = rows(&table).filter(|row| row.at == at).last().ok_or(Error::NotFound)?;
+        let last = rows(&table).filter(|row| row.is_overlay && row.at == at).last().ok_or(Error::NotFound)?;
         if !last.source.starts_with(self.source("")?.as_bytes()) {
             return Err(Error::NotFound);
         }
@@ -74,9 +85,10 @@ impl Layers {
         let (table, prefix) = (self.table("self")?, self.source("")?);
         let mut names = std::collections::HashMap::new();
         self.each(|record| drop(names.insert(snapshot::key(&record.name), record.name)))?;
+        self.each_top(|top, _| drop(names.insert(format!("top:{}", snapshot::key(&top.name)), top.name)))?;
         let ours = rows(&table).filter_map(|row| {
-            let key = String::from_utf8(row.source.strip_prefix(prefix.as_bytes())?.to_vec()).ok()?;
-            Some(Mounted { at: row.at, snapshot: names.get(&key).cloned() })
+            let snapshot = names.get(&row.key(&prefix)?).cloned();
+            Some(Mounted { at: row.at, snapshot })
         });
         let mut ours: Vec<_> = ours.collect();
         ours.sort();
@@ -101,15 +113,20 @@ impl Layers {
 
     /// Returns the keys of the snapshots that are mounted, as in [`Layers::mounted`].
     pub(super) fn keys_mounted(&self) -> Result<BTreeSet<String>, Error> {
+        Ok(self.traces()?.keys)
+    }
+
+    /// Returns what is mounted of this store, in any mount namespace of a process that can be looked at.
+    pub(super) fn traces(&self) -> Result<Traces, Error> {
         let prefix = self.source("")?;
-        let key = |row: Row| String::from_utf8(row.source.strip_prefix(prefix.as_bytes())?.to_vec()).ok();
         let processes = self.store.proc.entries().map_err(Error::io("cannot list processes"))?;
         let mut processes: Vec<_> =
             processes.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
         processes.retain(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
         // This process's own table has to be there. Those of others may be gone, or be none of our business.
-        let mut keys: BTreeSet<String> = rows(&self.table("self")?).filter_map(key).collect();
-        let mut seen = BTreeSet::new();
+        let table = self.table("self")?;
+        let (home, mut traces, mut seen) = (Home::find(&table, &self.home()?), Traces::default(), BTreeSet::new());
+        traces.read(&table, &prefix, home.as_ref());
         for process in processes {
             let namespace = rustix::fs::statat(
                 &self.store.proc,
@@ -119,13 +136,22 @@ impl Layers {
             if namespace.is_ok_and(|namespace| seen.insert(namespace.st_ino))
                 && let Ok(table) = self.table(&process)
             {
-                keys.extend(rows(&table).filter_map(key));
+                traces.read(&table, &prefix, home.as_ref());
             }
         }
-        Ok(keys)
+        Ok(traces)
     }
 
-    fn source(&self, key: &str) -> Result<String, Error> {
+    /// Returns the path of the store's directory, as this process sees it.
+    pub(super) fn home(&self) -> Result<PathBuf, Error> {
+        let link = format!("self/fd/{}", self.store.root.as_fd().as_raw_fd());
+        let path = rustix::fs::readlinkat(&self.store.proc, link.as_str(), Vec::new());
+        let path = path.map_err(Error::io("cannot tell the path of the layer store"))?;
+        Ok(PathBuf::from(OsString::from_vec(path.into_bytes())))
+    }
+
+    /// What a table of mounts says about a mount of what has this key.
+    pub(super) fn source(&self, key: &str) -> Result<String, Error> {
         let stat = rustix::fs::fstat(&self.store.root).map_err(Error::io("cannot describe the layer store"))?;
         Ok(format!("wharf:{:x}:{:x}:{key}", stat.st_dev, stat.st_ino))
     }
@@ -140,22 +166,79 @@ impl Layers {
     }
 }
 
+impl Traces {
+    fn read(&mut self, table: &[u8], prefix: &str, home: Option<&Home>) {
+        for row in rows(table) {
+            self.keys.extend(row.key(prefix));
+            self.places.extend(home.and_then(|home| home.place(&row)));
+        }
+    }
+}
+
+/// Where a store's directory is.
+#[derive(Debug, PartialEq, Eq)]
+struct Home {
+    /// As this process sees it.
+    path: PathBuf,
+    /// Its file system, and where it is there.
+    device: Vec<u8>,
+    inside: PathBuf,
+}
+
+impl Home {
+    /// Finds out by the mount that `path` is on.
+    fn find(table: &[u8], path: &Path) -> Option<Self> {
+        // Of mounts on one directory the last is the one that is seen.
+        let mount =
+            rows(table).filter(|row| path.starts_with(&row.at)).max_by_key(|row| row.at.components().count())?;
+        let below = path.strip_prefix(&mount.at).ok()?;
+        let inside = Path::new(&OsString::from_vec(mount.root)).join(below);
+        Some(Self { path: path.to_owned(), device: mount.device, inside })
+    }
+
+    /// Which directory of the store is bound by this line, or is written to by an overlay.
+    fn place(&self, row: &Row) -> Option<String> {
+        let path = |bytes| Path::new(OsStr::from_bytes(bytes));
+        let place = match &row.upper {
+            Some(upper) => path(upper).strip_prefix(&self.path).ok()?,
+            None => path(&row.root).strip_prefix(&self.inside).ok().filter(|_| row.device == self.device)?,
+        };
+        Some(place.to_str()?.to_owned()).filter(|place| !place.is_empty())
+    }
+}
+
 /// A line of the table.
 #[derive(Debug, PartialEq, Eq)]
 struct Row {
     at: PathBuf,
+    /// The file system, and the directory of it that is mounted.
+    device: Vec<u8>,
+    root: Vec<u8>,
+    is_overlay: bool,
     source: Vec<u8>,
+    /// The directory that an overlay writes to.
+    upper: Option<Vec<u8>>,
 }
 
-/// Reads a table of mounts: proc(5), “/proc/pid/mountinfo”. Only overlay mounts are returned.
+impl Row {
+    /// What stands behind `prefix` in the source of an overlay.
+    fn key(&self, prefix: &str) -> Option<String> {
+        let key = self.source.strip_prefix(prefix.as_bytes()).filter(|_| self.is_overlay)?;
+        String::from_utf8(key.to_vec()).ok()
+    }
+}
+
+/// Reads a table of mounts: proc(5), “/proc/pid/mountinfo”.
 fn rows(table: &[u8]) -> impl Iterator<Item = Row> {
     table.split(|&byte| byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|&byte| byte == b' ');
-        let at = plain(fields.nth(4)?);
+        let (device, root, at) = (fields.nth(2)?.to_vec(), plain(fields.next()?), plain(fields.next()?));
         // Optional fields end with a dash.
         fields.find(|field| *field == b"-")?;
-        let (kind, source) = (fields.next()?, fields.next()?);
-        (kind == b"overlay").then(|| Row { at: PathBuf::from(OsString::from_vec(at)), source: plain(source) })
+        let (is_overlay, source) = (fields.next()? == b"overlay", plain(fields.next()?));
+        let mut options = fields.next().unwrap_or_default().split(|&byte| byte == b',');
+        let upper = options.find_map(|option| option.strip_prefix(b"upperdir=")).filter(|_| is_overlay).map(plain);
+        Some(Row { at: PathBuf::from(OsString::from_vec(at)), device, root, is_overlay, source, upper })
     })
 }
 
@@ -204,6 +287,7 @@ pub(super) fn told(failure: Failure) -> Error {
                 Step::Open => "cannot begin a mount",
                 Step::Option => "overlay does not take an option",
                 Step::Lower => "overlay does not take a layer",
+                Step::Upper => "overlay does not take the directory that is to be written to",
                 Step::Create => "overlay refuses the image",
                 Step::Move => "cannot put the mount where it belongs",
             };
@@ -218,12 +302,30 @@ mod tests {
 
     #[test]
     fn the_table_is_read_with_its_escapes() {
-        let table = b"22 1 8:1 / / rw shared:1 - ext4 /dev/sda rw\n\
+        let table = "22 1 8:1 / / rw shared:1 - ext4 /dev/sda rw\n\
             90 22 0:50 / /mnt/a\\040b\\134 ro,nosuid - overlay wharf:1:2:ab ro,lowerdir+=/x\n\
-            91 22 0:51 / /mnt/c ro master:3 propagate_from:2 - overlay none ro\n\
-            cut short";
-        let expected = [("/mnt/a b\\", "wharf:1:2:ab"), ("/mnt/c", "none")];
-        let expected = expected.map(|(at, source)| Row { at: PathBuf::from(at), source: source.as_bytes().to_vec() });
-        assert_eq!(rows(table).collect::<Vec<_>>(), expected);
+            91 22 0:51 / /mnt/c rw master:3 propagate_from:2 - overlay none rw,lowerdir=/l/x,upperdir=/store/tops/x\\040y/tree\n\
+            92 22 8:1 /store/layers/x/tree /mnt/d ro - ext4 /dev/sda rw\n\
+            93 22 8:2 / /var rw - xfs /dev/sdb rw\n\
+            cut short"
+            .as_bytes();
+        let found: Vec<_> = rows(table).collect();
+        let told = |row: &Row| (row.at.clone(), row.is_overlay, row.key("wharf:1:2:"));
+        let expected = [("/", false, None), ("/mnt/a b\\", true, Some("ab")), ("/mnt/c", true, None)];
+        let expected = expected.map(|(at, is_overlay, key)| (PathBuf::from(at), is_overlay, key.map(str::to_owned)));
+        assert_eq!(found[..3].iter().map(told).collect::<Vec<_>>(), expected);
+        for (path, places) in [
+            ("/store", vec!["tops/x y/tree", "layers/x/tree"]),
+            ("/other", vec![]),
+            ("/var/store", vec![]),
+            ("/store/layers", vec!["x/tree"]),
+        ] {
+            let home = Home::find(table, Path::new(path)).expect("a mount");
+            assert_eq!(found.iter().filter_map(|row| home.place(row)).collect::<Vec<_>>(), places, "{path}");
+        }
+        let home = Home::find(table, Path::new("/var/lib/store")).expect("a mount");
+        let path = PathBuf::from;
+        let expected = Home { path: path("/var/lib/store"), device: b"8:2".to_vec(), inside: path("/lib/store") };
+        assert_eq!(home, expected);
     }
 }

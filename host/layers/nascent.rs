@@ -3,7 +3,8 @@
 //!
 //! It does not write what is in the trees.
 
-use super::{Error, Layers, held, removal};
+use super::top::record::{self as top_record, TOP};
+use super::{Error, Layers, held, record, removal};
 use crate::content::directory::Directory;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -17,7 +18,7 @@ pub(super) const TREE: &str = "tree";
 const DEBRIS_MAX: usize = 16;
 
 /// The mode of a root that no entry names, as containerd makes it.
-const ROOT_MODE: Mode = Mode::from_raw_mode(0o755);
+pub(super) const ROOT_MODE: Mode = Mode::from_raw_mode(0o755);
 
 /// A layer or snapshot that is being made. Dropping it removes it.
 #[derive(Debug)]
@@ -56,12 +57,22 @@ impl Layers {
         for name in names.take(count) {
             let name = name.map_err(Error::io("cannot list the layer store"))?;
             match held::claimed(extract, &name) {
+                // Overlay goes on using what was taken away under it.
+                Ok(Some(claimed)) if self.is_grave_mounted(&claimed)? => {}
                 Ok(Some(_claimed)) => removal::remove(extract, &name)?,
                 Ok(None) | Err(Error::InUse) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        self.sweep_short(count)
+    }
+
+    /// Whether somebody has mounted the top whose directory this was.
+    fn is_grave_mounted(&self, claimed: &Directory) -> Result<bool, Error> {
+        match record::read::<top_record::Top>(claimed, TOP)? {
+            Some(top) => self.is_top_mounted(&top),
+            None => Ok(false),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Mounts a stack read-only by the new mount API, by open directory and without a path or an option string.
+//! Mounts a stack by the new mount API, by open directory and without a path or an option string.
 //!
 //! It takes no locks and knows no snapshots. Nothing in it allocates, so that [`attach`] can run between `fork` and
 //! `exec`: system calls and text on the stack alone.
@@ -27,6 +27,16 @@ pub(super) struct Stack {
     pub(super) lower: Vec<CString>,
     /// Whether overlay's attributes are `user.overlay.*`.
     pub(super) user: bool,
+    /// What is written to; none if nothing is.
+    pub(super) writable: Option<Writable>,
+}
+
+/// What overlay writes to: directories of one file system, below the store's.
+#[derive(Debug)]
+pub(super) struct Writable {
+    pub(super) upper: CString,
+    /// Overlay's own.
+    pub(super) work: CString,
 }
 
 /// What failed, and how.
@@ -45,6 +55,8 @@ pub(super) enum Step {
     Option,
     /// `lowerdir+`, which is younger.
     Lower,
+    /// What is written to.
+    Upper,
     /// The mount itself.
     Create,
     /// Putting it where it belongs.
@@ -61,7 +73,9 @@ impl Step {
 pub(super) fn attach(root: BorrowedFd<'_>, stack: &Stack, above: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Failure> {
     let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(Step::Open.of())?;
     fsconfig_set_string(&context, c"source", stack.source.as_c_str()).map_err(Step::Option.of())?;
-    fsconfig_set_flag(&context, c"ro").map_err(Step::Option.of())?;
+    if stack.writable.is_none() {
+        fsconfig_set_flag(&context, c"ro").map_err(Step::Option.of())?;
+    }
     if stack.user {
         fsconfig_set_flag(&context, c"userxattr").map_err(Step::Option.of())?;
     } else {
@@ -70,17 +84,29 @@ pub(super) fn attach(root: BorrowedFd<'_>, stack: &Stack, above: Option<Borrowed
         fsconfig_set_string(&context, c"metacopy", c"off").map_err(Step::Option.of())?;
     }
     if let Some(above) = above {
-        add(context.as_fd(), above).map_err(Step::Lower.of())?;
+        add(context.as_fd(), c"lowerdir+", above).map_err(Step::Lower.of())?;
     }
-    let lower = stack.lower.iter().map(CString::as_c_str);
-    for path in lower.chain((stack.lower.len() == 1 && above.is_none()).then_some(EMPTY)) {
+    let open = |path: &CStr| {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = openat(root, path, flags, Mode::empty()).map_err(Step::Lower.of())?;
-        add(context.as_fd(), directory.as_fd()).map_err(Step::Lower.of())?;
+        openat(root, path, flags, Mode::empty())
+    };
+    let is_alone = stack.lower.len() == 1 && above.is_none() && stack.writable.is_none();
+    for path in stack.lower.iter().map(CString::as_c_str).chain(is_alone.then_some(EMPTY)) {
+        let directory = open(path).map_err(Step::Lower.of())?;
+        add(context.as_fd(), c"lowerdir+", directory.as_fd()).map_err(Step::Lower.of())?;
+    }
+    let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    if let Some(Writable { upper, work }) = &stack.writable {
+        // The store's files have other names too, which an index of them would take for a mistake.
+        fsconfig_set_string(&context, c"index", c"off").map_err(Step::Option.of())?;
+        for (key, path) in [(c"upperdir", upper), (c"workdir", work)] {
+            let directory = open(path).map_err(Step::Upper.of())?;
+            add(context.as_fd(), key, directory.as_fd()).map_err(Step::Upper.of())?;
+        }
+    } else {
+        attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY;
     }
     fsconfig_create(&context).map_err(Step::Create.of())?;
-    let attributes =
-        MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(Step::Create.of())
 }
 
@@ -90,9 +116,9 @@ pub(super) fn place(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Fai
     move_mount(mount, c"", at, c"", flags).map_err(Step::Move.of())
 }
 
-/// Adds a lower directory. Kernels before 6.13 take it by name only; this name is as good as the open file.
-fn add(context: BorrowedFd<'_>, directory: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    match fsconfig_set_fd(context, c"lowerdir+", directory) {
+/// Adds a directory as `key`. Kernels before 6.13 take it by name only; this name is as good as the open file.
+fn add(context: BorrowedFd<'_>, key: &CStr, directory: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    match fsconfig_set_fd(context, key, directory) {
         Err(Errno::INVAL) => {}
         other => return other,
     }
@@ -111,7 +137,7 @@ fn add(context: BorrowedFd<'_>, directory: BorrowedFd<'_>) -> rustix::io::Result
         *place = *digit;
     }
     match CStr::from_bytes_until_nul(&name) {
-        Ok(name) => fsconfig_set_string(context, c"lowerdir+", name),
+        Ok(name) => fsconfig_set_string(context, key, name),
         Err(_) => Err(Errno::INVAL),
     }
 }

@@ -7,6 +7,7 @@
 //! snapshots/<key>/snapshot  Snapshot   what stands on what
 //! snapshots/<key>/aside     [Aside]    of what was settled
 //! snapshots/<key>/sums      see `sums`; absent if it has no tree
+//! tops/<key>/top            see `top::record`, like `adopted/adopted` in it
 //! */durable                 empty      see `durable`
 //! durable                   [Durable]  see `durable`
 //! ```
@@ -108,7 +109,7 @@ pub(super) struct Snapshot {
     pub(super) origin: Origin,
     pub(super) name: String,
     pub(super) parent: Option<String>,
-    /// The DiffID of its layer.
+    /// The DiffID of its layer; empty if it has none, because it was a top: then its tree is its own.
     pub(super) layer: String,
     /// Whether it has a tree of its own.
     pub(super) settled: bool,

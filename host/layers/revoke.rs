@@ -9,6 +9,7 @@
 
 use super::held::{self, claimed};
 use super::layer::believed;
+use super::nascent::TREE;
 use super::record::{self, SNAPSHOT};
 use super::snapshot::{ENTRIES_MAX, key};
 use super::sums::{self, Contents, Tree};
@@ -48,16 +49,18 @@ impl Layers {
         let Some(claimed) = claimed(&self.store.layers, &name)? else { return self.clear_away(&name) };
         let (text, mut is_used) = (diff_id.to_string(), false);
         self.each(|record| is_used |= record.layer == text)?;
+        self.each_top(|_, adopted| is_used |= adopted.is_some_and(|adopted| adopted.layer == text))?;
         if is_used {
             return Err(Error::InUse);
         }
-        held::discard(&self.store.extract, &self.store.layers, &name, claimed)
+        held::discard(&self.store.extract, &self.store.layers, &name, claimed)?;
+        self.forget(&format!("layers/{name}/{TREE}"))
     }
 
     /// Removes a snapshot that is damaged, although others stand on it: they are not found until it is stacked again.
     /// Does nothing if it is absent or right.
     ///
-    /// Fails with [`Error::InUse`] while it, or one that stands on it, is mounted or has a handle.
+    /// Fails with [`Error::InUse`] while it, or a snapshot or top that stands on it, is mounted or has a handle.
     pub fn revoke(&self, name: &str) -> Result<(), Error> {
         let key = key(name);
         let is_right = |directory: &Directory| match self.whole(directory, name)? {
@@ -65,7 +68,7 @@ impl Layers {
             None => Ok(false),
         };
         let Some(damaged) = damaged(&self.store.snapshots, &key, is_right)? else { return Ok(()) };
-        let above = self.claim_above(|record| record.parent.as_deref() == Some(name))?;
+        let above = self.claim_above(|record| record.parent.as_deref() == Some(name), Some(name))?;
         let Some(claimed) = held::reclaimed(&self.store.snapshots, &key, damaged)? else { return Ok(()) };
         if self.is_mounted(&key)? {
             return Err(Error::InUse);
@@ -77,7 +80,8 @@ impl Layers {
     /// Removes a layer that is damaged, although snapshots use it: they are not found until it is extracted again, and
     /// those that have a tree of their own until they are stacked again. Does nothing if it is absent or right.
     ///
-    /// Fails with [`Error::InUse`] while it has a handle, or a snapshot that stands on it is mounted or has one.
+    /// Fails with [`Error::InUse`] while it has a handle, a snapshot or top that stands on it is mounted or has one, or a
+    /// top has adopted it.
     pub fn revoke_layer(&self, diff_id: &Digest) -> Result<(), Error> {
         let (text, name) = (diff_id.to_string(), diff_id.encoded());
         let is_right = |directory: &Directory| match believed(self, directory)? {
@@ -85,7 +89,12 @@ impl Layers {
             None => Ok(false),
         };
         let Some(damaged) = damaged(&self.store.layers, &name, is_right)? else { return self.clear_away(&name) };
-        let above = self.claim_above(|record| record.layer == text)?;
+        let mut is_adopted = false;
+        self.each_top(|_, adopted| is_adopted |= adopted.is_some_and(|adopted| adopted.layer == text))?;
+        if is_adopted {
+            return Err(Error::InUse);
+        }
+        let above = self.claim_above(|record| record.layer == text, None)?;
         let Some(claimed) = held::reclaimed(&self.store.layers, &name, damaged)? else { return Ok(()) };
         self.discard_settled(above)?;
         held::discard(&self.store.extract, &self.store.layers, &name, claimed)
@@ -99,8 +108,9 @@ impl Layers {
         }
     }
 
-    /// Claims the snapshots that `is_meant` tells and all that stand on them.
-    fn claim_above(&self, is_meant: impl Fn(&record::Snapshot) -> bool) -> Result<Claims, Error> {
+    /// Claims the snapshots that `is_meant` tells and all that stand on them. No top that stands on one of these, or on
+    /// `below`, is mounted or has a handle then.
+    fn claim_above(&self, is_meant: impl Fn(&record::Snapshot) -> bool, below: Option<&str>) -> Result<Claims, Error> {
         let mut all = Vec::new();
         self.each(|record| all.push(record))?;
         let mut meant: BTreeSet<String> =
@@ -116,9 +126,10 @@ impl Layers {
                 break;
             }
         }
+        let is_above = |name: &String| meant.contains(name) || below == Some(name);
         let mut claims = Vec::new();
-        for name in meant {
-            let key = key(&name);
+        for name in &meant {
+            let key = key(name);
             let Some(directory) = claimed(&self.store.snapshots, &key)? else { continue };
             if self.is_mounted(&key)? {
                 return Err(Error::InUse);
@@ -127,11 +138,21 @@ impl Layers {
                 claims.push((key, directory, record));
             }
         }
+        // What is written into one of these is read through what goes.
+        let mut tops = Vec::new();
+        self.each_top(|top, _| tops.extend(Some(top).filter(|top| top.parent.as_ref().is_some_and(is_above))))?;
+        for top in tops {
+            if claimed(&self.store.tops, &key(&top.name))?.is_some() && self.is_top_mounted(&top)? {
+                return Err(Error::InUse);
+            }
+        }
         Ok(claims)
     }
 
     fn discard_settled(&self, claims: Claims) -> Result<(), Error> {
-        for (key, directory, _) in claims.into_iter().filter(|(.., record)| record.settled) {
+        // What was a top has files of its own, and waits for what is below it.
+        let is_made_of_it = |record: &record::Snapshot| record.settled && !record.layer.is_empty();
+        for (key, directory, _) in claims.into_iter().filter(|(.., record)| is_made_of_it(record)) {
             held::discard(&self.store.extract, &self.store.snapshots, &key, directory)?;
         }
         Ok(())

@@ -17,11 +17,11 @@ use super::copy::{self, Look};
 use super::links;
 use super::nascent::{Nascent, TREE};
 use super::record::{self, ASIDE, Aside};
-use super::{Error, Layer, Snapshot, snapshot::Level};
+use super::{Error, Layer, Layers, Snapshot, snapshot::Level};
 use crate::content::directory::Directory;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::io::Errno;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What came of it.
@@ -66,20 +66,62 @@ pub(super) fn settle(nascent: &Nascent, parent: Option<&Snapshot>, top: &Layer) 
     if settled.differs {
         copy::copy(source.as_fd(), nascent.tree(), &looks)?;
     }
+    settled.aside.extend(join(root, nascent.tree(), top.record.user, &below, below.len(), &top.record.links)?);
+    Ok(settled)
+}
+
+/// Settles a tree that is nobody's on `levels`, where it is. Files of the first of these, which the tree is to be a part of,
+/// may get second names in it; those of the others are copied, because it will be written to. Returns what could not be set.
+pub(super) fn settle_here(
+    layers: &Layers,
+    tree: BorrowedFd<'_>,
+    user: bool,
+    implied: &BTreeSet<Vec<u8>>,
+    links: &[record::Link],
+    levels: &[Level],
+) -> Result<Vec<Aside>, Error> {
+    let root = layers.store.root.as_fd();
+    let below = levels.iter().map(|level| Lower::open(root, level)).collect::<Result<Vec<_>, _>>()?;
+    let mut aside = Vec::new();
+    for path in implied {
+        let Some((lower, directory)) = decider(&below, path)? else { continue };
+        let failed = Error::io("cannot settle a layer");
+        if let Some(look) = look(tree, path, directory.as_fd()).map_err(&failed)? {
+            let own = copy::below(tree, path).map_err(&failed)?;
+            look.apply(own.as_fd()).map_err(&failed)?;
+        }
+        if user {
+            aside.extend(lower.aside(root, path, path)?);
+        }
+    }
+    aside.extend(join(root, tree, user, &below, 1, links)?);
+    Ok(aside)
+}
+
+/// Makes hard links in a tree to what is below it, `shared` as in [`links::link`]. Returns what could not be set of them.
+fn join(
+    root: BorrowedFd<'_>,
+    tree: BorrowedFd<'_>,
+    user: bool,
+    below: &[Lower<'_>],
+    shared: usize,
+    links: &[record::Link],
+) -> Result<Vec<Aside>, Error> {
     let trees: Vec<_> = below.iter().map(|lower| (lower.tree.as_fd(), lower.level.user)).collect();
-    for link in &top.record.links {
-        let ways = |path: &[u8]| match decider(&below, path)? {
+    let mut aside = Vec::new();
+    for link in links {
+        let ways = |path: &[u8]| match decider(below, path)? {
             Some((_, directory)) => Look::of(&directory).map(Some).map_err(Error::io("cannot settle a layer")),
             None => Ok(None),
         };
-        let found = links::link(nascent.tree(), top.record.user, &trees, link, ways)?;
+        let found = links::link(tree, user, &trees, shared, link, ways)?;
         if let Some((lower, found)) = found
-            && top.record.user
+            && user
         {
-            settled.aside.extend(below[lower].aside(root, &found, &link.path)?);
+            aside.extend(below[lower].aside(root, &found, &link.path)?);
         }
     }
-    Ok(settled)
+    Ok(aside)
 }
 
 /// A tree below.

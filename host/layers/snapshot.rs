@@ -1,12 +1,14 @@
 //! Snapshots: layers stacked by name.
 //!
 //! A snapshot keeps what it stands on by existing: nothing is counted. Whoever removes something takes its exclusive
-//! lock, and then looks whether a snapshot names it. Whoever stacks holds both things that the new snapshot names.
+//! lock, and then looks whether a snapshot, or a top, names it. Whoever stacks holds both things that the new snapshot
+//! names.
 
 use super::layer::{Layer, PUBLISH_ATTEMPTS_MAX, believed as believed_layer, evict};
 use super::nascent::TREE;
 use super::record::{self, ASIDE, SNAPSHOT};
 use super::sums::{self, Tree};
+use super::top::record::{self as top_record, TOP};
 use super::{Error, Layers, held, settle};
 use crate::content::directory::Directory;
 use crate::hash::{Algorithm, Digest};
@@ -23,7 +25,7 @@ pub const ENTRIES_MAX: usize = 1_000;
 pub struct Snapshot {
     pub(super) record: Arc<record::Snapshot>,
     /// Locked. The lock ends with the last descriptor of this open directory.
-    directory: Arc<Directory>,
+    pub(super) directory: Arc<Directory>,
 }
 
 /// One directory of a stack, as it is mounted and read.
@@ -48,9 +50,9 @@ impl Snapshot {
         self.record.parent.as_deref()
     }
 
-    /// Returns the DiffID of the layer on top.
-    pub fn layer(&self) -> &str {
-        &self.record.layer
+    /// Returns the DiffID of the layer on top; none if what was written into a top is in its place.
+    pub fn layer(&self) -> Option<&str> {
+        Some(self.record.layer.as_str()).filter(|layer| !layer.is_empty())
     }
 
     /// Returns how many layers there are.
@@ -82,10 +84,23 @@ impl Layers {
     /// Fails with [`Error::TooLarge`] if the stack is higher than [`HEIGHT_MAX`], with [`Error::Entry`] if the layer
     /// has a hard link to something that no layer below has.
     pub fn stack(&self, name: &str, parent: Option<&Snapshot>, top: &Layer) -> Result<Snapshot, Error> {
-        match self.snapshot(name) {
-            Err(Error::NotFound) => {}
-            other => return other,
+        loop {
+            match self.snapshot(name) {
+                Err(Error::NotFound) => {}
+                other => return other,
+            }
+            match self.stack_anew(name, parent, top) {
+                // Somebody was faster.
+                Err(Error::Conflict) => {}
+                other => return other,
+            }
         }
+    }
+
+    /// Does the same.
+    ///
+    /// Fails with [`Error::Conflict`] if the snapshot exists.
+    pub(super) fn stack_anew(&self, name: &str, parent: Option<&Snapshot>, top: &Layer) -> Result<Snapshot, Error> {
         let height = parent.map_or(0, Snapshot::height) + 1;
         if height > HEIGHT_MAX {
             return Err(Error::TooLarge { what: "layers below it", limit: u64::from(HEIGHT_MAX) - 1 });
@@ -116,14 +131,22 @@ impl Layers {
             if let Some(directory) = nascent.place(&self.store.snapshots, &key(name))? {
                 return Ok(Snapshot { record, directory: Arc::new(directory) });
             }
-            match self.snapshot(name) {
-                Err(Error::NotFound) => {
-                    evict(self, &self.store.snapshots, &key(name), |directory| self.whole(directory, name))?;
-                }
-                other => return other,
-            }
+            self.vacate(name)?;
         }
         Err(Error::InUse)
+    }
+
+    /// Removes what has the name of the snapshot `name` and is none.
+    ///
+    /// Fails with [`Error::Conflict`] if it is one.
+    pub(super) fn vacate(&self, name: &str) -> Result<(), Error> {
+        match self.snapshot(name) {
+            Err(Error::NotFound) => {
+                evict(self, &self.store.snapshots, &key(name), |directory| self.whole(directory, name))
+            }
+            Ok(_) => Err(Error::Conflict),
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens the snapshot that has this name.
@@ -169,6 +192,9 @@ impl Layers {
     }
 
     fn has_layer(&self, record: &record::Snapshot) -> Result<bool, Error> {
+        if record.layer.is_empty() {
+            return Ok(record.settled);
+        }
         let Ok(diff_id) = record.layer.parse::<Digest>() else { return Ok(false) };
         match held::entered(&self.store.layers, &diff_id.encoded())? {
             Some(directory) => Ok(believed_layer(self, &directory)?.is_some()),
@@ -182,19 +208,32 @@ impl Layers {
         let mut levels = Vec::new();
         let mut record = record::Snapshot::clone(&snapshot.record);
         loop {
-            let diff_id: Digest = record.layer.parse().map_err(|_| damaged(&record.name))?;
-            let layer = held::entered(&self.store.layers, &diff_id.encoded())?.ok_or_else(|| damaged(&record.name))?;
-            let record::Layer { user, is_opaque, .. } =
-                believed_layer(self, &layer)?.ok_or_else(|| damaged(&record.name))?;
-            let (layer, own) = (format!("layers/{}", diff_id.encoded()), format!("snapshots/{}", key(&record.name)));
-            let tree = format!("{}/{TREE}", if record.settled { &own } else { &layer });
-            levels.push(Level { tree, asides: vec![own, layer], user });
+            let (level, is_opaque) = self.level(&record)?.ok_or_else(|| damaged(&record.name))?;
+            levels.push(level);
             let parent = match record.parent {
                 Some(parent) if !is_opaque => parent,
                 _ => return Ok(levels),
             };
             record = self.peek(&parent)?.ok_or_else(|| damaged(&parent))?;
         }
+    }
+
+    /// Returns the directory that one snapshot adds, and whether nothing below it is left. None if it is not whole.
+    fn level(&self, record: &record::Snapshot) -> Result<Option<(Level, bool)>, Error> {
+        let own = format!("snapshots/{}", key(&record.name));
+        if record.layer.is_empty() {
+            let directory = held::entered(&self.store.snapshots, &key(&record.name))?;
+            let top =
+                directory.map(|directory| record::read::<top_record::Top>(&directory, TOP)).transpose()?.flatten();
+            let level = |user| Level { tree: format!("{own}/{TREE}"), asides: vec![own], user };
+            return Ok(top.map(|top| (level(top.user), false)));
+        }
+        let Ok(diff_id) = record.layer.parse::<Digest>() else { return Ok(None) };
+        let Some(layer) = held::entered(&self.store.layers, &diff_id.encoded())? else { return Ok(None) };
+        let Some(record::Layer { user, is_opaque, .. }) = believed_layer(self, &layer)? else { return Ok(None) };
+        let layer = format!("layers/{}", diff_id.encoded());
+        let tree = format!("{}/{TREE}", if record.settled { &own } else { &layer });
+        Ok(Some((Level { tree, asides: vec![own, layer], user }, is_opaque)))
     }
 
     /// Returns up to `limit` names after `after`, in order of name, and at most [`ENTRIES_MAX`]. None, and a limit above
@@ -237,10 +276,12 @@ impl Layers {
         let record: Option<record::Snapshot> = record::read(&claimed, SNAPSHOT)?;
         let mut has_child = false;
         self.each(|record| has_child |= record.parent.as_deref() == Some(name))?;
+        self.each_top(|top, _| has_child |= top.parent.as_deref() == Some(name))?;
         if has_child || self.is_mounted(&key)? {
             return Err(Error::InUse);
         }
         held::discard(&self.store.extract, &self.store.snapshots, &key, claimed)?;
+        self.forget(&format!("snapshots/{key}/{TREE}"))?;
         match record.and_then(|record| record.layer.parse().ok()) {
             Some(diff_id) => match self.remove_layer(&diff_id) {
                 Err(Error::InUse) => Ok(()),

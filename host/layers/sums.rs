@@ -78,6 +78,14 @@ pub(super) fn write(directory: &Directory, tree: Tree<'_>) -> Result<Total, Erro
     total(directory, &bytes)
 }
 
+/// Removes the sums of a tree, if there are any.
+pub(super) fn forget(directory: &Directory) -> Result<(), Error> {
+    match directory.unlink(SUMS) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(Error::io("cannot remove the sums of a tree")(error)),
+    }
+}
+
 /// Compares the tree in `directory` with its sums, and those with `recorded`.
 ///
 /// Fails with [`Error::Changed`] if anything is not as it was.

@@ -26,9 +26,9 @@ const BUFFERS: usize = 4;
 /// A layer whose tree is whole and which nobody sees yet. Dropping it removes the tree.
 #[derive(Debug)]
 pub struct Unpacked {
-    nascent: Nascent,
-    applied: Applied,
-    diff_id: Digest,
+    pub(super) nascent: Nascent,
+    pub(super) applied: Applied,
+    pub(super) diff_id: Digest,
 }
 
 impl Unpacked {

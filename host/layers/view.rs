@@ -1,12 +1,13 @@
 //! Reads a stack of trees as one, by the rules of overlay, without mounting it: any user may.
 //!
 //! It finds; `view/entry` describes and reads, `view/walk` goes through everything, `view/difference` compares two,
-//! `view/archive` makes one tar of it,
+//! `view/archive` makes one tar of it, `view/changes` one of what its trees change over others,
 //! `view/foreign` looks for what is not root's.
 //! Symbolic links are resolved inside the image, `..` stops at its root, and nothing leads outside: every step is one
 //! name in one open directory, no link followed by the kernel.
 
 mod archive;
+mod changes;
 mod difference;
 mod entry;
 pub(super) mod foreign;
@@ -18,6 +19,7 @@ pub use self::entry::{Entry, Kind};
 pub use self::walk::Walk;
 
 use super::record::Aside;
+use super::snapshot::Level;
 use super::{Error, Layers, Snapshot, attributes, copy, settle};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
@@ -75,9 +77,15 @@ enum Place {
 impl View {
     /// Reads `snapshot`.
     pub fn new(layers: &Layers, snapshot: &Snapshot) -> Result<Self, Error> {
+        let view = Self::levels(layers, &layers.levels(snapshot)?)?;
+        Ok(Self { _snapshot: Some(snapshot.clone()), ..view })
+    }
+
+    /// Reads `levels`, the top first. Whoever calls keeps them.
+    pub(super) fn levels(layers: &Layers, levels: &[Level]) -> Result<Self, Error> {
         let root = layers.store.root.as_fd();
         let mut trees = Vec::new();
-        for level in layers.levels(snapshot)? {
+        for level in levels {
             let tree = copy::below(root, level.tree.as_bytes()).map_err(Error::io("cannot open a layer"))?;
             let mut aside = HashMap::new();
             // The first one decides.
@@ -86,7 +94,12 @@ impl View {
             }
             trees.push(Tree { root: tree, user: level.user, aside });
         }
-        Ok(Self { trees, _snapshot: Some(snapshot.clone()) })
+        Ok(Self { trees, _snapshot: None })
+    }
+
+    /// Returns the names that are in the root.
+    pub(super) fn root_names(&self) -> Result<Vec<CString>, Error> {
+        Ok(self.children(&Rc::new(self.root()?))?.into_keys().collect())
     }
 
     /// Reads `trees`, the top first, each with whether an ordinary user made it.
@@ -201,27 +214,42 @@ impl View {
 
     /// Opens a directory that was found, with what lower trees have of it.
     fn merged(&self, found: &Found) -> Result<Merged, Error> {
+        Ok(self.merge(found)?.0)
+    }
+
+    /// Does the same, and returns also whether trees below this view would have no part in it.
+    fn merge(&self, found: &Found) -> Result<(Merged, bool), Error> {
         let failed = Error::io("cannot open a directory of a layer");
-        let mut parts = Vec::new();
+        let (mut parts, mut is_closed) = (Vec::new(), false);
         for (tree, parent) in &found.parent.parts[found.part..] {
             let directory = match openat(parent, found.name.as_c_str(), directory_flags(), Mode::empty()) {
                 Ok(directory) => directory,
                 Err(Errno::NOENT) => continue,
                 // A file, a link or a whiteout ends what is merged.
-                Err(Errno::NOTDIR | Errno::LOOP) => break,
+                Err(Errno::NOTDIR | Errno::LOOP) => {
+                    is_closed = true;
+                    break;
+                }
                 Err(error) => return Err(failed(error)),
             };
-            let is_opaque = attributes::is_opaque(&directory, self.trees[*tree].user).map_err(&failed)?;
+            is_closed = attributes::is_opaque(&directory, self.trees[*tree].user).map_err(&failed)?;
             parts.push((*tree, directory));
-            if is_opaque {
+            if is_closed {
                 break;
             }
         }
-        Ok(Merged { parts })
+        Ok((Merged { parts }, is_closed))
     }
 
     /// Returns what is in a directory, by name.
     fn children(&self, directory: &Rc<Merged>) -> Result<BTreeMap<CString, Found>, Error> {
+        let mut children = self.everything(directory)?;
+        children.retain(|_, found| !is_whiteout(&found.stat));
+        Ok(children)
+    }
+
+    /// Returns what is in a directory, by name, with overlay's signs that something is gone.
+    fn everything(&self, directory: &Rc<Merged>) -> Result<BTreeMap<CString, Found>, Error> {
         let failed = Error::io("cannot list a directory of a layer");
         let mut children = BTreeMap::new();
         for (part, (tree, open)) in directory.parts.iter().enumerate() {
@@ -236,7 +264,6 @@ impl View {
                 children.insert(name.to_owned(), found);
             }
         }
-        children.retain(|_, found| !is_whiteout(&found.stat));
         Ok(children)
     }
 }

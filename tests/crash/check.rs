@@ -32,6 +32,8 @@ const NAMES: &[&str] = &[
     "layers",
     "snapshots",
     "extract",
+    "tops",
+    "l",
     "durable",
     "metadata.sqlite",
     "metadata.sqlite-wal",

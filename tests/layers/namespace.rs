@@ -12,12 +12,12 @@ use wharf::layers::view::Kind;
 use wharf::layers::{Entrance, Error, Layers, Rights, Snapshot, Subordinate, View};
 
 /// Where the store of the other user is.
-const DIRECTORY: &str = "WHARF_TEST_DIRECTORY";
+pub(super) const DIRECTORY: &str = "WHARF_TEST_DIRECTORY";
 /// A user and a group that own nothing.
 const NOBODY: u32 = 65_534;
 
 /// Runs the test `name` again as an ordinary user, with a directory of its own.
-fn as_a_user(name: &str) {
+pub(super) fn as_a_user(name: &str) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
     let own = directory.path().join("own");

@@ -15,7 +15,7 @@ use wharf::layers::apply::Budget;
 use wharf::layers::{Error, Snapshot, View, unpack};
 
 /// When the tests were written, in seconds since 1970. What is younger got its time when it was extracted.
-const NOW: i64 = 1_700_000_000;
+pub(super) const NOW: i64 = 1_700_000_000;
 
 /// Unpacks archives and stacks them, the lowest first.
 pub(super) fn stacked(shelf: &Shelf, archives: &[Vec<u8>]) -> Result<Snapshot, Error> {

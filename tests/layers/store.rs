@@ -252,7 +252,7 @@ fn a_name_belongs_to_the_first_snapshot_that_has_it() {
     let (a, b) = (shelf.layer("a", named(), |_| {}), shelf.layer("b", named(), |_| {}));
     shelf.layers.stack("name", None, &a).expect("a snapshot");
     let second = shelf.layers.stack("name", None, &b).expect("the same one");
-    assert_eq!(second.layer(), id("a").to_string());
+    assert_eq!(second.layer(), Some(&*id("a").to_string()));
 }
 
 #[test]

@@ -12,7 +12,7 @@
 //! them. Sockets have no place in an archive, and are left out.
 
 use super::entry::join;
-use super::{Entry, Found, Kind, View};
+use super::{Entry, Found, Kind, Merged, View};
 use crate::layers::archive::Time;
 use crate::layers::{Error, attributes};
 use rustix::io::Errno;
@@ -64,10 +64,12 @@ pub struct Archived {
 
 /// An archive that is being written.
 #[derive(Debug)]
-struct Archive<'v, W> {
-    view: &'v View,
+pub(super) struct Archive<'v, W> {
+    pub(super) view: &'v View,
     out: W,
     done: Archived,
+    /// Which attributes are not for others.
+    leaves: fn(&[u8]) -> bool,
     /// Of files with several names, the first one, by file system and number.
     links: HashMap<(u64, u64), Vec<u8>>,
 }
@@ -75,15 +77,11 @@ struct Archive<'v, W> {
 impl View {
     /// Writes everything into an archive.
     pub fn archive(&self, out: impl Write) -> Result<Archived, ArchiveError> {
-        let mut archive = Archive { view: self, out, done: Archived::default(), links: HashMap::new() };
+        let mut archive = Archive::new(self, out, |_| false);
         let root = Rc::new(self.root()?);
-        let (tree, directory) = root.parts.first().ok_or(Error::NotFound)?;
-        let found = attributes::read(directory).map_err(Error::io("cannot describe a file of a layer"))?;
-        archive.head(b".", &self.describe_root(&root)?, &self.values(*tree, b"", found))?;
+        archive.root(&root)?;
         archive.directory(b"", self.children(&root)?)?;
-        archive.write(&END)?;
-        archive.out.flush()?;
-        Ok(archive.done)
+        Ok(archive.end()?.0)
     }
 
     /// The attributes of a file as the image has them, in order: those that could be set, and those that could not.
@@ -95,7 +93,31 @@ impl View {
     }
 }
 
-impl<W: Write> Archive<'_, W> {
+impl<'v, W: Write> Archive<'v, W> {
+    pub(super) fn new(view: &'v View, out: W, leaves: fn(&[u8]) -> bool) -> Self {
+        Self { view, out, done: Archived::default(), leaves, links: HashMap::new() }
+    }
+
+    pub(super) fn root(&mut self, root: &Rc<Merged>) -> Result<(), ArchiveError> {
+        let (tree, directory) = root.parts.first().ok_or(Error::NotFound)?;
+        let found = attributes::read(directory).map_err(Error::io("cannot describe a file of a layer"))?;
+        let values = self.values(*tree, b"", found);
+        self.head(b".", &self.view.describe_root(root)?, &values)
+    }
+
+    /// Ends the archive, and returns what it was written to.
+    pub(super) fn end(mut self) -> Result<(Archived, W), ArchiveError> {
+        self.write(&END)?;
+        self.out.flush()?;
+        Ok((self.done, self.out))
+    }
+
+    fn values(&self, tree: usize, path: &[u8], found: Vec<attributes::Attribute>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let mut values = self.view.values(tree, path, found);
+        values.retain(|name, _| !(self.leaves)(name));
+        values
+    }
+
     fn directory(&mut self, path: &[u8], children: BTreeMap<CString, Found>) -> Result<(), ArchiveError> {
         for (name, found) in children {
             let path = join(path, name.to_bytes());
@@ -111,7 +133,7 @@ impl<W: Write> Archive<'_, W> {
         Ok(())
     }
 
-    fn entry(&mut self, path: &[u8], found: &Found) -> Result<(), ArchiveError> {
+    pub(super) fn entry(&mut self, path: &[u8], found: &Found) -> Result<(), ArchiveError> {
         let mut entry = self.view.describe_found(found, path)?;
         if entry.kind == Kind::Socket {
             self.done.left_out.push(PathBuf::from(std::ffi::OsStr::from_bytes(path)));
@@ -130,7 +152,7 @@ impl<W: Write> Archive<'_, W> {
             other => other.map_err(Error::io("cannot describe a file of a layer"))?,
         };
         let content = if entry.kind == Kind::File { Some(self.view.open(found, path)?) } else { None };
-        self.head(path, &entry, &self.view.values(found.tree, path, attributes))?;
+        self.head(path, &entry, &self.values(found.tree, path, attributes))?;
         match content {
             Some(file) => self.content(path, file, entry.size),
             None => Ok(()),
@@ -155,7 +177,7 @@ impl<W: Write> Archive<'_, W> {
     }
 
     /// Writes the header of an entry, and before it what it has no room for.
-    fn record(
+    pub(super) fn record(
         &mut self,
         path: &[u8],
         entry: &Entry,
