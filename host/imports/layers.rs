@@ -69,6 +69,7 @@ impl From<Error> for ErrorCode {
             }
             Error::DigestMismatch { actual, .. } => Self::DigestMismatch(actual.to_string()),
             Error::TooLarge { limit, .. } => Self::TooLarge(limit),
+            Error::Conflict => Self::Conflict,
             Error::InUse => Self::InUse,
             Error::NoSpace => Self::NoSpace,
             Error::Unsupported(_) => Self::Unsupported,

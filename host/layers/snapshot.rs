@@ -193,7 +193,7 @@ impl Layers {
 
     fn has_layer(&self, record: &record::Snapshot) -> Result<bool, Error> {
         if record.layer.is_empty() {
-            return Ok(record.settled);
+            return Ok(self.level(record)?.is_some());
         }
         let Ok(diff_id) = record.layer.parse::<Digest>() else { return Ok(false) };
         match held::entered(&self.store.layers, &diff_id.encoded())? {

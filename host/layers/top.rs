@@ -180,7 +180,8 @@ impl Layers {
         let (record, parent) = (Arc::new(record), parent.cloned());
         for _ in 0..PUBLISH_ATTEMPTS_MAX {
             if let Some(directory) = nascent.place(&self.store.tops, &key(name))? {
-                self.store.tops.sync().map_err(failed)?;
+                // Whoever made the directory of tops may have died at once.
+                self.store.tops.sync().and_then(|()| self.store.root.sync()).map_err(failed)?;
                 return Ok(Top { layers: self.clone(), record, parent, directory: Arc::new(directory) });
             }
             if self.top_record(name)?.is_some() {

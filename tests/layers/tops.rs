@@ -5,6 +5,7 @@ mod adopt;
 mod applied;
 mod commit;
 mod diff;
+mod killed;
 mod life;
 mod mounts;
 mod ordinary;
