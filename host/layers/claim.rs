@@ -61,8 +61,8 @@ enum Claimed {
 
 impl Layers {
     /// Claims those of these snapshots that nobody holds, that are not mounted, and on which nothing stands but what is
-    /// claimed with them; and those of these layers that nobody holds and that no snapshot uses but what is claimed with
-    /// them. Does not wait. Looks at [`CLAIM_MAX`] of either; where the process is short of descriptors, the claim has
+    /// claimed with them; and those of these layers that nobody holds and that nothing uses but what is claimed with
+    /// them. Tops keep what they stand on, and are never claimed. Does not wait. Looks at [`CLAIM_MAX`] of either; where the process is short of descriptors, the claim has
     /// fewer than it could.
     ///
     /// What is damaged can be claimed as well. Debris of processes that died is removed on the way.

@@ -21,7 +21,7 @@
 //! A top is durable before it is visible. It keeps its parent by existing, and by nothing else. Its tree has the name that
 //! the tree of a snapshot has, so that a commit is one rename of the directory.
 //!
-//! With [`Rights::User`](super::Rights::User) a mount takes a user namespace, overlay's own attributes are
+//! With [`Rights::User`] a mount takes a user namespace, overlay's own attributes are
 //! `user.overlay.*`, and every file belongs to who mounts: owners and devices that [`Top::apply`] cannot set are kept
 //! aside, as in layers.
 
@@ -177,11 +177,14 @@ impl Layers {
         let file = records::write(nascent.directory(), TOP, &record)?;
         fsync(&file).and_then(|()| fsync(nascent.tree())).map_err(&failed)?;
         nascent.directory().sync().map_err(&failed)?;
+        // The first one makes durable that there is a directory of tops.
+        if self.store.tops.names().map_err(Error::io("cannot list the layer store"))?.next().is_none() {
+            self.store.root.sync().map_err(&failed)?;
+        }
         let (record, parent) = (Arc::new(record), parent.cloned());
         for _ in 0..PUBLISH_ATTEMPTS_MAX {
             if let Some(directory) = nascent.place(&self.store.tops, &key(name))? {
-                // Whoever made the directory of tops may have died at once.
-                self.store.tops.sync().and_then(|()| self.store.root.sync()).map_err(failed)?;
+                self.store.tops.sync().map_err(failed)?;
                 return Ok(Top { layers: self.clone(), record, parent, directory: Arc::new(directory) });
             }
             if self.top_record(name)?.is_some() {

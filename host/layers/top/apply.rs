@@ -34,7 +34,7 @@ impl Top {
     /// Writes what `source` has, which may be compressed by gzip or zstd, on top of what is there. Ends soon after `stop` is
     /// set.
     ///
-    /// Fails with [`Error::Invalid`] for a view, and as [`unpack`](crate::layers::unpack) and
+    /// Fails with [`Error::Invalid`] for a view, and as [`unpack`] and
     /// [`Layers::stack`](crate::layers::Layers::stack) do; nothing has changed then.
     pub fn apply(&self, source: impl Read + Send, budget: &Budget, stop: &AtomicBool) -> Result<Written, Error> {
         if !self.record.writable {
