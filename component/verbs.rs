@@ -4,7 +4,7 @@
 //! pull ──► resolve ─► choose ─► plan ─► fetch ─► remember      writes
 //! push ──► library                                             reads, and sends
 //! unpack ──► trees ◄──────────────────────┘                    extracts
-//! load   import ──► trees, sweep                               writes
+//! load   import   commit ──► trees, sweep                      writes
 //! compose ──► library, load                                    writes
 //! change ──► roots ─► reach ─► sweep                           writes, and removes
 //! images   inspect   history ──► library                       read
@@ -25,6 +25,7 @@
 //! - [`fsck`](mod@fsck): everything is looked at again, and repaired.
 //! - [`load`](mod@load): the images of an archive are here. [`save`](mod@save): images become one.
 //! - [`import`](mod@import): the files of an archive are an image of one layer.
+//! - [`commit`](mod@commit): what was written to a snapshot is one more layer of an image.
 //! - [`compose`](mod@compose): images that are here become an index. [`manifest`](mod@manifest): the document of a name.
 //! - [`change`]: tag, remove, prune, collect, and plans of them.
 //! - [`usage`]: how much space everything takes. [`leases`], [`label`], [`ingests`]: what holds, and what was begun.
@@ -42,6 +43,7 @@
 pub mod catalog;
 pub mod change;
 pub mod check_login;
+pub mod commit;
 pub mod compose;
 pub mod contract;
 pub mod copy;
@@ -79,6 +81,7 @@ mod fetch;
 mod filed;
 mod given_up;
 mod library;
+mod made;
 mod offered;
 mod plan;
 mod quay;
@@ -94,6 +97,7 @@ mod watched;
 
 pub use catalog::catalog;
 pub use check_login::check_login;
+pub use commit::commit;
 pub use compose::compose;
 pub use copy::{copy, plan_copy};
 pub use explain::explain;

@@ -24,6 +24,7 @@ wasmtime::component::bindgen!({
         "wharf:images/layers.extraction": crate::imports::layers::Extraction,
         "wharf:images/layers.snapshot": crate::imports::layers::Snapshot,
         "wharf:images/layers.claimed": crate::imports::layers::Claimed,
+        "wharf:images/writable.top": crate::imports::writable::Top,
         "wharf:images/metadata.transaction": crate::imports::metadata::Transaction,
         "wharf:images/credentials.grant": crate::imports::credentials::Grant,
     },

@@ -5,13 +5,15 @@ mod archives;
 mod changes;
 mod discovery;
 mod records;
+mod snapshots;
 mod trace;
 mod uploads;
 
+pub use crate::bindings::exports::wharf::images::snapshots::{Kind as SnapshotKind, SnapshotRecord};
 pub use archives::Archive;
 pub use wharf_terminal::named::{address, covers, host, listed, registry, searched, written};
 pub use wharf_vocabulary::archives::{
-    Form, ImportOptions, Imported, LoadOptions, Loaded, LoadedImage, SaveOptions, Saved, SavedImage,
+    CommitOptions, Form, ImportOptions, Imported, LoadOptions, Loaded, LoadedImage, SaveOptions, Saved, SavedImage,
 };
 pub use wharf_vocabulary::changes::{
     Action, Change, Changed, Collecting, Composed, Edit, Garbage, Happening, ImageUsage, IndexEntry, IngestInfo, Lease,
@@ -82,12 +84,16 @@ impl std::fmt::Debug for Wharf {
 impl Wharf {
     /// Loads the component, to work on these services.
     pub fn new(services: Services) -> Result<Self, Failure> {
-        Ok(Self { engine: Engine::load()?, services, limits: Limits::default(), observer: None })
+        Ok(Self::of(Engine::load()?, services))
     }
 
     /// The same, for a program that has up to so many calls at once, again and again: their memory is mapped here.
     pub fn pooled(services: Services, calls: u32) -> Result<Self, Failure> {
-        Ok(Self { engine: Engine::pool(calls)?, ..Self::new(services)? })
+        Ok(Self::of(Engine::pool(calls)?, services))
+    }
+
+    fn of(engine: Engine, services: Services) -> Self {
+        Self { engine, services, limits: Limits::default(), observer: None }
     }
 
     /// Replaces the limits of each call.
@@ -299,6 +305,8 @@ impl Wharf {
     ) -> Result<R, Failure> {
         let Session { mut store, manager } = self.engine.session(services, &self.limits).await?;
         let answer = store.run_concurrent(async |accessor| run(accessor, &manager).await).await.flatten();
+        // A call that was stopped may have left a commit to itself. What has returned changes nothing any more.
+        drop(store.data().commits.clone().write_owned().await);
         if let Some(observer) = &self.observer {
             observer(export, store.data().crossings());
         }

@@ -13,6 +13,7 @@ pub mod network;
 mod serving;
 mod stream;
 pub mod wasi;
+pub mod writable;
 
 pub(crate) use stream::{drain, serve};
 

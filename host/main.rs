@@ -177,6 +177,7 @@ async fn run(cli: Cli, palette: Palette, screen: log::Screen, traces: Option<Tra
             }
             print(&render::inspect::json(&objects));
         }
+        Verb::Snapshot(asked) => return Trees::open(&cli, &caller, palette, screen)?.snapshots(asked).await,
         Verb::Tag(tag) => return Changes::open(&cli, &caller, palette)?.change(&tag.change(), &tag.plan).await,
         Verb::Retain(retain) => return Changes::open(&cli, &caller, palette)?.retain(retain).await,
         Verb::Save(asked) => return save(&cli, asked, &caller, palette).await,

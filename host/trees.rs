@@ -3,39 +3,30 @@
 //!
 //! Which snapshot an image has is decided by the component, which also has it extracted where it is not.
 
+mod command;
+mod snapshots;
 mod subordinate;
 
 use crate::ambient::{root, services};
 use crate::archives::Place;
-use crate::watch::{COMMAND_RUNS, cancelled, reporter, watch};
+use crate::watch::{cancelled, reporter, watch};
 use crate::{Failed, log, print, problem, talk};
-use rustix::process::{Pid, Signal};
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
-use std::thread;
-use tokio::process::Command;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use wharf::cli::{self, Cli, TableFormat, TextFormat, exit};
 use wharf::images::{self, Caller, ErrorCode, Problem, Tree, Wharf};
-use wharf::layers::view::{ArchiveError, Entry, Kind, View};
+use wharf::layers::view::{ArchiveError, Archived, Entry, Kind, View};
 use wharf::layers::{self, Layers, Snapshot};
 use wharf::network::{self, Network};
 use wharf::render;
 use wharf::render::palette::Palette;
 use wharf::render::progress::Silent;
-
-/// The exit code if there is no such command, as shells have it.
-const NO_PROGRAM: u8 = 127;
-/// The exit code if a command cannot be run.
-const NOT_TO_BE_RUN: u8 = 126;
 
 /// What every verb here begins with.
 pub(crate) struct Trees<'a> {
@@ -111,16 +102,32 @@ impl<'a> Trees<'a> {
         let place = Place::of(export.output(), false)?;
         let what = format!("cannot export `{}`", export.which.reference);
         let view = self.view(&export.which, &what).await?;
+        let archived = self.write(place.clone(), &what, "the export", move |out| view.archive(out)).await?;
+        if !export.quiet {
+            let place = place.path().map(|path| path.to_string_lossy());
+            talk(&render::tree::exported(&export.which.reference, place.as_deref(), archived.entries, archived.bytes));
+        }
+        Ok(exit::DONE)
+    }
+
+    /// Has an archive written, and says what is not in it. `call` is what Ctrl-C stops.
+    async fn write(
+        &self,
+        place: Place,
+        what: &str,
+        call: &str,
+        write: impl FnOnce(Stoppable<&mut dyn Write>) -> Result<Archived, ArchiveError> + Send + 'static,
+    ) -> Result<Archived, Failed> {
         let silent = Box::new(Silent::new(std::io::stderr(), self.palette));
-        let archived = watch(silent, "the export", async |stop, _| {
-            let (place, stopped) = (place.clone(), stop.clone());
-            let write = move || place.fill(|out| view.archive(Stoppable { out, stop: stopped }));
+        let archived = watch(silent, call, async |stop, _| {
+            let stopped = stop.clone();
+            let write = move || place.fill(|out| write(Stoppable { out, stop: stopped }));
             // A thread that panics has a bug, and says so itself.
             let written = tokio::task::spawn_blocking(write).await.expect("the thread ends by itself");
             written
                 .map_err(|error| match stop.is_cancelled() {
                     true => cancelled(&format!("{what}: it was stopped, and nothing is left of it")),
-                    false => unwritten(&what, error),
+                    false => unwritten(what, error),
                 })
                 .map_err(images::Failure::Problem)
         });
@@ -129,11 +136,7 @@ impl<'a> Trees<'a> {
             let path = render::escape::line(&path.to_string_lossy());
             talk(&format!("`/{path}` is a socket, which no archive can have; it is left out\n"));
         }
-        if !export.quiet {
-            let place = place.path().map(|path| path.to_string_lossy());
-            talk(&render::tree::exported(&export.which.reference, place.as_deref(), archived.entries, archived.bytes));
-        }
-        Ok(exit::DONE)
+        Ok(archived)
     }
 
     /// `wharf mount`.
@@ -173,9 +176,7 @@ impl<'a> Trees<'a> {
 
     /// Runs a command that sees the snapshot, and returns its exit code.
     async fn enter(&self, snapshot: &Snapshot, command: &[OsString], what: &str) -> Result<u8, Failed> {
-        let at = self.root.join("mnt");
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&at).and_then(|()| at.canonicalize());
-        let at = made.map_err(|error| problem(what, &error))?;
+        let at = self.inside(what)?;
         let prepared = match subordinate::subordinate() {
             Some(ids) => self.layers.entrance_with(snapshot, &at, ids).map(|(entrance, waiting, warnings)| {
                 warnings.iter().for_each(|sentence| tracing::warn!("{sentence}"));
@@ -184,49 +185,14 @@ impl<'a> Trees<'a> {
             None => self.layers.entrance(snapshot, &at).map(|entrance| (entrance, None)),
         };
         let (entrance, waiting) = prepared.map_err(|error| wrong(what, error))?;
-        let (program, arguments) = command.split_first().expect("the arguments ask for at least one word");
-        let mut child = Command::new(program);
-        child.args(arguments).env("WHARF_TREE", &at).kill_on_drop(true);
-        // SAFETY: `enter` makes system calls alone, as its contract says, and the child has one thread.
-        unsafe { child.pre_exec(move || entrance.enter()) };
-        // Ctrl-C goes to the whole group, the command included; what is sent to this process alone is passed on.
-        COMMAND_RUNS.store(true, Ordering::Relaxed);
-        let failed = |error| problem(what, &error);
-        let mut interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
-        let mut terminates = signal(SignalKind::terminate()).map_err(failed)?;
-        // `spawn` returns when the child has become the command, and before that it needs an answer.
-        let mapping = waiting.map(|waiting| thread::spawn(|| waiting.answer(subordinate::map)));
-        let spawned = child.spawn();
-        if spawned.is_err() {
-            // Who waits for the child sees its end when nobody has the other side any more.
-            drop(child);
-        }
-        if let Some(Ok(Some(Err(why)))) = mapping.map(thread::JoinHandle::join) {
-            tracing::warn!("there is one user in the namespace: {}", render::escape::text(&why));
-        }
-        let mut running = spawned.map_err(|error| {
-            let (why, code) = match error.kind() {
-                ErrorKind::NotFound => ("there is no such program".to_owned(), NO_PROGRAM),
-                ErrorKind::PermissionDenied => (error.to_string(), NOT_TO_BE_RUN),
-                _ => (error.to_string(), exit::FAILED),
-            };
-            let what = format!("cannot run `{}` in a namespace of its own", program.display());
-            Failed { problem: problem(&what, &why), code }
-        })?;
-        let pid = running.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        let status = loop {
-            tokio::select! {
-                status = running.wait() => break status.map_err(failed)?,
-                _ = interrupts.recv() => {}
-                _ = terminates.recv() => {
-                    // It may have ended in this moment.
-                    let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::TERM));
-                }
-            }
-        };
-        let code =
-            status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(i32::from(exit::FAILED));
-        Ok(u8::try_from(code).unwrap_or(exit::FAILED))
+        command::run(entrance, waiting, &at, command, what).await
+    }
+
+    /// Returns where a command in a mount namespace of its own sees a tree.
+    fn inside(&self, what: &str) -> Result<PathBuf, Problem> {
+        let at = self.root.join("mnt");
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&at).and_then(|()| at.canonicalize());
+        made.map_err(|error| problem(what, &error))
     }
 
     /// `wharf umount`.

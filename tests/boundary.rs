@@ -20,7 +20,7 @@ const GRANTED: [&str; 11] = [
 ];
 
 /// wharf's own imports of the world `manager`.
-const OWN: [&str; 11] = [
+const OWN: [&str; 12] = [
     "wharf:images/archives@0.1.0",
     "wharf:images/changes@0.1.0",
     "wharf:images/content@0.1.0",
@@ -32,6 +32,7 @@ const OWN: [&str; 11] = [
     "wharf:images/types@0.1.0",
     "wharf:images/uploads@0.1.0",
     "wharf:images/vocabulary@0.1.0",
+    "wharf:images/writable@0.1.0",
 ];
 
 #[test]

@@ -24,8 +24,8 @@ use wharf::imports::credentials::condition;
 use wharf::metadata;
 use wharf::network::{self, Timeouts};
 use wharf_component::host::{
-    self, Challenge, Departure, Host, HttpError, Made, Method, Origin, Refusal, Request, Response, Result, Unfinished,
-    Visit,
+    self, Challenge, Departure, Host, HttpError, Made, Method, NoTop, Origin, Refusal, Request, Response, Result,
+    Unfinished, Visit,
 };
 use wharf_component::nouns::digest::Digest;
 use wharf_component::nouns::problem::ErrorCode;
@@ -97,6 +97,7 @@ impl Host for Native {
     type Layer = Layer;
     type Extraction = Extraction;
     type Snapshot = Snapshot;
+    type Top = NoTop<Self::Stream, Self::Blob, Self::Snapshot>;
     type Transaction = Transaction;
     type Grant = Grant;
 

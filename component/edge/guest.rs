@@ -6,6 +6,7 @@
 
 mod handler;
 mod records;
+mod snapshots;
 
 use super::convert::each;
 use super::imports::Imports;
@@ -170,6 +171,12 @@ impl exported::Guest for Component {
         let (saved, pieces) = verbs::save(&Imports, &caller.into(), &references, &options.into()).await?;
         let (stream, end) = concat(&pieces);
         Ok((saved.into(), stream, end))
+    }
+
+    async fn commit(caller: wit::Caller, key: String, options: archives::CommitOptions) -> Told<archives::Imported> {
+        accompany(wit_future::new(dropped), async move |listener| {
+            verbs::commit(&Imports, &caller.into(), &key, &options.into(), listener).await.map(Into::into)
+        })
     }
 
     async fn push(caller: wit::Caller, reference: String, options: uploads::PushOptions) -> Told<Vec<uploads::Pushed>> {

@@ -1,11 +1,13 @@
 //! The `Host` trait over the imports of `wit/`. It translates names and types
 //! and decides nothing.
 
-use super::guest::wharf::images::{content, credentials, layers, metadata};
+mod top;
+
+use super::guest::wharf::images::{content, credentials, layers, metadata, writable};
 use super::guest::wit_stream;
 use super::http;
 use crate::host::{
-    Blob, Challenge, Claim, Departure, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Refusal,
+    Blob, Challenge, Claim, Departure, Diff, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Refusal,
     Request, Response, Result, Snapshot, Transaction, TreeClaim, Unfinished, Visit,
 };
 use crate::nouns::compressor::Compressor;
@@ -69,6 +71,7 @@ impl Host for Imports {
     type Layer = layers::Layer;
     type Extraction = layers::Extraction;
     type Snapshot = layers::Snapshot;
+    type Top = writable::Top;
     type Transaction = metadata::Transaction;
     type Grant = credentials::Grant;
 
@@ -223,6 +226,26 @@ impl Host for Imports {
         Ok(layers::revoke_layer(diff_id.to_string()).await?)
     }
 
+    async fn prepare(&self, name: &str, writable: bool, parent: Option<&Self::Snapshot>) -> Made<Self::Top> {
+        Ok(writable::prepare(name.to_owned(), writable, parent).await?)
+    }
+
+    async fn top(&self, name: &str) -> Result<Self::Top> {
+        Ok(writable::find(name.to_owned()).await?)
+    }
+
+    async fn tops(&self, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        Ok(writable::entries(after.map(str::to_owned), limit).await?)
+    }
+
+    fn diff(&self, of: &Self::Snapshot) -> Diff<Self::Stream> {
+        top::told(writable::diff(of))
+    }
+
+    async fn remove_top(&self, name: &str) -> Result<()> {
+        Ok(writable::remove(name.to_owned()).await?)
+    }
+
     async fn begin(&self) -> Result<Self::Transaction> {
         Ok(metadata::begin().await?)
     }
@@ -374,6 +397,15 @@ impl Layer for layers::Layer {
 }
 
 impl Snapshot for layers::Snapshot {
+    fn parent(&self) -> Option<String> {
+        self.parent()
+    }
+
+    fn layer(&self) -> Option<Digest> {
+        // What is no digest is no layer that anybody could open.
+        self.layer()?.parse().ok()
+    }
+
     fn usage(&self) -> (u64, u64) {
         self.usage()
     }

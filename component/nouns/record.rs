@@ -37,6 +37,7 @@ mod name;
 mod namespace;
 mod present;
 mod provenance;
+mod snapshot;
 mod writing;
 
 pub use content::{CONTENT_PREFIX, ContentRecord};
@@ -47,6 +48,7 @@ pub use name::{FOREIGN_PREFIX, Name};
 pub use namespace::{NAMESPACE_KEY, NamespaceRecord};
 pub use present::weight;
 pub use provenance::{Arrival, PROVENANCE_PREFIX, Provenance};
+pub use snapshot::{SNAPSHOT_PREFIX, SnapshotKind, SnapshotRecord};
 pub use writing::{WRITING_PREFIX, WritingRecord};
 
 use super::{

@@ -8,7 +8,9 @@ mod stream;
 
 use super::{Phase, Repository, Watch};
 use crate::{
-    host::{Challenge, Departure, Grant, Host, HttpError, Made, Origin, Request, Response, Result, Unfinished, Visit},
+    host::{
+        Challenge, Departure, Grant, Host, HttpError, Made, NoTop, Origin, Request, Response, Result, Unfinished, Visit,
+    },
     nouns::{
         access::Access,
         descriptor::Descriptor,
@@ -241,6 +243,7 @@ impl Host for Script {
     type Layer = NoLayer;
     type Extraction = NoLayer;
     type Snapshot = NoLayer;
+    type Top = NoTop<Self::Stream, Self::Blob, Self::Snapshot>;
     type Transaction = NoTransaction;
     type Grant = ScriptGrant;
 

@@ -48,7 +48,7 @@ const CONFLICTS_MAX: usize = 16;
 
 /// Returns what a change would do. See `images.plan-change`.
 pub async fn plan_change<H: Host>(host: &H, caller: &Caller, change: &Change) -> Result<Plan, Problem> {
-    let plan = async { Ok(make(host, caller, change, &Reader::new(host)).await?.plan()) };
+    let plan = async { Ok(make(host, caller, change, &reader_for(host, change)).await?.plan()) };
     plan.await.map_err(problem(title(change)))
 }
 
@@ -61,9 +61,9 @@ pub async fn perform<H: Host>(
 ) -> Result<Changed, Problem> {
     let board = Board::default();
     let work = async {
-        let reader = Reader::new(host);
+        let reader = reader_for(host, change);
         let draft = make(host, caller, change, &reader).await?;
-        carry_out(host, caller, &draft, &reader, false, &board).await
+        carry_out(host, caller, &draft, false, &board).await
     };
     let work = async { accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped())) };
     let outcome = match change {
@@ -77,9 +77,9 @@ pub async fn perform<H: Host>(
 /// Collects what nothing needs, but no ingests, for those who ask for it with something else.
 pub(super) async fn collect_now<H: Host>(host: &H, caller: &Caller) -> Result<Changed, Failure> {
     let change = Change::Collect(Collecting { ingest_age_s: u64::MAX });
-    let reader = Reader::new(host);
+    let reader = reader_for(host, &change);
     let draft = make(host, caller, &change, &reader).await?;
-    carry_out(host, caller, &draft, &reader, false, &Board::deaf()).await
+    carry_out(host, caller, &draft, false, &Board::deaf()).await
 }
 
 /// Carries out a plan that was made earlier: exactly that, or nothing of it. See
@@ -93,10 +93,18 @@ pub async fn apply<H: Host>(
     let board = Board::default();
     let work = async {
         let draft: Draft = filed::read(document, caller, Kind::Change)?;
-        carry_out(host, caller, &draft, &Reader::new(host), true, &board).await
+        carry_out(host, caller, &draft, true, &board).await
     };
     let outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
     outcome.map_err(problem("cannot carry out the plan"))
+}
+
+/// Reads what is needed as somebody sees it who makes this change.
+fn reader_for<'h, H: Host>(host: &'h H, change: &Change) -> Reader<'h, H> {
+    match change {
+        Change::Collect(_) => Reader::collecting(host),
+        _ => Reader::new(host),
+    }
 }
 
 fn stopped() -> Failure {
@@ -136,7 +144,6 @@ async fn carry_out<H: Host>(
     host: &H,
     caller: &Caller,
     draft: &Draft,
-    reader: &Reader<'_, H>,
     is_strict: bool,
     board: &Board,
 ) -> Result<Changed, Failure> {
@@ -148,10 +155,14 @@ async fn carry_out<H: Host>(
     }
     let stays = retain::prepare(host, caller, draft, board).await?;
     let mut changed = change_names(host, caller, draft, is_strict).await?;
+    if draft.tidies() {
+        records::tidy_snapshots(host, caller).await?;
+    }
     if let Some(why) = &draft.blocked {
         changed.left.push(why.clone());
     } else if draft.frees() {
-        let swept = sweep(host, caller, reader, &draft.garbage()).await?;
+        // What is still recorded of snapshots by now is needed, whether something holds it or not.
+        let swept = sweep(host, caller, &Reader::new(host), &draft.garbage()).await?;
         changed.removed = swept.removed;
         changed.left = swept.left;
     }

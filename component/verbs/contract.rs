@@ -6,6 +6,7 @@ mod change;
 mod compose;
 mod discovery;
 pub mod records;
+pub mod snapshots;
 mod upload;
 mod usage;
 
@@ -17,7 +18,9 @@ use crate::nouns::{
 
 pub use crate::nouns::access::Access;
 pub use crate::registry::Phase;
-pub use archive::{Form, ImportOptions, Imported, LoadOptions, Loaded, LoadedImage, SaveOptions, Saved, SavedImage};
+pub use archive::{
+    CommitOptions, Form, ImportOptions, Imported, LoadOptions, Loaded, LoadedImage, SaveOptions, Saved, SavedImage,
+};
 pub use change::{
     Change, Changed, Collecting, Garbage, NameChange, Plan, Pruning, Removal, Retaining, Retention, Tagging,
 };

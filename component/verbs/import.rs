@@ -14,39 +14,30 @@
 //! What fails leaves nothing: see `brought`.
 
 use super::{
-    brought::Brought,
     choose,
     contract::{Caller, ImportOptions, Imported},
     failing::{because, fail, invalid, problem, try_this},
-    fetch, given_up,
-    listen::{About, Board, Listener, accompany},
-    load::{
-        image::{self, Image, Whole},
-        record,
-    },
-    trees::{self, Trees},
+    listen::{About, Board, Listener},
+    load::image,
+    made::{self, Making},
+    trees,
 };
 use crate::{
     host::{Blob, Departure, Host, Ingest},
     nouns::{
         access::Access,
-        chain::chain_ids,
         config::{Config, Execution, Rootfs, Step},
         descriptor::Descriptor,
         digest::{Algorithm, Digest},
-        instruction,
-        manifest::Document,
-        media_type::{OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, OCI_MANIFEST},
+        media_type::{OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD},
         platform::Platform,
         problem::{ErrorCode, Problem},
-        record::{Action, Present},
+        record::Action,
         reference::Reference,
-        time,
     },
     registry::{self, Address, Failure, Hearer, Phase, Watch},
 };
 use futures_util::future::LocalBoxFuture;
-use serde_json::json;
 use std::cell::Cell;
 
 /// What an image is called that nobody has named, without its digest.
@@ -57,12 +48,6 @@ const STANDARD: &str = "-";
 const ARCHIVE_BYTES_MAX: u64 = 64 << 30;
 /// How many bytes tell how an archive is compressed.
 const HEAD_BYTES: u64 = 10;
-/// How many instructions there may be.
-const CHANGES_MAX: usize = 1_000;
-/// How much may come of them, in bytes.
-const CONFIG_BYTES_MAX: usize = 1 << 20;
-/// How long the text of the history may be, in bytes.
-const MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// What an archive is of which only the address is known.
 const ON_ITS_WAY: &str = "application/octet-stream";
 
@@ -103,19 +88,7 @@ async fn run<H: Host>(
     options: &ImportOptions,
     listener: &impl Listener,
 ) -> Result<Imported, Failure> {
-    let (board, brought) = (Board::default(), Brought::default());
-    let work = async { Import { host, caller, board: &board, brought: &brought }.all(source, options).await };
-    let stopped = || fail(ErrorCode::Cancelled, "the caller stopped it; nothing is left of it");
-    let mut outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
-    // What is left over costs space and nothing else, and a collection finds it as well.
-    let _ = brought.tidy(host, caller).await;
-    if let Ok(imported) = &mut outcome {
-        // It is recorded: who hears no more keeps it, and more of it than the store is to keep.
-        let board = Board::default();
-        let work = given_up::settle(host, caller, [imported.name.clone()].into(), |_| true, &board);
-        imported.notes.extend(accompany(host, listener, &board, work).await.into_iter().flatten());
-    }
-    outcome
+    made::make(host, caller, listener, async |making| Import { making }.all(source, options).await).await
 }
 
 /// Where an archive comes from.
@@ -145,91 +118,47 @@ struct Wish {
 
 /// One call.
 struct Import<'i, H: Host> {
-    host: &'i H,
-    caller: &'i Caller,
-    board: &'i Board,
-    brought: &'i Brought,
+    making: &'i Making<'i, H>,
 }
 
 impl<H: Host> Import<'_, H> {
     async fn all(&self, source: Source<'_, H::Stream>, options: &ImportOptions) -> Result<Imported, Failure> {
-        let machine = choose::machine(&self.caller.machine)?;
+        let machine = choose::machine(&self.making.caller.machine)?;
         let from = match &source {
             Source::Stream(_) => STANDARD.to_owned(),
             Source::Address(address, _) => address.shown(),
         };
-        let wish = wish(options, &machine, &from, self.host.now())?;
+        let wish = wish(options, &machine, &from, self.making.host.now())?;
         let archive = self.receive(source).await?;
         let (blob, layer, diff_id) = self.layer(archive).await?;
-        let config = config(&wish, diff_id);
-        let (config_held, config_blob) = self.write(OCI_CONFIG, &config.write()).await?;
-        let document = json!({
-            "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config_blob, "layers": [layer],
-        });
-        let document = serde_json::to_vec(&document).expect("texts and numbers can always be written");
-        let (target_held, target) = self.write(OCI_MANIFEST, &document).await?;
-        let Ok(Document::Manifest(manifest)) = Document::parse(&document, Some(OCI_MANIFEST)) else {
-            unreachable!("what was just written is a manifest");
-        };
-        let trees = Trees::default();
-        trees.plant(&target.digest, &manifest);
-        trees.learn(self.host, &target.digest, &config, &wish.platform, self.board).await?;
-        self.brought.trees(&config.rootfs.diff_ids, chain_ids(&config.rootfs.diff_ids));
-        let extract = async {
-            match trees.needed().first() {
-                Some(layer) => trees.extract(self.host, layer, &blob, None, self.board).await,
-                None => Ok(()),
-            }
-        };
-        trees.grow(self.host, extract).await?;
-        self.host.sync().await?;
-        self.host.sync_layers().await?;
-
-        let nameless = || Reference::parse_canonical(&format!("{NAMELESS}@{}", target.digest));
-        let name = wish.name.unwrap_or_else(|| nameless().expect("a repository and a digest are a name"));
-        let present = Present::new(&target, &manifest, Some(&config), Some(&wish.platform));
-        let (names, wholes, blobs) = (vec![name], Vec::new(), Vec::new());
-        let mut image = Image { target, names, tag: None, wholes, blobs };
-        image.add(Whole { present, manifest, config: Some(config.clone()), platform: Some(wish.platform.clone()) });
-        let images = [image];
-        let loaded = record::record(self.host, self.caller, &images, &machine, Action::Import, None).await?;
-        let [image] = images;
-        self.brought.keep(image.blobs.iter().map(|blob| &blob.digest));
-        drop((blob, config_held, target_held));
-        let moved = loaded.images.into_iter().flat_map(|image| image.moved).map(|(_, before)| before).next();
-        Ok(Imported {
-            name: image.names[0].to_string(),
-            target: image.target,
-            id: config_blob.digest,
+        let config = config(&wish, diff_id).write();
+        let name = made::Name { said: wish.name, or: NAMELESS };
+        let image = made::Parts {
+            config,
+            types: made::OCI,
+            below: Vec::new(),
             layer,
-            diff_id: config.rootfs.diff_ids[0].clone(),
-            platform: wish.platform.format_all(),
-            moved,
-            notes: loaded.notes,
-        })
+            platform: wish.platform,
+            name,
+            action: Action::Import,
+            retention: None,
+        };
+        self.making.image(image, blob, &machine).await
     }
 
     /// Brings the archive here as it is.
     async fn receive(&self, source: Source<'_, H::Stream>) -> Result<(H::Blob, Descriptor), Failure> {
-        let (name, ingest) = self.begin().await?;
+        let (name, ingest) = self.making.begin("archive").await?;
         match source {
             Source::Stream(stream) => drop(ingest.append(stream, ARCHIVE_BYTES_MAX + 1).await?),
             Source::Address(address, access) => {
                 let digest = Digest::of(Algorithm::Sha256, address.shown().as_bytes());
-                let hearer = Arriving { board: self.board, digest, size: Cell::new(None) };
-                registry::fetch(self.host, &address, access, &ingest, &hearer).await?;
+                let hearer = Arriving { board: self.making.board, digest, size: Cell::new(None) };
+                registry::fetch(self.making.host, &address, access, &ingest, &hearer).await?;
                 hearer.end();
             }
         }
         self.commit(&name, ingest).await
-    }
-
-    /// Begins an ingest of its own: nobody has a name for what will be in it.
-    async fn begin(&self) -> Result<(String, H::Ingest), Failure> {
-        let name = format!("archive {:016x}{:016x}", self.host.random(), self.host.random());
-        self.brought.begins(&name);
-        let ingest = self.host.ingest(&name).await?;
-        Ok((name, ingest))
     }
 
     async fn commit(&self, name: &str, ingest: H::Ingest) -> Result<(H::Blob, Descriptor), Failure> {
@@ -240,10 +169,7 @@ impl<H: Host> Import<'_, H> {
         if size > ARCHIVE_BYTES_MAX {
             return Err(too_large());
         }
-        let digest = ingest.digest().await?;
-        let blob = ingest.commit(&digest, size).await?;
-        self.brought.became(name, &digest, size);
-        Ok((blob, Descriptor::new(OCI_LAYER, digest, size)))
+        self.making.commit(name, ingest, OCI_LAYER).await
     }
 
     /// Finds out what the layer is, and what it is without its compression.
@@ -256,7 +182,7 @@ impl<H: Host> Import<'_, H> {
                 let is_gzip = compression == Compression::Gzip;
                 layer.media_type = if is_gzip { OCI_LAYER_GZIP } else { OCI_LAYER_ZSTD }.to_owned();
                 let (plain, end) = self.inflated(&blob);
-                let (_, diff_id) = self.host.sum(plain, ARCHIVE_BYTES_MAX).await.map_err(|code| match code {
+                let (_, diff_id) = self.making.host.sum(plain, ARCHIVE_BYTES_MAX).await.map_err(|code| match code {
                     ErrorCode::TooLarge(_) => too_large(),
                     other => other.into(),
                 })?;
@@ -264,7 +190,7 @@ impl<H: Host> Import<'_, H> {
                 diff_id
             }
             Compression::Other => {
-                let (name, ingest) = self.begin().await?;
+                let (name, ingest) = self.making.begin("archive").await?;
                 let (plain, end) = self.inflated(&blob);
                 let (_, rest) = ingest.append(plain, ARCHIVE_BYTES_MAX + 1).await?;
                 if rest.is_some() {
@@ -281,8 +207,8 @@ impl<H: Host> Import<'_, H> {
 
     /// What a blob is without its compression, and why that ends.
     fn inflated(&self, blob: &H::Blob) -> (H::Stream, LocalBoxFuture<'static, Result<(), Failure>>) {
-        let Departure { body, end: read, .. } = self.host.depart(blob, 0, blob.size());
-        let (plain, end) = self.host.inflate(body);
+        let Departure { body, end: read, .. } = self.making.host.depart(blob, 0, blob.size());
+        let (plain, end) = self.making.host.inflate(body);
         let end = async move {
             end.await.map_err(|code| match code {
                 ErrorCode::Invalid => fail(code, "its compressed bytes are damaged, or end too early"),
@@ -292,14 +218,6 @@ impl<H: Host> Import<'_, H> {
             read.await.map_err(Failure::from)
         };
         (plain, Box::pin(end))
-    }
-
-    /// Writes a document that was made here.
-    async fn write(&self, media_type: &str, bytes: &[u8]) -> Result<(H::Blob, Descriptor), Failure> {
-        let (digest, size) = (Digest::of(Algorithm::Sha256, bytes), bytes.len() as u64);
-        self.brought.blob(&digest, size);
-        let blob = fetch::write(self.host, &digest, bytes).await?;
-        Ok((blob, Descriptor::new(media_type, digest, size)))
     }
 }
 
@@ -350,38 +268,10 @@ fn wish(options: &ImportOptions, machine: &Platform, from: &str, now: i64) -> Re
     if let Some(why) = trees::stranger(&platform) {
         return Err(try_this(fail(ErrorCode::Unsupported, why), "say what it runs on, as in `--platform linux/arm64`"));
     }
-    if changes.len() > CHANGES_MAX {
-        return Err(invalid(format!("there are more than {CHANGES_MAX} changes")));
-    }
-    let mut execution = Execution::default();
-    for change in changes {
-        let told = || format!("the change `{}` is not usable", registry::shown(change));
-        let instructions = instruction::parse(change).map_err(invalid).map_err(because(told()))?;
-        for instruction in &instructions {
-            instruction::apply(&mut execution, instruction).map_err(invalid).map_err(because(told()))?;
-            if weight(&execution) > CONFIG_BYTES_MAX {
-                let why = format!("the changes say more than {CONFIG_BYTES_MAX} bytes");
-                return Err(fail(ErrorCode::TooLarge(CONFIG_BYTES_MAX as u64), why));
-            }
-        }
-    }
+    let execution = made::changed(Execution::default(), changes)?;
     let message = message.clone().unwrap_or_else(|| format!("Imported from {from}"));
-    if message.len() > MESSAGE_BYTES_MAX {
-        return Err(invalid(format!("the message has more than {MESSAGE_BYTES_MAX} bytes")));
-    }
-    let created = match created {
-        Some(text) => time::parse_moment(text, now).map(time::format).filter(|text| time::parse(text).is_some()),
-        None => Some(time::format(now)),
-    };
-    let why = || invalid("the time of its making is neither a date, nor seconds since 1970, nor a duration");
-    Ok(Wish { name, execution, platform, message, created: created.ok_or_else(why)? })
-}
-
-/// What can grow by changes, in bytes.
-fn weight(execution: &Execution) -> usize {
-    let Execution { env, labels, volumes, exposed_ports, on_build, .. } = execution;
-    let texts = env.iter().chain(volumes).chain(exposed_ports).chain(on_build);
-    texts.chain(labels.keys()).chain(labels.values()).map(String::len).sum()
+    made::check_message(&message)?;
+    Ok(Wish { name, execution, platform, message, created: made::moment(created.as_deref(), now)? })
 }
 
 fn config(wish: &Wish, diff_id: Digest) -> Config {

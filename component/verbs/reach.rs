@@ -10,7 +10,12 @@
 //!    └────► each manifest that is here ─► config ─► DiffIDs, ChainIDs
 //!                              └────────► layers
 //! blob ─► what its labels say
+//! snapshot of a client ─► its tree, and what that stands on
 //! ```
+//!
+//! - `shots`: the snapshots of clients.
+
+mod shots;
 
 use super::{
     contract::Caller,
@@ -35,6 +40,7 @@ use crate::{
     planted::{Bug, has},
     registry::Failure,
 };
+pub(super) use shots::Place;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -89,6 +95,8 @@ pub(super) struct Reach {
     pub(super) blobs: BTreeSet<Digest>,
     pub(super) layers: BTreeSet<Digest>,
     pub(super) snapshots: BTreeSet<Digest>,
+    /// The snapshots of clients, by namespace and key.
+    pub(super) kept: BTreeSet<Place>,
     /// Sentences about what does not say what it needs.
     pub(super) unreadable: Vec<String>,
 }
@@ -97,6 +105,10 @@ pub(super) struct Reach {
 pub(super) struct Reader<'h, H: Host> {
     host: &'h H,
     known: RefCell<HashMap<Digest, Rc<Parts>>>,
+    /// Whether snapshots of clients are needed only if something holds them.
+    is_collecting: bool,
+    /// Those that are needed all the same, because somebody uses them.
+    used: RefCell<BTreeSet<Place>>,
 }
 
 impl Reach {
@@ -110,7 +122,17 @@ impl Reach {
 
 impl<'h, H: Host> Reader<'h, H> {
     pub(super) fn new(host: &'h H) -> Self {
-        Self { host, known: RefCell::default() }
+        Self { host, known: RefCell::default(), is_collecting: false, used: RefCell::default() }
+    }
+
+    /// One for those who collect: what clients have recorded of snapshots, and nothing holds, is not needed.
+    pub(super) fn collecting(host: &'h H) -> Self {
+        Self { is_collecting: true, ..Self::new(host) }
+    }
+
+    /// Has it that a snapshot is needed.
+    pub(super) fn uses(&self, place: Place) {
+        self.used.borrow_mut().insert(place);
     }
 
     /// Reads what is recorded now, and what that needs. That a document is gone
@@ -149,15 +171,17 @@ impl<'h, H: Host> Reader<'h, H> {
             }
         }
         let deep = roots.leases.iter().filter(|lease| !lease.is_flat).flat_map(|lease| &lease.holds);
-        for digest in deep.chain(&roots.marks.pins) {
+        for digest in deep.chain(roots.marks.pins.keys()) {
             for parts in self.of_digest(digest).await? {
                 reach.add(&parts);
             }
         }
         self.follow(roots, reach).await?;
+        while self.shots(roots, reach).await? {
+            self.follow(roots, reach).await?;
+        }
         // What nothing else of this needs leads nowhere.
         for lease in &roots.leases {
-            reach.snapshots.extend(lease.snapshots.iter().cloned());
             reach.blobs.extend(lease.holds.iter().filter(|_| lease.is_flat).cloned());
         }
         Ok(())
@@ -165,7 +189,7 @@ impl<'h, H: Host> Reader<'h, H> {
 
     /// Adds what the labels of blobs say that are needed, until that adds nothing.
     async fn follow(&self, roots: &Roots, reach: &mut Reach) -> Result<(), Failure> {
-        let (links, trees) = (&roots.marks.blobs, &roots.marks.snapshots);
+        let links = &roots.marks.blobs;
         let mut followed = BTreeSet::new();
         loop {
             let is_new = |digest: &&Digest| reach.blobs.contains(*digest) && !followed.contains(*digest);
@@ -182,9 +206,6 @@ impl<'h, H: Host> Reader<'h, H> {
                 reach.blobs.insert(other.clone());
             }
         }
-        let needed = trees.iter().filter(|(digest, _)| reach.blobs.contains(digest));
-        let snapshots: Vec<Digest> = needed.flat_map(|(_, snapshots)| snapshots).cloned().collect();
-        reach.snapshots.extend(snapshots);
         Ok(())
     }
 

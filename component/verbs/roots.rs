@@ -2,9 +2,10 @@
 //! labels of blobs say, as they are recorded at one moment. Blobs and trees belong
 //! to no namespace, so whoever removes some has to know all of them.
 //!
-//! - `marks`: the labels of blobs.
+//! - `marks`: the labels of blobs. `shots`: the snapshots of clients.
 
 mod marks;
+mod shots;
 
 use super::{
     contract::Caller,
@@ -15,7 +16,9 @@ use crate::{
     nouns::{
         digest::{Algorithm, Digest},
         problem::ErrorCode,
-        record::{self, ContentRecord, EXPIRY_LABEL, FLAT_LABEL, ImageRecord, LeaseRecord, LeasedRecord, View},
+        record::{
+            self, ContentRecord, EXPIRY_LABEL, FLAT_LABEL, ImageRecord, LeaseRecord, LeasedRecord, SnapshotRecord, View,
+        },
         reference::Reference,
         time,
     },
@@ -28,11 +31,12 @@ use std::{
     ops::ControlFlow,
 };
 
-pub(super) use marks::Marks;
+pub(super) use marks::{Marks, is_tree};
+pub(super) use shots::Shot;
 
 /// What leases call ingests.
 pub(super) const INGESTS: &str = "ingests";
-/// What leases call snapshots; what makes them follows.
+/// What leases call snapshots; what makes them follows, and says nothing here.
 pub(super) const SNAPSHOTS: &str = "snapshots/";
 
 /// One name: a reference, or another text.
@@ -53,8 +57,8 @@ pub(super) struct Held {
     pub(super) holds: Vec<Digest>,
     /// Whether it holds nothing but what it names.
     pub(super) is_flat: bool,
-    /// ChainIDs.
-    pub(super) snapshots: BTreeSet<Digest>,
+    /// Keys of snapshots in the namespace, and ChainIDs.
+    pub(super) snapshots: BTreeSet<String>,
     /// Names that ingests have in the namespace.
     pub(super) ingests: BTreeSet<String>,
 }
@@ -67,6 +71,8 @@ pub(super) struct Roots {
     /// The names that are no references, but for those whose time is over. In the same order.
     pub(super) foreign: Vec<Root<String>>,
     pub(super) leases: Vec<Held>,
+    /// The snapshots that clients have recorded. In order of namespace and key.
+    pub(super) snapshots: Vec<Shot>,
     /// What the labels of blobs say.
     pub(super) marks: Marks,
     /// The namespaces that have a record of a blob.
@@ -112,8 +118,18 @@ impl Roots {
         are_alike(&self.images, &other.images)
             && are_alike(&self.foreign, &other.foreign)
             && self.leases == other.leases
+            && self.snapshots == other.snapshots
             && self.marks == other.marks
             && self.unreadable == other.unreadable
+    }
+
+    /// What is recorded in one namespace. What labels of blobs say that others need is not told apart.
+    pub(super) fn of(&self, namespace: &str) -> Self {
+        let images = self.images.iter().filter(|root| root.namespace == namespace).cloned().collect();
+        let foreign = self.foreign.iter().filter(|root| root.namespace == namespace).cloned().collect();
+        let leases = self.leases.iter().filter(|lease| lease.namespace == namespace).cloned().collect();
+        let snapshots = self.snapshots.iter().filter(|shot| shot.namespace == namespace).cloned().collect();
+        Self { images, foreign, leases, snapshots, marks: self.marks.of(namespace), ..Self::default() }
     }
 
     /// Whether a lease of their namespace holds an image that has these names, or
@@ -131,12 +147,20 @@ impl Roots {
 
     /// Reads what is recorded now.
     pub(super) async fn load<H: Host>(host: &H, caller: &Caller) -> Result<Self, Failure> {
+        Self::read(host, caller, &mut Records::begin(host, caller).await?).await
+    }
+
+    /// Reads what is recorded, in a transaction of the caller's namespace that goes on in another one.
+    pub(super) async fn read<H: Host>(
+        host: &H,
+        caller: &Caller,
+        records: &mut Records<'_, H::Transaction>,
+    ) -> Result<Self, Failure> {
         let mut roots = Self::default();
-        let mut records = Records::begin(host, caller).await?;
         roots.uses = records.uses().await?;
         for namespace in records.namespaces().await? {
             match records.turn_to(&namespace).await {
-                Ok(()) => roots.add(&records, &namespace, namespace == caller.namespace, host.now()).await?,
+                Ok(()) => roots.add(records, &namespace, namespace == caller.namespace, host.now()).await?,
                 Err(failure) if matches!(failure.code, ErrorCode::Invalid | ErrorCode::Unsupported) => {
                     roots.unreadable.push(format!(
                         "namespace `{}`: {}",
@@ -176,10 +200,21 @@ impl Roots {
         };
         records.walk_foreign_values(visit).await?;
         self.add_leases(records, namespace, is_own, now).await?;
+        let visit = |key: &str, record: Result<SnapshotRecord, record::Error>| {
+            match record {
+                Ok(record) => {
+                    let (namespace, key) = (namespace.to_owned(), key.to_owned());
+                    self.snapshots.push(Shot { namespace, key, record });
+                }
+                Err(error) => self.unreadable.push(format!("the snapshot `{}`: {error}", key.escape_debug())),
+            }
+            ControlFlow::Continue(())
+        };
+        records.walk_snapshots(None, visit).await?;
         let visit = |text: &str, content: Result<ContentRecord, record::Error>| {
             match (text.parse::<Digest>(), content) {
                 (Ok(digest), Ok(content)) => {
-                    self.marks.add(&digest, &content.labels, is_over(&content.labels, now));
+                    self.marks.add(namespace, &digest, &content.labels, is_over(&content.labels, now));
                     self.recorded.entry(digest).or_default().insert(namespace.to_owned());
                 }
                 (_, Err(error)) => self.unreadable.push(format!("the labels of `{}`: {error}", text.escape_debug())),
@@ -213,10 +248,7 @@ impl Roots {
         records.walk_leases(visit).await?;
         let visit = |id: &str, held: Result<LeasedRecord, record::Error>| match (live.get_mut(id), held) {
             (Some(lease), Ok(held)) if held.kind == INGESTS => drop(lease.ingests.insert(held.id)),
-            // What has another name was not made by wharf's verbs, and is never collected.
-            (Some(lease), Ok(held)) if held.kind.starts_with(SNAPSHOTS) => {
-                lease.snapshots.extend(held.id.parse::<Digest>());
-            }
+            (Some(lease), Ok(held)) if held.kind.starts_with(SNAPSHOTS) => drop(lease.snapshots.insert(held.id)),
             (_, Ok(_)) | (None, Err(_)) => {}
             (Some(_), Err(error)) => self.unreadable.push(format!("lease `{}`: {error}", id.escape_debug())),
         };

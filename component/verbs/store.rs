@@ -6,6 +6,7 @@
 //!   written for containerd.
 //! - `leases`: what holds without an image.
 //! - `happenings`: what has changed, for a while.
+//! - `snapshots`: those that clients call by keys of their own.
 //! - `retention`: what is kept of a name that comes.
 //! - `used`: when a name was last used.
 
@@ -15,6 +16,7 @@ mod leases;
 mod named;
 mod namespaces;
 mod retention;
+mod snapshots;
 mod used;
 mod writings;
 

@@ -39,7 +39,7 @@ pub async fn disk_usage<H: Host>(host: &H, caller: &Caller) -> Result<Usage, Pro
 }
 
 async fn usage<H: Host>(host: &H, caller: &Caller) -> Result<Usage, Failure> {
-    let reader = Reader::new(host);
+    let reader = Reader::collecting(host);
     let (roots, _) = reader.survey(caller).await?;
     let mut disk = Disk::look(host).await?;
     let mut unreadable: BTreeSet<String> = roots.unreadable.iter().cloned().collect();

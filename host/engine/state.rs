@@ -14,6 +14,8 @@ use crate::imports::wasi::Wasi;
 use crate::layers::Layers;
 use crate::metadata::Metadata;
 use crate::network::Network;
+use std::sync::Arc;
+use tokio::sync::RwLock;
 use wasmtime::component::{Accessor, HasData, Resource, ResourceTable};
 
 /// The services of a host. Cheap to clone; one set serves every store.
@@ -41,6 +43,8 @@ pub struct State {
     pub(crate) wasi: Wasi,
     pub(crate) crossings: Crossings,
     pub(crate) warnings: Warnings,
+    /// Is shared by the commits that are on their way: nobody else has it while there is one.
+    pub(crate) commits: Arc<RwLock<()>>,
     /// What is to be answered, in a store that answers a request.
     pub(crate) visit: Option<Visit>,
 }
@@ -73,6 +77,7 @@ impl State {
             table,
             services,
             warnings,
+            commits: Arc::default(),
             visit: None,
         }
     }

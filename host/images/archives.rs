@@ -2,8 +2,8 @@
 
 use super::listen;
 use super::{
-    Access, Caller, ErrorCode, Event, Failure, ImportOptions, Imported, LoadOptions, Loaded, Outcome, Problem,
-    SaveOptions, Saved, Wharf,
+    Access, Caller, CommitOptions, ErrorCode, Event, Failure, ImportOptions, Imported, LoadOptions, Loaded, Outcome,
+    Problem, SaveOptions, Saved, Wharf,
 };
 use crate::engine::Services;
 use crate::imports::{drain, serve};
@@ -175,6 +175,23 @@ impl Wharf {
         let access = access.clone();
         self.call(&services, "import-from", async |accessor, manager| {
             let told = manager.wharf_images_images().call_import_from(accessor, caller, url, options, access).await?;
+            listen(accessor, told, stop, tell).await
+        })
+        .await
+    }
+
+    /// See `images.commit`. `tell` and `stop` are as in [`Wharf::load`].
+    pub async fn commit(
+        &self,
+        caller: &Caller,
+        key: &str,
+        options: &CommitOptions,
+        stop: &CancellationToken,
+        tell: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Imported, Failure> {
+        let (caller, key, options) = (caller.clone(), key.to_owned(), options.clone());
+        self.call(&self.services, "commit", async |accessor, manager| {
+            let told = manager.wharf_images_images().call_commit(accessor, caller, key, options).await?;
             listen(accessor, told, stop, tell).await
         })
         .await

@@ -52,7 +52,7 @@ pub struct Claimed {
 
 /// Stops work on another thread when it is dropped.
 #[derive(Debug, Default)]
-struct Stop(Arc<AtomicBool>);
+pub(super) struct Stop(pub(super) Arc<AtomicBool>);
 
 impl Drop for Stop {
     fn drop(&mut self) {
@@ -91,10 +91,10 @@ fn no_diff_id() -> Refusal {
 }
 
 /// A call's answer: a trap, or a result that the guest sees.
-type Answer<T, E = ErrorCode> = Result<std::result::Result<T, E>>;
+pub(super) type Answer<T, E = ErrorCode> = Result<std::result::Result<T, E>>;
 
 /// Runs `work` on a blocking thread, within the store's budget.
-async fn blocking<T: Send + 'static, E: From<Error>>(
+pub(super) async fn blocking<T: Send + 'static, E: From<Error>>(
     budget: &Budget,
     work: impl FnOnce() -> std::result::Result<T, Error> + Send + 'static,
 ) -> Answer<T, E> {
@@ -114,6 +114,13 @@ async fn unpack(layers: Layers, budget: &Budget, blob: Arc<content::Blob>, diff_
     let layer = layer.await;
     drop(stop);
     Ok(layer?.map(Layer::from))
+}
+
+impl Snapshot {
+    /// Returns the service, for another interface that takes a snapshot.
+    pub(super) fn service(&self) -> &Arc<layers::Snapshot> {
+        &self.service
+    }
 }
 
 impl From<layers::Layer> for Layer {
@@ -401,6 +408,10 @@ impl<T: Send + 'static> HostSnapshotWithStore<T> for HasState {
         Ok(store.get().table.get(&snapshot)?.service.parent().map(str::to_owned))
     }
 
+    fn layer(mut store: Access<'_, T, Self>, snapshot: Resource<Snapshot>) -> Result<Option<types::Digest>> {
+        Ok(store.get().table.get(&snapshot)?.service.layer().map(str::to_owned))
+    }
+
     fn usage(mut store: Access<'_, T, Self>, snapshot: Resource<Snapshot>) -> Result<(u64, u64)> {
         Ok(store.get().table.get(&snapshot)?.service.usage())
     }
@@ -412,7 +423,7 @@ impl<T: Send + 'static> HostSnapshotWithStore<T> for HasState {
 }
 
 /// What every call begins with.
-trait Calls {
+pub(super) trait Calls {
     /// Returns the layer store and the budget, and counts the call.
     fn layers(&self, call: &'static str) -> (Layers, Budget);
 }

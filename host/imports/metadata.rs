@@ -135,14 +135,16 @@ impl<T: Send + 'static> HostTransactionWithStore<T> for HasState {
     }
 
     async fn commit(store: &Accessor<T, Self>, this: Resource<Transaction>) -> Answer<()> {
-        // Out of the table first: a call that is cancelled leaves nothing there, and the commit goes on to its end.
-        let (Transaction { service, share }, budget) = store.with(|mut access| {
+        // Out of the table first: a call that is cancelled leaves nothing there, and the commit goes on to its end, for
+        // which whoever made the call waits (`images::Wharf::call`).
+        let (Transaction { service, share }, budget, commits) = store.with(|mut access| {
             let state = access.get();
             state.crossings.note("metadata.transaction.commit");
-            Ok::<_, wasmtime::Error>((state.table.delete(this)?, state.budget.clone()))
+            Ok::<_, wasmtime::Error>((state.table.delete(this)?, state.budget.clone(), state.commits.clone()))
         })?;
+        let waiting = commits.read_owned().await;
         run(&budget, service, move |transaction| {
-            let _share = share;
+            let _held = (share, waiting);
             transaction.commit()
         })
         .await

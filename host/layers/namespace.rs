@@ -17,6 +17,7 @@
 use super::ids::{self, Asking, Subordinate, Waiting};
 use super::overlay::{self, Stack};
 use super::owners::{self, Owners};
+use super::top::Top;
 use super::view::View;
 use super::{Error, Layers, Snapshot};
 use crate::content::directory::Directory;
@@ -33,10 +34,11 @@ use std::path::Path;
 /// How many lower directories overlay takes.
 const LEVELS_MAX: usize = 500;
 
-/// What a child needs to enter the namespaces. Keep it until the child has ended: it pins the snapshot.
+/// What a child needs to enter the namespaces. Keep it until the child has ended: it pins the snapshot or the top.
 #[derive(Debug)]
 pub struct Entrance {
-    _snapshot: Snapshot,
+    _snapshot: Option<Snapshot>,
+    _top: Option<Top>,
     root: Directory,
     stack: Stack,
     at: CString,
@@ -51,15 +53,26 @@ pub struct Entrance {
 impl Layers {
     /// Prepares to show `snapshot` on the directory `at`, an absolute path, to a child alone.
     pub fn entrance(&self, snapshot: &Snapshot, at: &Path) -> Result<Entrance, Error> {
+        let stack = self.stacked(snapshot)?;
+        Ok(Entrance { _snapshot: Some(snapshot.clone()), ..self.entrance_to(stack, at)? })
+    }
+
+    /// The same for a top. Who is not root sees one owner there.
+    pub fn entrance_top(&self, top: &Top, at: &Path) -> Result<Entrance, Error> {
+        Ok(Entrance { _top: Some(top.clone()), ..self.entrance_to(top.stacked()?, at)? })
+    }
+
+    fn entrance_to(&self, stack: Stack, at: &Path) -> Result<Entrance, Error> {
         let text =
             |bytes: &[u8]| CString::new(bytes).map_err(|_| Error::Unsupported("a path has no zero byte".to_owned()));
         let (user, group) = (geteuid(), getegid());
         let map = |id: u32| text(format!("0 {id} 1\n").as_bytes());
         let maps = if user.is_root() { None } else { Some((map(user.as_raw())?, map(group.as_raw())?)) };
         Ok(Entrance {
-            _snapshot: snapshot.clone(),
+            _snapshot: None,
+            _top: None,
             root: self.store.root.enter(".").map_err(Error::io("cannot open the layer store"))?,
-            stack: self.stacked(snapshot)?,
+            stack,
             at: text(at.as_os_str().as_bytes())?,
             maps,
             asking: None,

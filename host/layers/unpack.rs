@@ -28,7 +28,16 @@ const BUFFERS: usize = 4;
 pub struct Unpacked {
     pub(super) nascent: Nascent,
     pub(super) applied: Applied,
+    pub(super) whole: Whole,
+}
+
+/// What was uncompressed, as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Whole {
+    /// What it hashes to.
     pub(super) diff_id: Digest,
+    /// How many bytes that were.
+    pub(super) bytes: u64,
 }
 
 impl Unpacked {
@@ -36,9 +45,9 @@ impl Unpacked {
     ///
     /// Fails with [`Error::DigestMismatch`] if its DiffID is not `expected`.
     pub fn publish(self, expected: &Digest) -> Result<Layer, Error> {
-        let Self { nascent, applied, diff_id } = self;
-        if diff_id != *expected {
-            return Err(Error::DigestMismatch { expected: Box::new(*expected), actual: Box::new(diff_id) });
+        let Self { nascent, applied, whole } = self;
+        if whole.diff_id != *expected {
+            return Err(Error::DigestMismatch { expected: Box::new(*expected), actual: Box::new(whole.diff_id) });
         }
         nascent.publish(expected, applied)
     }
@@ -53,22 +62,22 @@ pub fn unpack(
 ) -> Result<Unpacked, Error> {
     let nascent = layers.begin()?;
     let stopped = || stop.load(Ordering::Relaxed);
-    let (applied, diff_id) = reading(source, stop, |bytes| {
+    let (applied, whole) = reading(source, stop, |bytes| {
         let mut archive = Archive::new(bytes);
         let applied = apply::apply(&mut archive, nascent.tree(), layers.rights(), budget, &stopped)?;
         archive.finish(budget.bytes)?;
         Ok(applied)
     })?;
-    Ok(Unpacked { nascent, applied, diff_id })
+    Ok(Unpacked { nascent, applied, whole })
 }
 
 /// Inflates `source` on a thread of its own, while `read` takes what comes of it to its end. Returns what `read` does, and
-/// the digest of the uncompressed bytes. Ends soon after `stop` is set.
+/// what the uncompressed bytes were. Ends soon after `stop` is set.
 pub(super) fn reading<T>(
     source: impl Read + Send,
     stop: &AtomicBool,
     read: impl FnOnce(Buffers<'_>) -> Result<T, Error>,
-) -> Result<(T, Digest), Error> {
+) -> Result<(T, Whole), Error> {
     let (full, arriving) = sync_channel(BUFFERS);
     let (spent, empty) = sync_channel(BUFFERS + 2);
     let failure = RefCell::new(None);
@@ -79,23 +88,23 @@ pub(super) fn reading<T>(
             .map_err(Error::io("cannot start a thread"))?;
         let outcome = read(Buffers { arriving, spent, current: Buffer::default(), failure: &failure, stop });
         // The buffers are gone, so that it ends.
-        let digest = inflating.join().expect("inflating does not panic");
+        let whole = inflating.join().expect("inflating does not panic");
         if stop.load(Ordering::Relaxed) {
             return Err(Error::Stopped);
         }
         // What is wrong with the bytes comes before what that meant for the archive.
-        match (failure.take(), outcome, digest) {
+        match (failure.take(), outcome, whole) {
             (Some(error), ..) | (None, Err(error), _) => Err(error),
-            (None, Ok(outcome), Some(digest)) => Ok((outcome, digest)),
+            (None, Ok(outcome), Some(whole)) => Ok((outcome, whole)),
             (None, Ok(_), None) => unreachable!("the archive was read to its end, or somebody failed"),
         }
     })
 }
 
-/// Inflates and hashes to the end, into buffers that come back empty. Returns the hash, unless it failed or nobody wants
+/// Inflates and hashes to the end, into buffers that come back empty. Returns what they were, unless it failed or nobody wants
 /// the bytes any more.
-fn inflate(source: impl Read, full: &SyncSender<Result<Buffer, Error>>, empty: &Receiver<Buffer>) -> Option<Digest> {
-    let mut hasher = Hasher::new(Algorithm::Sha256);
+fn inflate(source: impl Read, full: &SyncSender<Result<Buffer, Error>>, empty: &Receiver<Buffer>) -> Option<Whole> {
+    let (mut hasher, mut bytes) = (Hasher::new(Algorithm::Sha256), 0);
     let inflated = (|| {
         let mut inflate = Inflate::new(BufReader::with_capacity(BUFFER_BYTES, source))?;
         loop {
@@ -104,13 +113,14 @@ fn inflate(source: impl Read, full: &SyncSender<Result<Buffer, Error>>, empty: &
                 0 => return Ok(true),
                 _ => hasher.update(buffer.rest()),
             }
+            bytes += buffer.rest().len() as u64;
             if full.send(Ok(buffer)).is_err() {
                 return Ok(false);
             }
         }
     })();
     match inflated {
-        Ok(is_whole) => is_whole.then(|| hasher.finish()),
+        Ok(is_whole) => is_whole.then(|| Whole { diff_id: hasher.finish(), bytes }),
         Err(error) => {
             // If nobody hears it, the other thread has failed by itself.
             let _ = full.send(Err(refusal(error)));

@@ -131,6 +131,20 @@ pub fn imported_talk(asked: &cli::Import, imported: &Imported) -> Option<String>
     wanted.then(|| render::imported::talk(imported))
 }
 
+/// `wharf snapshot commit`, for standard output.
+pub fn committed(asked: &cli::SnapshotCommit, committed: &Imported) -> String {
+    match asked.format {
+        TextFormat::Json => render::imported::json(committed),
+        TextFormat::Text => format!("{}\n", committed.id),
+    }
+}
+
+/// The same for standard error, unless nothing is to be said.
+pub fn committed_talk(asked: &cli::SnapshotCommit, committed: &Imported) -> Option<String> {
+    let wanted = !asked.quiet && asked.progress != cli::Progress::Json;
+    wanted.then(|| render::imported::talk_committed(committed))
+}
+
 /// `wharf manifest create` and what changes an index.
 pub fn composed(format: TextFormat, composed: &Composed) -> String {
     match format {

@@ -24,6 +24,7 @@ mod pages;
 pub mod portable;
 mod schedule;
 mod serve;
+mod snapshots;
 mod surroundings;
 mod trees;
 mod uploads;
@@ -45,6 +46,9 @@ pub use manifests::{
 pub use pages::{Page, completion, manual};
 pub use schedule::Schedule;
 pub use serve::{Papers, Serve};
+pub use snapshots::{
+    Snapshot, SnapshotCommand, SnapshotCommit, SnapshotDiff, SnapshotLs, SnapshotMount, SnapshotPrepare, SnapshotRm,
+};
 pub use surroundings::Surroundings;
 pub use trees::{Cat, Diff, Ls, Mount, Mounts, Umount, Unpack, Which};
 pub use uploads::{CONCURRENT_UPLOADS, CONCURRENT_UPLOADS_MAX, Copy, Push};
@@ -155,6 +159,8 @@ pub enum Verb {
     Umount(Umount),
     /// List the images that are mounted
     Mounts(Mounts),
+    /// Write to the files of an image without changing it, and make images of that
+    Snapshot(Snapshot),
     /// Give names to an image that is here
     Tag(Tag),
     /// Keep images unpacked, compressed, or both, and free the rest

@@ -41,6 +41,14 @@ impl host::Layer for Layer {
 pub(crate) struct Snapshot(pub(super) layers::Snapshot);
 
 impl host::Snapshot for Snapshot {
+    fn parent(&self) -> Option<String> {
+        self.0.parent().map(str::to_owned)
+    }
+
+    fn layer(&self) -> Option<Digest> {
+        self.0.layer().and_then(|layer| layer.parse().ok())
+    }
+
     fn usage(&self) -> (u64, u64) {
         self.0.usage()
     }

@@ -68,7 +68,7 @@ fn errors(call: Call) -> &'static [fn() -> ErrorCode] {
         Call::Authorize => &[|| ErrorCode::Unavailable, || ErrorCode::Denied, || ErrorCode::NotFound],
         Call::Send => &[BROKEN, || ErrorCode::Unavailable, || ErrorCode::NotFound],
         // A name that could not be made durable is taken away again; the moments after that are no calls.
-        Call::Renamed | Call::Named | Call::LayersSynced | Call::Committed => &[],
+        Call::Renamed | Call::Named | Call::LayersSynced | Call::Committed | Call::Prepared | Call::Frozen => &[],
         _ => &[BROKEN],
     }
 }

@@ -28,7 +28,7 @@ use claims::{Claim, TreeClaim};
 use clock::{Clock, DAWN};
 use content::{Blob, Content, Disk, Ingest};
 use futures_util::future::LocalBoxFuture;
-use layers::{Extraction, Kind, Layer, Layers, Stacked, Trees};
+use layers::{Extraction, Held, Kind, Layer, Layers, Stacked, Trees};
 use metadata::{Rows, Table, Transaction};
 use network::{Grant, Network};
 use process::{Fate, Process};
@@ -41,7 +41,7 @@ use std::{
 use stream::Stream;
 use tally::Tally;
 use wharf_component::{
-    host::{Challenge, Departure, Host, HttpError, Made, Origin, Request, Response, Result, Unfinished, Visit},
+    host::{Challenge, Departure, Diff, Host, HttpError, Made, Origin, Request, Response, Result, Unfinished, Visit},
     nouns::{compressor::Compressor, digest::Digest, problem::ErrorCode},
 };
 
@@ -233,6 +233,7 @@ impl Host for Memory {
     type Layer = Layer;
     type Extraction = Extraction;
     type Snapshot = Stacked;
+    type Top = Held;
     type Transaction = Transaction;
     type Grant = Grant;
 
@@ -412,6 +413,31 @@ impl Host for Memory {
     async fn revoke_layer(&self, diff_id: &Digest) -> Result<()> {
         self.inner.tally.note("layers.revoke-layer");
         self.inner.layers.revoke(Kind::Layer, diff_id)
+    }
+
+    async fn prepare(&self, name: &str, writable: bool, parent: Option<&Stacked>) -> Made<Held> {
+        self.inner.tally.note("writable.prepare");
+        self.make_top(name, writable, parent).await
+    }
+
+    async fn top(&self, name: &str) -> Result<Held> {
+        self.inner.tally.note("writable.find");
+        self.call(Call::Top, name, async { self.find_top(name) }).await
+    }
+
+    async fn tops(&self, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        self.inner.tally.note("writable.entries");
+        self.call(Call::Tops, "", async { Ok(self.top_names(after, limit)) }).await
+    }
+
+    fn diff(&self, of: &Stacked) -> Diff<Stream> {
+        self.inner.tally.note("writable.diff");
+        self.diff_of(of)
+    }
+
+    async fn remove_top(&self, name: &str) -> Result<()> {
+        self.inner.tally.note("writable.remove");
+        self.call(Call::RemoveTop, name, async { self.take_top(name) }).await
     }
 
     async fn begin(&self) -> Result<Transaction> {

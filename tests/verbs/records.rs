@@ -5,6 +5,7 @@ mod contents;
 mod images;
 mod leases;
 mod namespaces;
+mod snapshots;
 mod writings;
 
 use super::{Built, Recipe, World, caller, options};

@@ -33,6 +33,13 @@ impl From<wit::LoadOptions> for contract::LoadOptions {
     }
 }
 
+impl From<wit::CommitOptions> for contract::CommitOptions {
+    fn from(options: wit::CommitOptions) -> Self {
+        let wit::CommitOptions { name, changes, message, author, created } = options;
+        Self { name, changes, message, author, created }
+    }
+}
+
 impl From<wit::ImportOptions> for contract::ImportOptions {
     fn from(options: wit::ImportOptions) -> Self {
         let wit::ImportOptions { name, changes, message, platform, created } = options;

@@ -6,7 +6,8 @@ use super::rights::Rights;
 use super::stream::{Part, Stream};
 use crate::edge::http;
 use crate::host::{
-    self, Challenge, Departure, Host, HttpError, Made, Origin, Refusal, Request, Response, Result, Unfinished, Visit,
+    self, Challenge, Departure, Host, HttpError, Made, NoTop, Origin, Refusal, Request, Response, Result, Unfinished,
+    Visit,
 };
 use crate::nouns::digest::Digest;
 use crate::nouns::problem::ErrorCode;
@@ -93,6 +94,14 @@ impl host::Layer for Absent {
 }
 
 impl host::Snapshot for Absent {
+    fn parent(&self) -> Option<String> {
+        None
+    }
+
+    fn layer(&self) -> Option<Digest> {
+        None
+    }
+
     fn usage(&self) -> (u64, u64) {
         (0, 0)
     }
@@ -152,6 +161,7 @@ impl Host for Plain {
     type Layer = Absent;
     type Extraction = Absent;
     type Snapshot = Absent;
+    type Top = NoTop<Self::Stream, Self::Blob, Self::Snapshot>;
     type Transaction = Transaction;
     type Grant = wharf_credentials::Grant;
 

@@ -180,3 +180,22 @@ fn blobs_ingests_namespaces_and_what_leases_hold_are_written_like_this() {
     let key = format!("leased/x/y/{}", hash.encoded());
     assert_eq!((leased.key("x/y"), LeasedRecord::lease_of(&key)), (key.clone(), Some("x/y")));
 }
+
+/// A client finds its snapshots by these bytes.
+#[test]
+fn snapshots_are_written_like_this() {
+    let tree = Digest::of(Algorithm::Sha256, b"tree");
+    let kinds = [(SnapshotKind::View, 0), (SnapshotKind::Active, 1), (SnapshotKind::Committed, 2)];
+    for ((kind, number), parent) in kinds.into_iter().zip([None, Some("p".to_owned()), None]) {
+        let labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let below: &[u8] = if parent.is_some() { &[1, 1, b'p'] } else { &[0] };
+        let record = SnapshotRecord { kind, parent, tree: tree.clone(), labels, created: (1, 2), updated: (-3, 4) };
+        let hash = sha2::Sha256::digest(b"tree");
+        let expected = [&[number], below, &[0, 32], &hash[..], &[1, 1, b'a', 1, b'b', 2, 2, 5, 4]].concat();
+        assert_eq!(record.encode(), expected);
+        assert_eq!(SnapshotRecord::decode(&expected), Ok(record));
+        for length in 0..expected.len() {
+            assert!(SnapshotRecord::decode(&expected[..length]).is_err(), "{length} bytes");
+        }
+    }
+}

@@ -153,6 +153,14 @@ impl Layer for NoLayer {
 }
 
 impl Snapshot for NoLayer {
+    fn parent(&self) -> Option<String> {
+        match *self {}
+    }
+
+    fn layer(&self) -> Option<Digest> {
+        match *self {}
+    }
+
     fn usage(&self) -> (u64, u64) {
         match *self {}
     }

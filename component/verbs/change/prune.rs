@@ -153,12 +153,16 @@ async fn shrink<'r, H: Host>(
         }
     }
     let leased = desk.roots.leases.iter().flat_map(|lease| &lease.holds);
-    for digest in leased.chain(&desk.roots.marks.pins) {
+    for digest in leased.chain(desk.roots.marks.pins.keys()) {
         let mut reach = Reach::default();
         desk.reader.of_digest(digest).await?.iter().for_each(|parts| reach.add(parts));
         for text in texts(&reach) {
             *users.entry(text).or_default() += 1;
         }
+    }
+    // Snapshots of clients are one user together.
+    for text in texts(&desk.reader.of_shots(&desk.roots).await?) {
+        *users.entry(text).or_default() += 1;
     }
     let mut going = Vec::new();
     for candidate in candidates {

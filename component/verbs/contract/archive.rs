@@ -98,6 +98,21 @@ pub struct ImportOptions {
     pub created: Option<String>,
 }
 
+/// See `archives.commit-options`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommitOptions {
+    /// What the image is called, if it gets a name.
+    pub name: Option<String>,
+    /// Instructions that change its config.
+    pub changes: Vec<String>,
+    /// What its history says of the layer.
+    pub message: Option<String>,
+    /// Who made it.
+    pub author: Option<String>,
+    /// When it was made, if that is not now.
+    pub created: Option<String>,
+}
+
 /// See `archives.imported`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
@@ -107,7 +122,7 @@ pub struct Imported {
     pub target: Descriptor,
     /// The digest of the config.
     pub id: Digest,
-    /// The one layer.
+    /// The layer that was made.
     pub layer: Descriptor,
     /// What the layer is without its compression.
     pub diff_id: Digest,

@@ -13,6 +13,7 @@ use crate::{
     verbs::{
         contract::{Findings, Flaw, FlawKind},
         library::Entry,
+        roots::Roots,
         unpack,
     },
 };
@@ -79,7 +80,7 @@ impl<H: Host> Look<'_, H> {
         let is_absent = |tree: &&Tree| tree.chain_ids.last().is_some_and(|top| !snapshots.contains(top));
         let begun: Vec<&Tree> = needs.trees.iter().filter(is_begun).filter(is_absent).collect();
         let mut flaws: Vec<(Flaw, Digest)> = Vec::new();
-        let mut left: Vec<(FlawKind, Digest)> = Vec::new();
+        let (mut left, mut recorded): (Vec<(FlawKind, Digest)>, Vec<Flaw>) = (Vec::new(), Vec::new());
         let mut tell = |kind: FlawKind, name: Digest, why: Why, images: Vec<String>| match why {
             Why::NotWhole if images.is_empty() => left.push((kind, name)),
             Why::NotWhole => flaws.push((flaw(kind, &name, not_whole(kind).to_owned(), images), name)),
@@ -93,10 +94,16 @@ impl<H: Host> Look<'_, H> {
             let images = needs.images(|tree| tree.diff_ids.contains(&diff_id));
             tell(FlawKind::DamagedLayer, diff_id, why, images);
         }
+        let clients = if bad_snapshots.is_empty() { BTreeMap::new() } else { self.clients().await? };
         for (name, why) in bad_snapshots {
+            if let Some(key) = clients.get(&name).filter(|_| !chains.contains(&name)) {
+                recorded.push(of_client(&name, key, &why));
+                continue;
+            }
             let images = needs.images(|tree| tree.chain_ids.contains(&name));
             tell(FlawKind::DamagedSnapshot, name, why, images);
         }
+        findings.flaws.extend(recorded);
         self.leave_out(&left, findings).await;
         if self.repair.is_some() && !flaws.is_empty() {
             // What is damaged may still be of use; without its blobs it would only be gone.
@@ -232,6 +239,12 @@ impl<H: Host> Look<'_, H> {
         }
     }
 
+    /// The trees that clients have recorded, in whatever namespace, each with a key of it.
+    async fn clients(&self) -> Result<BTreeMap<Digest, String>, Failure> {
+        let shots = Roots::load(self.host, self.caller).await?.snapshots.into_iter();
+        Ok(shots.map(|shot| (shot.record.tree, shot.key)).collect())
+    }
+
     /// Names that are no ChainIDs belong to somebody else.
     async fn snapshots(&self) -> Result<BTreeSet<Digest>, ErrorCode> {
         let (mut all, mut last): (_, Option<String>) = (BTreeSet::new(), None);
@@ -249,6 +262,24 @@ fn not_whole(kind: FlawKind) -> &'static str {
     match kind {
         FlawKind::DamagedLayer => "it is not whole, or its record cannot be read",
         _ => "a layer or a snapshot that it stands on is not whole",
+    }
+}
+
+/// What is wrong with the tree of a client's snapshot. It stays, because nothing here could make it again.
+fn of_client(name: &Digest, key: &str, why: &Why) -> Flaw {
+    let why = match why {
+        Why::NotWhole => not_whole(FlawKind::DamagedSnapshot),
+        Why::Changed(why) | Why::Unread(why) => why,
+    };
+    let key = key.escape_debug();
+    Flaw {
+        kind: FlawKind::DamagedSnapshot,
+        subject: name.to_string(),
+        why: format!("{why}; it stays: nothing here can make it again"),
+        images: Vec::new(),
+        consequence: format!("the snapshot `{key}` of a client cannot be mounted, or shows other files than it should"),
+        cure: "remove that snapshot with what stands on it, and make it again".to_owned(),
+        repaired: None,
     }
 }
 

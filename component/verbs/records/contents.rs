@@ -5,7 +5,7 @@ use super::{
     fields::{self, Field, Of},
     filters::{Filters, labelled},
     labels::{checked, set, value},
-    members, read_digest,
+    members, read_digest, within,
 };
 use crate::{
     host::{Blob, Host},
@@ -20,7 +20,7 @@ use crate::{
             Caller,
             records::{Content, Labels},
         },
-        failing::{fail, invalid, problem},
+        failing::{fail, invalid},
         reach::found,
         store::{self, Records},
     },
@@ -38,12 +38,10 @@ const PAGE_BLOBS: u32 = 10_000;
 pub async fn get<H: Host>(host: &H, caller: &Caller, digest: &str) -> Result<Content, Problem> {
     let work = async {
         let digest = read_digest(digest)?;
-        // What the store does not have needs no look at the records.
-        let blob = found(host.open(&digest).await)?.ok_or_else(|| absent(&digest))?;
-        let record = there(host, caller, &digest).await?.ok_or_else(|| absent(&digest))?;
+        let (blob, record) = find(host, caller, &digest).await?;
         Ok(picture(&digest, blob.size(), record))
     };
-    work.await.map_err(problem(format!("cannot show the blob `{}`", digest.escape_debug())))
+    within(caller, format!("cannot show the blob `{}`", digest.escape_debug()), work).await
 }
 
 /// Returns the blobs of the namespace that pass the filters, in order of digest. See `records.list-content`.
@@ -85,7 +83,7 @@ pub async fn list<H: Host>(
         }
         Ok(contents)
     };
-    work.await.map_err(problem("cannot list the blobs"))
+    within(caller, "cannot list the blobs", work).await
 }
 
 /// Changes the labels of a blob. See `records.update-content`.
@@ -121,7 +119,7 @@ pub async fn update<H: Host>(
         .await?;
         Ok(picture(&digest, blob.size(), record))
     };
-    work.await.map_err(problem(format!("cannot change the labels of `{}`", digest.escape_debug())))
+    within(caller, format!("cannot change the labels of `{}`", digest.escape_debug()), work).await
 }
 
 /// Takes a blob out of the namespace. See `records.delete-content`.
@@ -143,7 +141,19 @@ pub async fn delete<H: Host>(host: &H, caller: &Caller, digest: &str) -> Result<
             false => Err(absent(&digest)),
         }
     };
-    work.await.map_err(problem(format!("cannot remove the blob `{}`", digest.escape_debug())))
+    within(caller, format!("cannot remove the blob `{}`", digest.escape_debug()), work).await
+}
+
+/// Finds a blob of the namespace, and what is recorded of it.
+pub(super) async fn find<H: Host>(
+    host: &H,
+    caller: &Caller,
+    digest: &Digest,
+) -> Result<(H::Blob, ContentRecord), Failure> {
+    // What the store does not have needs no look at the records.
+    let blob = found(host.open(digest).await)?.ok_or_else(|| absent(digest))?;
+    let record = there(host, caller, digest).await?.ok_or_else(|| absent(digest))?;
+    Ok((blob, record))
 }
 
 /// Returns what is recorded of a blob, or would be, if it belongs to the namespace.

@@ -6,7 +6,7 @@ use super::{
     filters::{Filters, labelled},
     here::Here,
     labels::{apart, checked, set, together, value},
-    read_digest,
+    read_digest, within,
 };
 use crate::{
     host::{Host, Transaction},
@@ -26,7 +26,7 @@ use crate::{
             Caller,
             records::{Named, Pointed},
         },
-        failing::{because, fail, invalid, problem, try_this},
+        failing::{because, fail, invalid, try_this},
         load::record::parts,
         store::{self, Records, conflict},
     },
@@ -44,7 +44,7 @@ pub async fn get<H: Host>(host: &H, caller: &Caller, name: &str) -> Result<Named
         let record = record.map_err(|error| unreadable(&name, &error))?;
         Ok(picture(&name.to_string(), &View::from(&record)))
     };
-    work.await.map_err(problem(format!("cannot show the image `{}`", name.escape_debug())))
+    within(caller, format!("cannot show the image `{}`", name.escape_debug()), work).await
 }
 
 /// Returns the images that pass the filters, in order of name. See `records.list-images`.
@@ -61,7 +61,7 @@ pub async fn list<H: Host>(host: &H, caller: &Caller, filters: &[String]) -> Res
         images.sort_by(|one: &Named, other| one.name.cmp(&other.name));
         Ok(images)
     };
-    work.await.map_err(problem("cannot list the images"))
+    within(caller, "cannot list the images", work).await
 }
 
 /// Records a name. See `records.create-image`.
@@ -95,7 +95,7 @@ pub async fn create<H: Host>(host: &H, caller: &Caller, image: &Named) -> Result
         store::forget(host, caller).await;
         Ok(picture(&name.to_string(), &View::from(&record)))
     };
-    work.await.map_err(problem(format!("cannot record the image `{}`", image.name.escape_debug())))
+    within(caller, format!("cannot record the image `{}`", image.name.escape_debug()), work).await
 }
 
 /// Changes the record of a name. See `records.update-image`.
@@ -127,7 +127,7 @@ pub async fn update<H: Host>(host: &H, caller: &Caller, image: &Named, fields: &
         }
         Err(conflict())
     };
-    work.await.map_err(problem(format!("cannot change the image `{}`", image.name.escape_debug())))
+    within(caller, format!("cannot change the image `{}`", image.name.escape_debug()), work).await
 }
 
 /// Takes a name away. See `records.delete-image`.
@@ -164,7 +164,7 @@ pub async fn delete<H: Host>(
         }
         Ok(())
     };
-    work.await.map_err(problem(format!("cannot remove the image `{}`", name.escape_debug())))
+    within(caller, format!("cannot remove the image `{}`", name.escape_debug()), work).await
 }
 
 /// What the other names of the namespace point to.

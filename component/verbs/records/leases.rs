@@ -4,7 +4,7 @@
 use super::{
     filters::{Filters, labelled},
     labels::checked,
-    read_digest,
+    read_digest, within,
 };
 use crate::{
     host::{Host, Transaction},
@@ -21,8 +21,9 @@ use crate::{
             Caller,
             records::{Hold, Labels, Resource},
         },
-        failing::{because, fail, invalid, problem, try_this},
+        failing::{because, fail, invalid, try_this},
         leases::in_hand,
+        reach::found,
         roots::{INGESTS, SNAPSHOTS},
         store::{self, Records},
     },
@@ -63,7 +64,7 @@ pub async fn create<H: Host>(host: &H, caller: &Caller, id: Option<&str>, labels
         store::forget(host, caller).await;
         Ok(picture(&id, record))
     };
-    work.await.map_err(problem("cannot make the lease"))
+    within(caller, "cannot make the lease", work).await
 }
 
 /// Ends a lease. See `records.delete-lease`.
@@ -80,7 +81,7 @@ pub async fn delete<H: Host>(host: &H, caller: &Caller, id: &str, sync: bool) ->
         }
         Ok(())
     };
-    work.await.map_err(problem(format!("cannot end the lease `{}`", id.escape_debug())))
+    within(caller, format!("cannot end the lease `{}`", id.escape_debug()), work).await
 }
 
 /// Returns the leases that pass the filters, in order of ID. See `records.list-leases`.
@@ -96,7 +97,7 @@ pub async fn list<H: Host>(host: &H, caller: &Caller, filters: &[String]) -> Res
         Records::begin(host, caller).await?.walk_leases(visit).await?;
         Ok(leases)
     };
-    work.await.map_err(problem("cannot list the leases"))
+    within(caller, "cannot list the leases", work).await
 }
 
 /// Has a lease hold something. See `records.add-resource`.
@@ -108,15 +109,20 @@ pub async fn add_resource<H: Host>(host: &H, caller: &Caller, lease: &str, resou
             true => Some(in_hand(host, &read_digest(&resource.id)?).await?),
             false => None,
         };
+        // Nor what it calls by its ChainID alone.
+        let tree = match resource.id.parse() {
+            Ok(name) if resource.kind.starts_with(SNAPSHOTS) => found(host.snapshot(&name).await)?,
+            _ => None,
+        };
         store::change(host, caller, async |records| {
             let record = live(host, records, lease).await?;
             hold(records, lease, record, resource).await
         })
         .await?;
-        drop(hands);
+        drop((hands, tree));
         Ok(())
     };
-    work.await.map_err(problem(format!("cannot add to the lease `{}`", lease.escape_debug())))
+    within(caller, format!("cannot add to the lease `{}`", lease.escape_debug()), work).await
 }
 
 /// Has a lease no longer hold something. See `records.delete-resource`.
@@ -141,7 +147,7 @@ pub async fn delete_resource<H: Host>(
         }
         Ok(())
     });
-    work.await.map_err(problem(format!("cannot take from the lease `{}`", lease.escape_debug())))
+    within(caller, format!("cannot take from the lease `{}`", lease.escape_debug()), work).await
 }
 
 /// Returns what a lease holds, in order. See `records.list-resources`.
@@ -158,7 +164,7 @@ pub async fn list_resources<H: Host>(host: &H, caller: &Caller, lease: &str) -> 
         resources.sort();
         Ok(resources)
     };
-    work.await.map_err(problem(format!("cannot show the lease `{}`", lease.escape_debug())))
+    within(caller, format!("cannot show the lease `{}`", lease.escape_debug()), work).await
 }
 
 /// Has a lease hold something else as well, in a transaction that goes on.
@@ -193,6 +199,30 @@ pub(super) fn content(digest: &crate::nouns::digest::Digest) -> Resource {
 /// An ingest of this name, as something that a lease holds.
 pub(super) fn ingest(name: &str) -> Resource {
     Resource { kind: INGESTS.to_owned(), id: name.to_owned() }
+}
+
+/// A snapshot of this key, as something that a lease holds.
+pub(super) fn snapshot(key: &str) -> Resource {
+    Resource { kind: format!("{SNAPSHOTS}overlayfs"), id: key.to_owned() }
+}
+
+/// Has the leases of the namespace no longer hold what is meant, in a transaction that goes on.
+pub(super) async fn let_go(
+    records: &Records<'_, impl Transaction>,
+    is_meant: impl Fn(&LeasedRecord) -> bool,
+) -> Result<(), Failure> {
+    let mut meant = Vec::new();
+    let visit = |lease: &str, held: Result<LeasedRecord, record::Error>| {
+        meant.extend(held.ok().filter(&is_meant).map(|held| (lease.to_owned(), held)));
+    };
+    records.walk_leased(None, visit).await?;
+    meant.iter().for_each(|(lease, held)| records.delete_leased(lease, held));
+    Ok(())
+}
+
+/// Has them no longer hold a snapshot, whatever they call its kind.
+pub(super) async fn let_go_snapshot(records: &Records<'_, impl Transaction>, key: &str) -> Result<(), Failure> {
+    let_go(records, |held| held.kind.starts_with(SNAPSHOTS) && held.id == key).await
 }
 
 /// How that is recorded.

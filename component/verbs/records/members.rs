@@ -50,6 +50,17 @@ pub(super) async fn all<H: Host>(host: &H, caller: &Caller) -> Result<Members, F
     needed(host, &images(host, caller).await?).await
 }
 
+/// Returns the ChainIDs of all trees that images of the namespace need.
+pub(super) async fn chains<H: Host>(host: &H, caller: &Caller) -> Result<BTreeSet<String>, Failure> {
+    let reader = Reader::new(host);
+    let mut chains = BTreeSet::new();
+    for image in images(host, caller).await? {
+        let parts = reader.of_record(&image).await?;
+        chains.extend(parts.iter().flat_map(|parts| &parts.snapshots).map(Digest::to_string));
+    }
+    Ok(chains)
+}
+
 async fn images<H: Host>(host: &H, caller: &Caller) -> Result<Vec<ImageRecord>, Failure> {
     let mut images = Vec::new();
     let visit = |_: &str, record: Result<View<'_>, record::Error>| {

@@ -5,18 +5,21 @@ use super::{
     fields::{self, Field, Of},
     ingest_name,
     labels::{checked, set, value},
+    within,
 };
 use crate::{
     host::{Host, Transaction},
     nouns::{
         digest::Digest,
         problem::{ErrorCode, Problem},
-        record::{ContentRecord, FOREIGN_PREFIX, IMAGE_PREFIX, LEASE_PREFIX, NamespaceRecord, WritingRecord},
+        record::{
+            ContentRecord, FOREIGN_PREFIX, IMAGE_PREFIX, LEASE_PREFIX, NamespaceRecord, SNAPSHOT_PREFIX, WritingRecord,
+        },
     },
     registry::Failure,
     verbs::{
         contract::{Caller, records::Space},
-        failing::{fail, invalid, problem, try_this},
+        failing::{fail, invalid, try_this},
         ingests::unfinished,
         reach::found,
         store::{self, Records},
@@ -32,7 +35,7 @@ pub async fn get<H: Host>(host: &H, caller: &Caller, name: &str) -> Result<Space
         check_exists(&records, name).await?;
         show(&records, name).await
     };
-    work.await.map_err(problem(format!("cannot show the namespace `{}`", name.escape_debug())))
+    within(caller, format!("cannot show the namespace `{}`", name.escape_debug()), work).await
 }
 
 /// Returns the namespaces, in order of name. See `records.list-namespaces`.
@@ -52,7 +55,7 @@ pub async fn list<H: Host>(host: &H, caller: &Caller) -> Result<Vec<Space>, Prob
         }
         Ok(spaces)
     };
-    work.await.map_err(problem("cannot list the namespaces"))
+    within(caller, "cannot list the namespaces", work).await
 }
 
 /// Makes a namespace. See `records.create-namespace`.
@@ -70,7 +73,7 @@ pub async fn create<H: Host>(host: &H, caller: &Caller, space: &Space) -> Result
         .await?;
         Ok(Space { name: space.name.clone(), labels: labels.into_iter().collect() })
     };
-    work.await.map_err(problem(format!("cannot make the namespace `{}`", space.name.escape_debug())))
+    within(caller, format!("cannot make the namespace `{}`", space.name.escape_debug()), work).await
 }
 
 /// Changes the labels of a namespace. See `records.update-namespace`.
@@ -96,7 +99,7 @@ pub async fn update<H: Host>(host: &H, caller: &Caller, space: &Space, fields: &
         })
         .await
     };
-    work.await.map_err(problem(format!("cannot change the namespace `{}`", space.name.escape_debug())))
+    within(caller, format!("cannot change the namespace `{}`", space.name.escape_debug()), work).await
 }
 
 /// Takes a namespace away in which there is nothing. See `records.delete-namespace`.
@@ -115,7 +118,7 @@ pub async fn delete<H: Host>(host: &H, caller: &Caller, name: &str) -> Result<()
         })
         .await
     };
-    work.await.map_err(problem(format!("cannot remove the namespace `{}`", name.escape_debug())))
+    within(caller, format!("cannot remove the namespace `{}`", name.escape_debug()), work).await
 }
 
 /// The caller, in another namespace.
@@ -156,6 +159,9 @@ async fn contents<H: Host>(
     }
     if records.has_any(LEASE_PREFIX).await? {
         full.push("leases");
+    }
+    if records.has_any(SNAPSHOT_PREFIX).await? {
+        full.push("snapshots");
     }
     let mut blobs: Vec<Digest> = Vec::new();
     let visit = |text: &str, _: Result<ContentRecord, _>| {

@@ -1,5 +1,10 @@
 //! What a collection takes away of the records that no other verb writes: names that are no references and whose time is
-//! over, and what was promised of ingests whose bytes are gone.
+//! over, what was promised of ingests whose bytes are gone, and records of blobs and snapshots that nothing holds.
+//!
+//! - `blobs`, `shots`: those.
+
+mod blobs;
+mod shots;
 
 use super::ingest_name;
 use crate::{
@@ -18,11 +23,14 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
+pub(in crate::verbs) use shots::tidy_snapshots;
+
 /// What was promised so many seconds ago or less stays: its first byte may be on its way.
 const PROMISED_AGE_S: i64 = 86_400;
 
 /// Takes it away in the caller's namespace.
 pub(in crate::verbs) async fn tidy<H: Host>(host: &H, caller: &Caller) -> Result<(), Failure> {
+    blobs::tidy(host, caller).await?;
     let now = host.now();
     let records = Records::begin(host, caller).await?;
     if old(&records, now).await?.is_empty() && over(&records, now).await?.is_empty() {

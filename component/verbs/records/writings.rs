@@ -8,14 +8,14 @@ use super::{
     ingest_name,
     labels::checked,
     leases::{self, content, ingest, leased},
-    read_digest,
+    read_digest, within,
 };
 use crate::{
     host::{Blob, Host},
     nouns::{
         digest::Digest,
         problem::{ErrorCode, Problem},
-        record::{self, LeasedRecord, WritingRecord},
+        record::{self, WritingRecord},
     },
     registry::Failure,
     verbs::{
@@ -23,7 +23,7 @@ use crate::{
             Caller,
             records::{Admission, Content, Labels, Writing},
         },
-        failing::{fail, invalid, problem},
+        failing::{fail, invalid},
         ingests::unfinished,
         reach::found,
         store::{self, Records},
@@ -46,14 +46,11 @@ pub async fn admit<H: Host>(
             return Err(invalid(format!("{total} bytes cannot be written")));
         }
         let expected = expected.map(read_digest).transpose()?;
-        let blob = match &expected {
-            Some(digest) => found(host.open(digest).await)?,
-            None => None,
-        };
         store::change(host, caller, async |records| {
             if let Some(digest) = &expected {
                 let is_recorded = records.content(digest).await?.is_some();
-                match (&blob, is_recorded) {
+                // After the record: of one that somebody has just written, the blob was here before.
+                match (&found(host.open(digest).await)?, is_recorded) {
                     (Some(_), true) => return Err(taken(digest)),
                     (Some(blob), false) => {
                         if let Some(lease) = lease {
@@ -80,7 +77,7 @@ pub async fn admit<H: Host>(
         })
         .await
     };
-    work.await.map_err(problem(format!("cannot write `{}`", name.escape_debug())))
+    within(caller, format!("cannot write `{}`", name.escape_debug()), work).await
 }
 
 /// Records a blob that was written. See `records.wrote`.
@@ -116,7 +113,7 @@ pub async fn wrote<H: Host>(
         let record = recorded.ok_or_else(|| taken(&digest))?;
         Ok(contents::picture(&digest, blob.size(), record))
     };
-    work.await.map_err(problem(format!("cannot record what was written as `{}`", name.escape_debug())))
+    within(caller, format!("cannot record what was written as `{}`", name.escape_debug()), work).await
 }
 
 /// Returns the ingests that pass the filters, in order of name. See `records.list-writings`.
@@ -135,7 +132,7 @@ pub async fn list<H: Host>(host: &H, caller: &Caller, filters: &[String]) -> Res
         writings.retain(|writing: &Writing| here.contains(&writing.ingest) && passes(writing, &filters));
         Ok(writings)
     };
-    work.await.map_err(problem("cannot list what is written"))
+    within(caller, "cannot list what is written", work).await
 }
 
 /// Returns the ingest of this name. See `records.get-writing`.
@@ -145,7 +142,7 @@ pub async fn get<H: Host>(host: &H, caller: &Caller, name: &str) -> Result<Writi
         let record = Records::begin(host, caller).await?.writing(name).await?.ok_or_else(|| absent(name))?;
         Ok(picture(caller, name, record.map_err(invalid)?))
     };
-    work.await.map_err(problem(format!("cannot show what is written as `{}`", name.escape_debug())))
+    within(caller, format!("cannot show what is written as `{}`", name.escape_debug()), work).await
 }
 
 /// Gives an ingest up. See `records.abort-writing`.
@@ -169,7 +166,7 @@ pub async fn abort<H: Host>(host: &H, caller: &Caller, name: &str) -> Result<(),
         .await?;
         if here.is_some() || was_recorded { Ok(()) } else { Err(absent(name)) }
     };
-    work.await.map_err(problem(format!("cannot give up what is written as `{}`", name.escape_debug())))
+    within(caller, format!("cannot give up what is written as `{}`", name.escape_debug()), work).await
 }
 
 /// What was promised, with what is promised now.
@@ -196,13 +193,7 @@ fn promised(
 async fn forget(records: &Records<'_, impl crate::host::Transaction>, name: &str) -> Result<(), Failure> {
     records.delete_writing(name)?;
     let this = leased(&ingest(name));
-    let mut leases = BTreeSet::new();
-    let visit = |lease: &str, held: Result<LeasedRecord, record::Error>| {
-        leases.extend(Some(lease.to_owned()).filter(|_| held.as_ref() == Ok(&this)));
-    };
-    records.walk_leased(None, visit).await?;
-    leases.iter().for_each(|lease| records.delete_leased(lease, &this));
-    Ok(())
+    leases::let_go(records, |held| *held == this).await
 }
 
 /// As clients see a record.

@@ -13,7 +13,7 @@
 use crate::nouns::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 
-const ROOT_LABEL: &str = "containerd.io/gc.root";
+pub(super) const ROOT_LABEL: &str = "containerd.io/gc.root";
 const REFERENCE_LABEL: &str = "containerd.io/gc.ref.content";
 const TREE_LABEL: &str = "containerd.io/gc.ref.snapshot";
 const BACK_LABEL: &str = "containerd.io/gc.bref.content";
@@ -21,32 +21,57 @@ const BACK_LABEL: &str = "containerd.io/gc.bref.content";
 /// What the labels of all blobs say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::verbs) struct Marks {
-    /// The blobs that are kept for themselves.
-    pub(in crate::verbs) pins: BTreeSet<Digest>,
+    /// The blobs that are kept for themselves, and the namespaces that say so.
+    pub(in crate::verbs) pins: BTreeMap<Digest, BTreeSet<String>>,
     /// What blobs need.
     pub(in crate::verbs) blobs: BTreeMap<Digest, BTreeSet<Digest>>,
-    /// The snapshots that blobs need, as ChainIDs.
-    pub(in crate::verbs) snapshots: BTreeMap<Digest, BTreeSet<Digest>>,
+    /// The snapshots that blobs need: namespaces, and keys in those.
+    snapshots: BTreeMap<Digest, BTreeSet<(String, String)>>,
 }
 
 impl Marks {
     /// Adds the labels of a blob.
-    pub(super) fn add(&mut self, digest: &Digest, labels: &BTreeMap<String, String>, is_over: bool) {
+    pub(super) fn add(&mut self, namespace: &str, digest: &Digest, labels: &BTreeMap<String, String>, is_over: bool) {
         for (key, value) in labels {
             if key == ROOT_LABEL {
-                self.pins.extend((!is_over).then(|| digest.clone()));
+                if !is_over {
+                    self.pins.entry(digest.clone()).or_default().insert(namespace.to_owned());
+                }
+                continue;
+            }
+            if is_tree(key) {
+                let place = (namespace.to_owned(), value.clone());
+                self.snapshots.entry(digest.clone()).or_default().insert(place);
                 continue;
             }
             let Ok(other) = value.parse::<Digest>() else { continue };
             if is_reference(key) {
                 self.blobs.entry(digest.clone()).or_default().insert(other);
-            } else if is_of(key, TREE_LABEL) {
-                self.snapshots.entry(digest.clone()).or_default().insert(other);
             } else if is_of(key, BACK_LABEL) {
                 self.blobs.entry(other).or_default().insert(digest.clone());
             }
         }
     }
+}
+
+impl Marks {
+    /// The snapshots that these blobs need.
+    pub(in crate::verbs) fn snapshots_of(&self, blobs: &BTreeSet<Digest>) -> BTreeSet<(String, String)> {
+        let needed = self.snapshots.iter().filter(|(digest, _)| blobs.contains(digest));
+        needed.flat_map(|(_, places)| places).cloned().collect()
+    }
+
+    /// The same without the pins of other namespaces.
+    pub(super) fn of(&self, namespace: &str) -> Self {
+        let mut marks = self.clone();
+        marks.pins.retain(|_, namespaces| namespaces.contains(namespace));
+        marks
+    }
+}
+
+/// Whether a label names a snapshot, by its key.
+pub(in crate::verbs) fn is_tree(key: &str) -> bool {
+    is_of(key, TREE_LABEL)
 }
 
 /// Whether a label holds the digest that it says.
@@ -70,21 +95,25 @@ mod tests {
         let (this, other) = (digest("this"), digest("other"));
         let marks = |key: &str, value: &str, is_over| {
             let mut marks = Marks::default();
-            marks.add(&this, &BTreeMap::from([(key.to_owned(), value.to_owned())]), is_over);
+            marks.add("n", &this, &BTreeMap::from([(key.to_owned(), value.to_owned())]), is_over);
             (marks.pins.len(), marks.blobs, marks.snapshots)
         };
         let link = |from: &Digest, to: &Digest| BTreeMap::from([(from.clone(), BTreeSet::from([to.clone()]))]);
+        let tree = |key: &str| BTreeMap::from([(this.clone(), BTreeSet::from([("n".to_owned(), key.to_owned())]))]);
         let none = BTreeMap::new;
+        let no_tree = BTreeMap::new;
         let rows = [
-            ("containerd.io/gc.root", "now", false, (1, none(), none())),
-            ("containerd.io/gc.root", "now", true, (0, none(), none())),
-            ("containerd.io/gc.ref.content", other.as_str(), false, (0, link(&this, &other), none())),
-            ("containerd.io/gc.ref.content.l.0", other.as_str(), true, (0, link(&this, &other), none())),
-            ("containerd.io/gc.ref.content/x", other.as_str(), false, (0, link(&this, &other), none())),
-            ("containerd.io/gc.ref.contents", other.as_str(), false, (0, none(), none())),
-            ("containerd.io/gc.ref.content", "x", false, (0, none(), none())),
-            ("containerd.io/gc.bref.content.0", other.as_str(), false, (0, link(&other, &this), none())),
-            ("containerd.io/gc.ref.snapshot.overlayfs", other.as_str(), false, (0, none(), link(&this, &other))),
+            ("containerd.io/gc.root", "now", false, (1, none(), no_tree())),
+            ("containerd.io/gc.root", "now", true, (0, none(), no_tree())),
+            ("containerd.io/gc.ref.content", other.as_str(), false, (0, link(&this, &other), no_tree())),
+            ("containerd.io/gc.ref.content.l.0", other.as_str(), true, (0, link(&this, &other), no_tree())),
+            ("containerd.io/gc.ref.content/x", other.as_str(), false, (0, link(&this, &other), no_tree())),
+            ("containerd.io/gc.ref.contents", other.as_str(), false, (0, none(), no_tree())),
+            ("containerd.io/gc.ref.content", "x", false, (0, none(), no_tree())),
+            ("containerd.io/gc.bref.content.0", other.as_str(), false, (0, link(&other, &this), no_tree())),
+            ("containerd.io/gc.ref.snapshot.overlayfs", other.as_str(), false, (0, none(), tree(other.as_str()))),
+            ("containerd.io/gc.ref.snapshot.overlayfs/x", "a key", true, (0, none(), tree("a key"))),
+            ("containerd.io/gc.ref.snapshots", other.as_str(), false, (0, none(), no_tree())),
         ];
         for (key, value, is_over, expected) in rows {
             assert_eq!(marks(key, value, is_over), expected, "{key} {value}");

@@ -10,15 +10,19 @@
 //! opens the top next.
 
 use super::record::{self, ADOPTED};
-use super::{Top, hide, look};
+use super::{Top, Written, hide, look};
+use crate::hash::Digest;
+use crate::layers::apply::Budget;
 use crate::layers::copy::{self, Look};
 use crate::layers::nascent::{ROOT_MODE, TREE};
 use crate::layers::record::{self as records, ASIDE};
 use crate::layers::snapshot::HEIGHT_MAX;
-use crate::layers::{Error, Layer, settle};
+use crate::layers::{Error, Layer, settle, unpack};
 use rustix::fs::{Dir, fsync, syncfs};
 use std::collections::HashMap;
+use std::io::Read;
 use std::os::fd::AsFd;
+use std::sync::atomic::AtomicBool;
 
 impl Top {
     /// Shows `layer` between what is written and the parent, from now on and wherever the top is mounted next, also by the
@@ -80,6 +84,39 @@ impl Top {
         }
         self.directory.sync().map_err(failed)?;
         self.mend()
+    }
+
+    /// Extracts what `source` has as a layer, and shows that. Fails as [`Top::adopt`] does, before it reads anything, and as
+    /// [`unpack`] does. Ends soon after `stop` is set.
+    pub fn adopt_archive(
+        &self,
+        source: impl Read + Send,
+        budget: &Budget,
+        stop: &AtomicBool,
+    ) -> Result<Written, Error> {
+        if !self.record.writable {
+            return Err(Error::Invalid("nothing can be written into a view"));
+        }
+        if self.is_mounted()? {
+            return Err(Error::InUse);
+        }
+        if self.adopted()?.is_some() || !self.is_untouched()? {
+            return Err(Error::Conflict);
+        }
+        let unpacked = unpack(&self.layers, source, budget, stop)?;
+        let whole = unpacked.whole;
+        let layer = unpacked.publish(&whole.diff_id)?;
+        self.adopt(&layer)?;
+        let (size, warnings) = (layer.size(), layer.warnings().to_vec());
+        Ok(Written { diff_id: whole.diff_id, bytes: whole.bytes, size, warnings })
+    }
+
+    /// Returns the DiffID of the layer that it shows, if nothing else is over the parent.
+    pub fn shows(&self) -> Result<Option<Digest>, Error> {
+        match self.adopted()? {
+            Some(adopted) if self.is_untouched()? => adopted.layer.parse().map(Some).map_err(|_| Error::NotFound),
+            _ => Ok(None),
+        }
     }
 
     /// Whether nothing was written: it is empty, and its root looks as it was made. Times do not count, because a look at a

@@ -24,6 +24,8 @@ use std::sync::atomic::AtomicBool;
 pub struct Written {
     /// What the uncompressed archive hashes to.
     pub diff_id: Digest,
+    /// Bytes of the uncompressed archive.
+    pub bytes: u64,
     /// Bytes of all files in it, holes included, each file once.
     pub size: u64,
     /// What was left out, a sentence each, at most 20.
@@ -40,7 +42,7 @@ impl Top {
         if !self.record.writable {
             return Err(Error::Invalid("nothing can be written into a view"));
         }
-        let Unpacked { nascent, mut applied, diff_id } = unpack(&self.layers, source, budget, stop)?;
+        let Unpacked { nascent, mut applied, whole } = unpack(&self.layers, source, budget, stop)?;
         let _turn = self.turn()?;
         self.mend()?;
         let (tree, user) = (self.tree()?, self.record.user);
@@ -67,7 +69,7 @@ impl Top {
             hide::below(tree.as_fd(), user, &self.layers, &levels[1..])?;
         }
         self.note(&gone, aside)?;
-        Ok(Written { diff_id, size, warnings })
+        Ok(Written { diff_id: whole.diff_id, bytes: whole.bytes, size, warnings })
     }
 
     /// Writes down what could not be set, in the place of what was said about what has `gone`.

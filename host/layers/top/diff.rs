@@ -2,8 +2,9 @@
 
 use super::Top;
 use crate::hash::Digest;
+use crate::layers::snapshot::Level;
 use crate::layers::view::{ArchiveError, Archived, View};
-use crate::layers::{Layers, Snapshot};
+use crate::layers::{Error, Layers, Snapshot, overlay};
 use std::io::Write;
 
 /// An archive of changes.
@@ -25,6 +26,18 @@ impl Top {
         super::measure::check(&self.directory)?;
         let (archived, diff_id) = View::levels(&self.layers, &self.own_levels()?)?.changes(out)?;
         Ok(Changes { archived, diff_id })
+    }
+
+    /// Returns what it shows, and before that what it stands on. Whoever reads them holds the top.
+    pub fn views(&self) -> Result<(View, View), Error> {
+        let nothing = Level { tree: overlay::EMPTY.to_string_lossy().into_owned(), asides: Vec::new(), user: false };
+        let mut below = self.levels_below()?;
+        if below.is_empty() {
+            below.push(nothing);
+        }
+        let mut all = self.own_levels()?;
+        all.extend(below.iter().cloned());
+        Ok((View::levels(&self.layers, &below)?, View::levels(&self.layers, &all)?))
     }
 }
 

@@ -106,7 +106,7 @@ impl Top {
             .map_err(told)
     }
 
-    fn stacked(&self) -> Result<Stack, Error> {
+    pub(in crate::layers) fn stacked(&self) -> Result<Stack, Error> {
         self.mend()?;
         let mut own = self.own_levels()?;
         let upper = own.remove(0);

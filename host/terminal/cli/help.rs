@@ -8,6 +8,7 @@ mod discovery;
 mod holding;
 mod manifests;
 mod serve;
+mod snapshots;
 mod uploads;
 
 pub(super) use archives::*;
@@ -16,6 +17,7 @@ pub(super) use discovery::*;
 pub(super) use holding::*;
 pub(super) use manifests::*;
 pub(super) use serve::*;
+pub(super) use snapshots::*;
 pub(super) use uploads::*;
 
 /// `wharf --help`.

@@ -158,7 +158,7 @@ pub struct Label {
 pub type LabelChange = (String, Option<String>);
 
 /// Reads a key and a value.
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected a key and a value, as in `for=ci`".to_owned()),

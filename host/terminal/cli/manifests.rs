@@ -1,5 +1,6 @@
 //! The arguments of `wharf manifest`: indexes that are made here.
 
+use super::holding::pair;
 use super::{Access, Patience, Push, TextFormat, help};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
@@ -220,13 +221,5 @@ impl ManifestInspect {
     /// Returns the options as the component takes them, without configuration.
     pub fn access(&self) -> vocabulary::Access {
         self.patience.apply(self.access.access())
-    }
-}
-
-/// Reads a key and its value, which may be empty.
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("expected a key and a value, as in `org.example.build=7`".to_owned()),
     }
 }

@@ -44,7 +44,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
 
 /// A verb that plain WASI has too little for: its name, what it lacks, and an
 /// example of the native command.
-const LACKING: [(&str, &str, &str); 15] = [
+const LACKING: [(&str, &str, &str); 16] = [
     ("unpack", EXTRACTION, "wharf unpack REF"),
     ("retain", EXTRACTION, "wharf retain unpacked REF"),
     ("ls", EXTRACTION, "wharf ls REF"),
@@ -55,6 +55,7 @@ const LACKING: [(&str, &str, &str); 15] = [
     ("mount", MOUNTS, "wharf mount REF DIR"),
     ("umount", MOUNTS, "wharf umount DIR"),
     ("mounts", MOUNTS, "wharf mounts"),
+    ("snapshot", MOUNTS, "wharf snapshot prepare NAME REF"),
     ("login", LOGINS, "wharf login REGISTRY"),
     ("logout", LOGINS, "wharf logout REGISTRY"),
     ("whoami", LOGINS, "wharf whoami"),
@@ -77,6 +78,7 @@ pub fn lacking(verb: &Verb) -> Option<Problem> {
         Verb::Export(_) => "export",
         Verb::Import(_) => "import",
         Verb::Mount(_) => "mount",
+        Verb::Snapshot(_) => "snapshot",
         Verb::Umount(_) => "umount",
         Verb::Mounts(_) => "mounts",
         Verb::Login(_) => "login",

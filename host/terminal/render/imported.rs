@@ -1,4 +1,4 @@
-//! The answer of `wharf import`: the image that was made. What a person may not expect is for standard error, and so is
+//! The answer of `wharf import` and of `wharf snapshot commit`: the image that was made. What a person may not expect is for standard error, and so is
 //! its name.
 
 use super::{escape, json};
@@ -26,6 +26,15 @@ pub fn json(imported: &Imported) -> String {
 
 /// Returns what the image is called, and a line for each thing that a person may not expect.
 pub fn talk(imported: &Imported) -> String {
-    let named = format!("imported `{}` for {}", imported.name, imported.platform);
+    said("imported", imported)
+}
+
+/// The same of a snapshot.
+pub fn talk_committed(committed: &Imported) -> String {
+    said("committed", committed)
+}
+
+fn said(done: &str, imported: &Imported) -> String {
+    let named = format!("{done} `{}` for {}", imported.name, imported.platform);
     std::iter::once(&named).chain(&imported.notes).map(|text| format!("{}\n", escape::text(text))).collect()
 }

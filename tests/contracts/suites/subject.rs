@@ -14,8 +14,8 @@ use wharf::layers::{self, Layers, Rights};
 use wharf::network::{self, Network};
 use wharf::store::Store;
 use wharf_component::host::{
-    self, Challenge, Departure, Extraction, Grant, Host, HttpError, Layer, Made, Origin, Request, Response, Result,
-    Snapshot, TreeClaim, Unfinished, Visit,
+    self, Challenge, Departure, Extraction, Grant, Host, HttpError, Layer, Made, NoTop, Origin, Request, Response,
+    Result, Snapshot, TreeClaim, Unfinished, Visit,
 };
 use wharf_component::nouns::digest::{Algorithm, Digest};
 use wharf_component::nouns::problem::ErrorCode;
@@ -259,6 +259,14 @@ impl Layer for Never {
 }
 
 impl Snapshot for Never {
+    fn parent(&self) -> Option<String> {
+        match *self {}
+    }
+
+    fn layer(&self) -> Option<Digest> {
+        match *self {}
+    }
+
     fn usage(&self) -> (u64, u64) {
         match *self {}
     }
@@ -306,6 +314,7 @@ impl Host for Layout {
     type Layer = Never;
     type Extraction = Never;
     type Snapshot = Never;
+    type Top = NoTop<Self::Stream, Self::Blob, Self::Snapshot>;
     type Transaction = portable::Transaction;
     type Grant = Never;
 

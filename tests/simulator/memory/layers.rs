@@ -10,6 +10,7 @@
 //! archive, and text that begins with `odd` is worth a warning.
 
 mod removal;
+mod tops;
 mod trees;
 
 use super::{
@@ -28,6 +29,7 @@ use wharf_component::{
     nouns::{digest::Digest, problem::ErrorCode},
 };
 
+pub use tops::{Held, Written};
 pub use trees::{Kind, Trees};
 
 /// How long it takes to extract a layer that is here.
@@ -52,6 +54,10 @@ pub struct Layers {
     pub(super) claimed: Locks<(Kind, Digest)>,
     /// The snapshots that are mounted, each as often as it is.
     mounted: RefCell<Vec<Digest>>,
+    /// What layers unpack to that were extracted since the machine was started.
+    texts: RefCell<BTreeMap<Digest, Vec<u8>>>,
+    /// Who uses what is written to.
+    users: RefCell<tops::Users>,
     running: Cell<usize>,
     /// Private directories by number, and whether who made each is dead.
     private: RefCell<BTreeMap<u64, bool>>,
@@ -110,6 +116,7 @@ impl Layers {
         self.durable.replace(trees.clone());
         self.visible.replace(trees);
         self.mounted.take();
+        self.users.take();
         self.private.borrow_mut().values_mut().for_each(|is_debris| *is_debris = true);
     }
 
@@ -241,10 +248,32 @@ impl host::Layer for Layer {
 #[derive(Debug)]
 pub struct Stacked(Pin);
 
+impl Stacked {
+    /// What is below, and the layer on top unless it was written.
+    fn placed(&self) -> Option<(Option<Digest>, Option<Digest>)> {
+        let trees = self.0.memory.inner.layers.visible.borrow();
+        let (below, top) = trees.snapshots.get(&self.0.one.1)?.clone();
+        let is_written = trees.written.contains_key(&self.0.one.1);
+        Some((below, (!is_written).then_some(top)))
+    }
+}
+
 impl host::Snapshot for Stacked {
+    fn parent(&self) -> Option<String> {
+        self.placed()?.0.map(|below| below.to_string())
+    }
+
+    fn layer(&self) -> Option<Digest> {
+        self.placed()?.1
+    }
+
     fn usage(&self) -> (u64, u64) {
-        // It shows its layer's tree.
-        (0, 0)
+        // Most show their layer's tree.
+        let trees = self.0.memory.inner.layers.visible.borrow();
+        match trees.written.get(&self.0.one.1) {
+            Some(text) => (text.len() as u64, 1),
+            None => (0, 0),
+        }
     }
 
     async fn verify(&self) -> Made<()> {
@@ -417,6 +446,7 @@ async fn extract(memory: &Memory, blob: &Blob, diff_id: &Digest, ms: u64) -> Mad
     {
         let mut trees = memory.inner.layers.visible.borrow_mut();
         trees.sizes.insert(found.clone(), text.len() as u64);
+        memory.inner.layers.texts.borrow_mut().insert(found.clone(), text.to_vec());
         trees.layers.insert(found);
     }
     let warnings = if text.starts_with(b"odd") { vec!["it is odd".to_owned()] } else { Vec::new() };

@@ -116,6 +116,22 @@ pub enum Call {
     RemoveTrees,
     /// `layers.mounted`.
     Mounted,
+    /// `writable.prepare`.
+    Prepare,
+    /// Inside it: the top is durable, and nobody has been told.
+    Prepared,
+    /// `writable.find`.
+    Top,
+    /// `writable.top.apply`.
+    Apply,
+    /// `writable.top.commit`.
+    CommitTop,
+    /// Inside it: the snapshot is durable, the top is gone, and nobody has been told.
+    Frozen,
+    /// `writable.entries`.
+    Tops,
+    /// `writable.remove`.
+    RemoveTop,
     /// `metadata.begin`.
     Begin,
     /// `metadata.transaction.get`.

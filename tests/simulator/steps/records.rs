@@ -65,14 +65,20 @@ pub(super) async fn ask(world: &Rc<World>, process: &Memory, request: &Request) 
         Request::DeleteLease(id, sync) => {
             world.chronicle.leases().release(std::slice::from_ref(id));
             let _removal = sync.then(|| world.chronicle.remove(Scope::All));
-            leases::delete(process, &caller, id, *sync).await
+            let deleted = leases::delete(process, &caller, id, *sync).await;
+            // It may have come to hold something before it went.
+            world.chronicle.leases().release(std::slice::from_ref(id));
+            deleted
         }
         Request::ListLeases => leases::list(process, &caller, &[]).await.map(drop),
         Request::AddResource(lease, name) => hold(world, process, lease, name).await,
         Request::DeleteResource(lease, name) => {
             let what = content(images::get(process, &caller, name).await?.target.digest);
-            world.chronicle.leases().release(&[format!("{lease} {}", what.id)]);
-            leases::delete_resource(process, &caller, lease, &what).await
+            let held = [format!("{lease} {}", what.id)];
+            world.chronicle.leases().release(&held);
+            let deleted = leases::delete_resource(process, &caller, lease, &what).await;
+            world.chronicle.leases().release(&held);
+            deleted
         }
         Request::ListResources(lease) => leases::list_resources(process, &caller, lease).await.map(drop),
         Request::Write(number, lease, is_kept) => write(world, process, *number, lease.as_deref(), *is_kept).await,

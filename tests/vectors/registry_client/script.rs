@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use wharf_component::host::{
-    Blob, Challenge, Claim, Departure, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, Origin, Request,
+    Blob, Challenge, Claim, Departure, Extraction, Grant, Host, HttpError, Ingest, Layer, Made, NoTop, Origin, Request,
     Response, Result, Snapshot, Transaction, TreeClaim, Unfinished, Visit,
 };
 use wharf_component::nouns::access::Access;
@@ -133,6 +133,7 @@ impl Host for Script {
     type Layer = NoLayer;
     type Extraction = NoLayer;
     type Snapshot = NoLayer;
+    type Top = NoTop<Self::Stream, Self::Blob, Self::Snapshot>;
     type Transaction = NoTransaction;
     type Grant = Anonymous;
 
@@ -377,6 +378,14 @@ impl Layer for NoLayer {
 }
 
 impl Snapshot for NoLayer {
+    fn parent(&self) -> Option<String> {
+        match *self {}
+    }
+
+    fn layer(&self) -> Option<Digest> {
+        match *self {}
+    }
+
     fn usage(&self) -> (u64, u64) {
         match *self {}
     }

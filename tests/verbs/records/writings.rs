@@ -1,10 +1,12 @@
 //! Ingests: who may write what, and what becomes of it.
 
 use super::*;
+use std::rc::Rc;
 use wharf_component::{
-    nouns::record::WRITING_PREFIX,
+    nouns::record::{CONTENT_PREFIX, ContentRecord, WRITING_PREFIX},
     verbs::contract::records::{Admission, Resource, Writing},
 };
+use wharf_sim::memory::Call;
 
 impl World {
     fn admit(
@@ -152,4 +154,21 @@ fn a_record_whose_blob_is_gone_does_not_stop_anybody() {
     world.memory.content().remove(&digest).unwrap();
     proceeded(world.admit(&caller(), "x", Some(&digest), 5, None));
     assert_eq!(world.write_blob(&caller(), b"bytes", &[]).unwrap().labels, []);
+}
+
+#[test]
+fn what_somebody_else_has_recorded_meanwhile_stays() {
+    let (world, digest) = (World::new(), digest_of(b"bytes"));
+    let labels = BTreeMap::from([("containerd.io/gc.root".to_owned(), "yes".to_owned())]);
+    let record = ContentRecord { created: (1, 0), updated: (1, 0), labels };
+    let (key, row) = (format!("{CONTENT_PREFIX}{digest}"), record.encode());
+    let blobs = BTreeMap::from([(digest.to_string(), Rc::from(&b"bytes"[..]))]);
+    world.memory.interfere(Call::Commit, move |memory| {
+        memory.import(blobs);
+        memory.write_row("default", &key, &row);
+        Ok(())
+    });
+    assert_eq!(code(world.admit(&caller(), "x", Some(&digest), 5, None)), ErrorCode::InUse);
+    let found = world.memory.run(records::contents::get(&world.memory, &caller(), digest.as_str())).unwrap();
+    assert_eq!(found.labels, [("containerd.io/gc.root".to_owned(), "yes".to_owned())]);
 }

@@ -18,7 +18,8 @@ impl Layers {
     fn is_taken(&self, kind: Kind, name: &Digest) -> bool {
         let one = (kind, name.clone());
         let is_mounted = kind == Kind::Snapshot && self.mounted.borrow().contains(name);
-        is_mounted || self.pins.borrow().contains_key(&one) || self.claimed.has(&one)
+        let is_below = self.visible.borrow().is_under_a_top(kind, name);
+        is_mounted || is_below || self.pins.borrow().contains_key(&one) || self.claimed.has(&one)
     }
 
     /// Mounts a snapshot.
@@ -59,12 +60,10 @@ impl Layers {
     /// Fails with [`ErrorCode::InUse`] while it has a handle, or something
     /// stands on it.
     pub fn remove(&self, name: &Digest) -> Result<()> {
+        let is_held = self.is_taken(Kind::Layer, name) || self.is_taken(Kind::Snapshot, name);
         let mut trees = self.visible.borrow_mut();
         let stands = |(below, top): &(Option<Digest>, Digest)| below.as_ref() == Some(name) || top == name;
-        if self.is_taken(Kind::Layer, name)
-            || self.is_taken(Kind::Snapshot, name)
-            || trees.snapshots.iter().any(|(other, it)| other != name && stands(it))
-        {
+        if is_held || trees.snapshots.iter().any(|(other, it)| other != name && stands(it)) {
             return Err(ErrorCode::InUse);
         }
         trees.take(Kind::Snapshot, name);
@@ -88,8 +87,9 @@ impl Layers {
     }
 
     pub(in super::super) fn remove_layer(&self, diff_id: &Digest) -> Result<()> {
+        let is_held = self.is_taken(Kind::Layer, diff_id);
         let mut trees = self.visible.borrow_mut();
-        if self.is_taken(Kind::Layer, diff_id) || trees.snapshots.values().any(|(_, top)| top == diff_id) {
+        if is_held || trees.snapshots.values().any(|(_, top)| top == diff_id) {
             return Err(ErrorCode::InUse);
         }
         trees.take(Kind::Layer, diff_id);
@@ -98,7 +98,7 @@ impl Layers {
 
     /// Removes a layer or a snapshot from under what stands on it, if it is not right.
     pub(in super::super) fn revoke(&self, kind: Kind, name: &Digest) -> Result<()> {
-        let mut trees = self.visible.borrow_mut();
+        let mut trees = self.visible();
         let is_whole = if kind == Kind::Layer { trees.layers.contains(name) } else { trees.is_whole(name) };
         if is_whole && !trees.damaged.contains(&(kind, name.clone())) {
             return Ok(());
@@ -111,6 +111,7 @@ impl Layers {
             return Err(ErrorCode::InUse);
         }
         trees.take(kind, name);
+        self.visible.replace(trees);
         Ok(())
     }
 
@@ -118,7 +119,7 @@ impl Layers {
     /// as nobody holds them. Of those that are in `layers`, one that has a recipe may
     /// stand for a blob, and stays.
     pub fn sweep(&self, needed: &BTreeSet<Digest>, layers: &BTreeSet<Digest>) {
-        let mut trees = self.visible.borrow_mut();
+        let mut trees = self.visible();
         loop {
             let is_free = |name: &&Digest| {
                 let has_child = trees.snapshots.values().any(|(below, _)| below.as_ref() == Some(*name));
@@ -132,5 +133,6 @@ impl Layers {
         let is_free = |layer: &&Digest| !used.contains(*layer) && !stands(layer) && !self.is_taken(Kind::Layer, layer);
         let free: Vec<Digest> = trees.layers.iter().filter(is_free).cloned().collect();
         free.iter().for_each(|layer| trees.take(Kind::Layer, layer));
+        self.visible.replace(trees);
     }
 }

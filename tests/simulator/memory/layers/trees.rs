@@ -1,5 +1,6 @@
 //! Layers and snapshots as they are on a disk in memory. Who holds what is not here.
 
+use super::Written;
 use std::collections::{BTreeMap, BTreeSet};
 use wharf_component::nouns::digest::Digest;
 
@@ -23,6 +24,10 @@ pub struct Trees {
     pub sizes: BTreeMap<Digest, u64>,
     /// The layers that have a recipe, with its size in bytes.
     pub recipes: BTreeMap<Digest, u64>,
+    /// What is in the snapshots that were written, and are no stacks.
+    pub written: BTreeMap<Digest, Vec<u8>>,
+    /// What is written to, and views, by name.
+    pub tops: BTreeMap<String, Written>,
     /// Layers and snapshots whose tree is not what it was.
     pub damaged: BTreeSet<(Kind, Digest)>,
 }
@@ -33,12 +38,20 @@ impl Trees {
         let mut next = Some(name);
         while let Some(name) = next {
             let Some((below, top)) = self.snapshots.get(name) else { return false };
-            if !self.layers.contains(top) {
+            if !self.layers.contains(top) && !self.written.contains_key(name) {
                 return false;
             }
             next = below.as_ref();
         }
         true
+    }
+
+    /// Whether something that is written to stands on a snapshot, or shows a layer.
+    pub(in super::super) fn is_under_a_top(&self, kind: Kind, name: &Digest) -> bool {
+        self.tops.values().any(|top| match kind {
+            Kind::Layer => top.shown.as_ref() == Some(name),
+            Kind::Snapshot => top.parent.as_ref() == Some(name),
+        })
     }
 
     /// Whether something is there, whole or not.
@@ -53,7 +66,7 @@ impl Trees {
     pub(super) fn take(&mut self, kind: Kind, name: &Digest) {
         match kind {
             Kind::Layer => drop((self.layers.remove(name), self.sizes.remove(name), self.recipes.remove(name))),
-            Kind::Snapshot => drop(self.snapshots.remove(name)),
+            Kind::Snapshot => drop((self.snapshots.remove(name), self.written.remove(name))),
         }
         self.damaged.remove(&(kind, name.clone()));
     }
