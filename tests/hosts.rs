@@ -76,6 +76,14 @@ const ROWS: &[Row] = &[
     ("umount", [Test("stories::trees::an_image_is_mounted_read_only_until_it_is_unmounted"), LACKING, TREES]),
     ("mounts", [Test("stories::trees::an_image_is_mounted_read_only_until_it_is_unmounted"), LACKING, TREES]),
     (
+        "snapshot",
+        [
+            Test("stories::snapshots::what_is_written_on_an_image_is_seen_and_becomes_an_image"),
+            LACKING,
+            Test("verbs::commit::what_was_written_is_one_more_layer_of_the_image_below"),
+        ],
+    ),
+    (
         "tag",
         [
             Test("stories::changes::an_image_gets_names_and_goes_with_the_last_one"),

@@ -24,6 +24,7 @@ mod refused_layers;
 mod restart;
 mod retain;
 mod schedule;
+mod snapshots;
 mod text;
 mod token_auth;
 mod trees;

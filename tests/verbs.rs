@@ -5,6 +5,7 @@ mod calls;
 mod change;
 mod check_login;
 mod choice;
+mod commit;
 mod compose;
 mod copy;
 mod damage;

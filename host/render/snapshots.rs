@@ -24,8 +24,8 @@ impl<'a> From<&'a SnapshotRecord> for SnapshotObject<'a> {
             parent: parent.as_deref(),
             kind: word(*kind),
             labels: labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
-            created: age::timestamp(created.0),
-            updated: age::timestamp(updated.0),
+            created: age::timestamp(created.0).filter(|_| is_recorded(snapshot)),
+            updated: age::timestamp(updated.0).filter(|_| is_recorded(snapshot)),
         }
     }
 }
@@ -43,7 +43,7 @@ pub fn table(snapshots: &[SnapshotRecord], is_whole: bool, now: i64) -> String {
             shown(&snapshot.name, is_whole).into_owned(),
             word(snapshot.kind).to_owned(),
             snapshot.parent.as_deref().map_or(Cow::Borrowed("-"), |parent| shown(parent, is_whole)).into_owned(),
-            age::ago(snapshot.created.0, now),
+            if is_recorded(snapshot) { age::ago(snapshot.created.0, now) } else { names::NONE.to_owned() },
             labels.collect::<Vec<_>>().join(", "),
         ]
     };
@@ -53,6 +53,11 @@ pub fn table(snapshots: &[SnapshotRecord], is_whole: bool, now: i64) -> String {
 /// Returns a JSON array, one object for each snapshot.
 pub fn json(snapshots: &[SnapshotRecord]) -> String {
     json::pretty(&snapshots.iter().map(SnapshotObject::from).collect::<Vec<_>>())
+}
+
+/// Of what wharf has stacked without a record nobody knows since when.
+fn is_recorded(snapshot: &SnapshotRecord) -> bool {
+    snapshot.created.0 > 0
 }
 
 /// A name, or the beginning of a ChainID.

@@ -155,7 +155,7 @@ fn quiet_excludes_what_it_would_silence() {
 }
 
 /// In the order of `--help`.
-const VERBS: [&str; 41] = [
+const VERBS: [&str; 42] = [
     "pull",
     "push",
     "copy",
@@ -169,6 +169,7 @@ const VERBS: [&str; 41] = [
     "mount",
     "umount",
     "mounts",
+    "snapshot",
     "tag",
     "retain",
     "save",
@@ -199,8 +200,15 @@ const VERBS: [&str; 41] = [
     "completion",
 ];
 
-/// What stands below `manifest`, `lease` and `ingest`.
-const PARTS: [&str; 11] = [
+/// What stands below `snapshot`, `manifest`, `lease` and `ingest`.
+const PARTS: [&str; 18] = [
+    "snapshot ls",
+    "snapshot prepare",
+    "snapshot mount",
+    "snapshot umount",
+    "snapshot diff",
+    "snapshot commit",
+    "snapshot rm",
     "manifest create",
     "manifest add",
     "manifest remove",

@@ -111,6 +111,7 @@ fn a_verb_that_it_lacks_says_so_in_the_error_and_is_not_in_the_help() {
         (&["mount", "a", "b"], "WASI has no mounts", "wharf mount REF DIR"),
         (&["umount", "b"], "WASI has no mounts", "wharf umount DIR"),
         (&["mounts"], "WASI has no mounts", "wharf mounts"),
+        (&["snapshot", "ls"], "WASI has no mounts", "wharf snapshot prepare NAME REF"),
         (&["login", "a"], "WASI starts no programs", "or give logins by `--auth-file` or `DOCKER_AUTH_CONFIG`"),
         (&["logout", "a"], "WASI starts no programs", "wharf logout REGISTRY"),
         (&["whoami"], "WASI starts no programs", "wharf whoami"),

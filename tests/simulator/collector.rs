@@ -16,7 +16,7 @@ use wharf_component::host::{Host as _, Transaction as _};
 use wharf_component::nouns::{
     chain::chain_ids,
     digest::Digest,
-    record::{CONTENT_PREFIX, ContentRecord, ImageRecord, LEASE_PREFIX, LeaseRecord},
+    record::{CONTENT_PREFIX, ContentRecord, ImageRecord, LEASE_PREFIX, LeaseRecord, SNAPSHOT_PREFIX, SnapshotRecord},
 };
 
 /// There are fewer leases than this.
@@ -79,6 +79,25 @@ fn kept(machine: &Memory) -> BTreeSet<String> {
     kept.map(|(key, _)| key[CONTENT_PREFIX.len()..].to_owned()).collect()
 }
 
+/// The trees of snapshots that are recorded, what those stand on, and the layers of all.
+fn stacked(machine: &Memory) -> BTreeMap<Digest, Option<Digest>> {
+    let records = async {
+        let transaction = machine.observer().begin().await?;
+        transaction.scan(NAMESPACE, SNAPSHOT_PREFIX, None, PAGE_RECORDS).await
+    };
+    let records = records.now_or_never().and_then(Result::ok).unwrap_or_default();
+    let trees = machine.layers().visible();
+    let mut next: Vec<Digest> =
+        records.iter().filter_map(|(_, value)| Some(SnapshotRecord::decode(value).ok()?.tree)).collect();
+    let mut stacked = BTreeMap::new();
+    while let Some(name) = next.pop() {
+        let placed = trees.snapshots.get(&name).cloned();
+        next.extend(placed.iter().filter_map(|(below, _)| below.clone()));
+        stacked.insert(name, placed.map(|(_, layer)| layer));
+    }
+    stacked
+}
+
 /// None if that is not known, because a document is damaged.
 fn needed(machine: &Memory, hub: &Hub) -> Option<Needed> {
     let leased = leased(machine, hub);
@@ -108,6 +127,10 @@ fn needed(machine: &Memory, hub: &Hub) -> Option<Needed> {
                 needed.layers.extend(diff_ids);
             }
         }
+    }
+    for (name, layer) in stacked(machine) {
+        needed.stacks.insert(name);
+        needed.layers.extend(layer);
     }
     for diff_ids in manifests.iter().filter_map(|manifest| hub.diff_ids(manifest)) {
         needed.stacks.extend(chain_ids(&diff_ids));

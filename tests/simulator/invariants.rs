@@ -24,7 +24,7 @@ use wharf_component::{
         descriptor::Descriptor,
         digest::Digest,
         problem::ErrorCode,
-        record::{IMAGE_PREFIX, ImageRecord, Present},
+        record::{IMAGE_PREFIX, ImageRecord, Present, SNAPSHOT_PREFIX, SnapshotKind, SnapshotRecord},
     },
 };
 
@@ -136,18 +136,24 @@ pub async fn check<H: Host>(host: &H, expectation: &Expectation) -> Vec<Violatio
     for (name, value) in &records {
         checker.name(name, value).await;
     }
+    checker.snapshots(&expectation.namespace).await;
     checker.violations
 }
 
 /// Reads the records of all names in a namespace as they are, by name.
 pub async fn records<H: Host>(host: &H, namespace: &str) -> Result<BTreeMap<String, Vec<u8>>, ErrorCode> {
+    rows(host, namespace, IMAGE_PREFIX).await
+}
+
+/// Reads all records whose keys begin so, by what follows.
+async fn rows<H: Host>(host: &H, namespace: &str, prefix: &str) -> Result<BTreeMap<String, Vec<u8>>, ErrorCode> {
     let transaction = host.begin().await?;
     let (mut records, mut after) = (BTreeMap::new(), None::<String>);
     loop {
-        let page = transaction.scan(namespace, IMAGE_PREFIX, after.as_deref(), PAGE_RECORDS).await?;
+        let page = transaction.scan(namespace, prefix, after.as_deref(), PAGE_RECORDS).await?;
         let Some((last, _)) = page.last() else { return Ok(records) };
         after = Some(last.clone());
-        records.extend(page.into_iter().map(|(key, value)| (key[IMAGE_PREFIX.len()..].to_owned(), value)));
+        records.extend(page.into_iter().map(|(key, value)| (key[prefix.len()..].to_owned(), value)));
     }
 }
 
@@ -166,6 +172,31 @@ struct Checker<'c, H: Host> {
 impl<H: Host> Checker<'_, H> {
     fn broken(&mut self, promise: Promise, what: String) {
         self.violations.push(Violation { promise, what });
+    }
+
+    /// What is recorded as committed is there, and so is what it stands on. Of what is written to the tree may be still to
+    /// come, or gone, because who makes or removes it died.
+    async fn snapshots(&mut self, namespace: &str) {
+        let rows = match rows(self.host, namespace, SNAPSHOT_PREFIX).await {
+            Ok(rows) => rows,
+            Err(code) => return self.broken(Promise::Whole, format!("the snapshots cannot be read: {code}")),
+        };
+        let read = |value: &Vec<u8>| SnapshotRecord::decode(value).ok();
+        for (key, value) in &rows {
+            let Some(record) = read(value) else {
+                self.broken(Promise::Whole, format!("the record of the snapshot `{key}` cannot be read"));
+                continue;
+            };
+            if record.kind == SnapshotKind::Committed && self.host.snapshot(&record.tree).await.is_err() {
+                self.broken(Promise::Kept, format!("the tree of the snapshot `{key}` is not here"));
+            }
+            if let Some(parent) = &record.parent {
+                let below = rows.get(parent).and_then(read);
+                if below.is_none_or(|below| below.kind != SnapshotKind::Committed) {
+                    self.broken(Promise::Kept, format!("`{parent}`, on which `{key}` stands, is not recorded"));
+                }
+            }
+        }
     }
 
     async fn name(&mut self, name: &str, value: &[u8]) {

@@ -358,6 +358,9 @@ fn heal(world: &Rc<World>) {
     for what in unneeded(&world.machine, &world.hub) {
         world.broken(Promise::Tidy, format!("{what} is left after a collection, and nothing needs it"));
     }
+    if !world.machine.layers().visible().tops.is_empty() {
+        world.broken(Promise::Tidy, "something that was written to is left after a collection, and nothing holds it");
+    }
     let (private, debris) = world.machine.layers().private();
     if private > debris {
         world.broken(Promise::Tidy, "a private directory of a living process is left");

@@ -4,6 +4,7 @@
 
 mod changes;
 pub mod records;
+pub mod snapshots;
 
 use crate::{
     dice::Dice,
@@ -91,6 +92,8 @@ pub enum Step {
     Watch(Option<usize>),
     /// A function of `records`.
     Record(records::Request),
+    /// A function of `snapshots`.
+    Snapshot(snapshots::Act),
 }
 
 impl Step {
@@ -132,6 +135,7 @@ impl Step {
             Self::Label(..) => "label",
             Self::Watch(_) => "watch",
             Self::Record(request) => request.verb(),
+            Self::Snapshot(act) => act.verb(),
         }
     }
 }
@@ -173,6 +177,7 @@ impl fmt::Display for Step {
             }
             Self::RetainByDefault(retention) => write!(f, " {retention:?}"),
             Self::Record(request) => request.fmt(f),
+            Self::Snapshot(act) => act.fmt(f),
             Self::Hold(id, reference, seconds) => write!(f, " {id} {reference} {seconds:?}"),
             Self::Release(which) | Self::Discard(which) => write!(f, " {}", which.join(" ")),
             Self::Label(reference, labels) => write!(f, " {reference} {labels:?}"),
@@ -266,6 +271,10 @@ impl Scenario {
             for _ in 0..=aside.below(2) {
                 let steps = records::steps(&mut aside, hub);
                 phases[at].works.push(Work { delay_ms: aside.below(3_000) as u64, steps });
+            }
+            for _ in 0..(if aside.chance(1, 2) { 2 } else { 0 }) {
+                let steps = snapshots::steps(&mut aside);
+                phases[at].works.push(Work { delay_ms: aside.below(1_000) as u64, steps });
             }
         }
         Self { phases }

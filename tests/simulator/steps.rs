@@ -4,6 +4,7 @@
 mod changes;
 mod leases;
 mod records;
+mod snapshots;
 mod uploads;
 
 use crate::{
@@ -172,6 +173,7 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
         Step::Label(reference, labels) => label::label(process, &caller, reference, labels).await.map(drop),
         Step::Watch(leave) => leases::follow(process, *leave).await,
         Step::Record(request) => Box::pin(records::ask(world, process, request)).await,
+        Step::Snapshot(act) => Box::pin(snapshots::ask(world, process, act)).await,
     }
 }
 
@@ -310,6 +312,10 @@ fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> b
         // It may not be here or be there already, and everybody else may be faster.
         Step::Record(_) => {
             return matches!(code, ErrorCode::NotFound | ErrorCode::InUse | ErrorCode::Conflict);
+        }
+        Step::Snapshot(_) => {
+            let codes = [ErrorCode::NotFound, ErrorCode::InUse, ErrorCode::Conflict, ErrorCode::Invalid];
+            return codes.contains(code);
         }
         Step::Label(..) | Step::PlanPush(_) => return *code == ErrorCode::NotFound,
         // The image may not be here, or not as a whole, and a blob may go meanwhile.

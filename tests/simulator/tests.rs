@@ -17,7 +17,11 @@ const SEEDS_OF_VERBS: u64 = 500;
 /// Within so many seeds each planted bug is found.
 const SEEDS_OF_A_BUG: u64 = 10_000;
 
-const INTERFACES: [&str; 2] = [include_str!("../../wit/images.wit"), include_str!("../../wit/records.wit")];
+const INTERFACES: [&str; 3] = [
+    include_str!("../../wit/images.wit"),
+    include_str!("../../wit/records.wit"),
+    include_str!("../../wit/snapshots.wit"),
+];
 
 /// The functions of the interfaces, by their lines: `name: func(` or `name: async func(`.
 fn functions() -> BTreeSet<&'static str> {

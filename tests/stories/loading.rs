@@ -201,6 +201,29 @@ fn what_kaniko_and_buildkit_write_is_loaded_from_a_pipe_compressed_or_not() {
 }
 
 #[test]
+fn an_archive_of_four_hundred_images_is_loaded() {
+    let layer = archive(&[("hello".to_owned(), b"world".to_vec())]);
+    let config = |number: u32| {
+        let config = json!({"os": "linux", "architecture": "amd64", "history": [],
+            "config": {"Labels": {"number": number.to_string()}},
+            "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]}});
+        serde_json::to_vec(&config).expect("JSON")
+    };
+    let named = |number: u32| format!("{number}.json");
+    let mut files: Vec<_> = (0..400).map(|number| (named(number), config(number))).collect();
+    let list = (0..400)
+        .map(|number| json!({"Config": named(number), "RepoTags": [format!("app:{number}")], "Layers": ["layer.tar"]}));
+    files.push(("manifest.json".to_owned(), serde_json::to_vec(&list.collect::<Vec<_>>()).expect("JSON")));
+    files.push(("layer.tar".to_owned(), layer.clone()));
+    let (directory, wharf) = wharf();
+    let path = directory.path().join("archive");
+    fs::write(&path, archive(&files)).expect("a file");
+    let names = wharf.run(&["load", "-q", "-i", &path.to_string_lossy()]).success();
+    assert_eq!(names.lines().count(), 400);
+    assert_eq!(wharf.run(&["cat", "app:399", "hello"]).success(), "world");
+}
+
+#[test]
 fn what_cannot_be_loaded_leaves_nothing_and_says_why() {
     let (_registry, directory, wharf, name) = with_app();
     let path = directory.path().join("app.tar");

@@ -28,7 +28,7 @@ impl World {
         self.memory.run(verbs::import(&self.memory, &caller(), stream, options, ear))
     }
 
-    fn document(&self, digest: &Digest) -> Value {
+    pub(super) fn document(&self, digest: &Digest) -> Value {
         serde_json::from_slice(&self.memory.snapshot().disk.blobs[digest.as_str()]).unwrap()
     }
 

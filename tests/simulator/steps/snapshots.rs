@@ -26,12 +26,9 @@ pub(super) async fn ask(world: &Rc<World>, process: &Memory, act: &Act) -> Resul
     match act {
         Act::Stat(key) => snapshots::stat(process, &caller, key).await.map(drop),
         Act::List => snapshots::list(process, &caller, &[], None, 1_000).await.map(drop),
-        Act::Update(key) => {
-            snapshots::update(process, &caller, key, &labels, &["labels.a".to_owned()]).await.map(drop)
-        }
+        Act::Update(key) => snapshots::update(process, &caller, key, &labels, &["labels.a".to_owned()]).await.map(drop),
         Act::Prepare(key, parent, writable) => {
-            let prepared =
-                snapshots::prepare(process, &caller, key, parent.as_deref(), *writable, &labels, None).await;
+            let prepared = snapshots::prepare(process, &caller, key, parent.as_deref(), *writable, &labels, None).await;
             prepared.map(drop)
         }
         Act::Mounts(key) => snapshots::mounts(process, &caller, key).await.map(drop),
