@@ -25,6 +25,7 @@ mod restart;
 mod retain;
 mod schedule;
 mod snapshots;
+mod stopped;
 mod text;
 mod token_auth;
 mod trees;
