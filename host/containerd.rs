@@ -1,10 +1,13 @@
-//! containerd's services over gRPC: what a client says becomes a call of the component's `records`, and what comes of it
-//! containerd's answer. Messages are read here and not in the sandbox: the framing is a library's, and no message is a
+//! containerd's services over gRPC: what a client says becomes a call of the component's `records` or `snapshots`, and what
+//! comes of it containerd's answer. Messages are read here and not in the sandbox: the framing is a library's, and no message is a
 //! document that an image brings.
 //!
 //! - `asked`: in which namespace, and under which lease.
 //! - `convert`, `status`: words and failures of either side.
-//! - `content` with `read` and `write`, `images`, `leases`, `namespaces`, `introspection`, `version`: the services.
+//! - `content` with `read` and `write`, `diff`, `events`, `images`, `introspection`, `leases`, `namespaces`, `snapshots`,
+//!   `version`: the services.
+//! - `exchange`, `told`: what happens, between who tells it and who listens, and its words. `follow` is what the records say
+//!   has happened.
 //! - `listen`: the socket.
 //!
 //! ```text
@@ -15,26 +18,39 @@
 mod asked;
 mod content;
 mod convert;
+mod diff;
+mod events;
+mod exchange;
+mod follow;
 mod images;
 mod introspection;
 mod leases;
 mod listen;
 mod namespaces;
+mod snapshots;
 mod status;
+mod told;
 mod version;
 
 pub use listen::Unusable;
 
-use crate::bindings::exports::wharf::images::records::Guest;
+use crate::bindings::exports::wharf::images::{records, snapshots as trees};
 use crate::content::Content;
 use crate::engine::{self, state::State};
 use crate::images::{Caller, Failure, Problem, Wharf};
+use exchange::Exchange;
+use futures::stream::Stream;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use tonic::Status;
 use wasmtime::component::Accessor;
 
 /// How many sandboxes work at once. More requests wait.
 const SANDBOXES_MAX: u32 = 64;
+
+/// What a server sends one by one.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Who answers, as it says itself.
 #[derive(Clone, Debug)]
@@ -56,6 +72,7 @@ pub struct Services {
     caller: Caller,
     identity: Arc<Identity>,
     turns: Arc<Semaphore>,
+    exchange: Exchange,
 }
 
 impl Services {
@@ -64,16 +81,27 @@ impl Services {
         let content = services.content.clone();
         let wharf = Wharf::pooled(services, SANDBOXES_MAX)?;
         let turns = Arc::new(Semaphore::new(SANDBOXES_MAX as usize));
-        Ok(Self { wharf, content, caller, identity: Arc::new(identity), turns })
+        let exchange = Exchange::default();
+        Ok(Self { wharf, content, caller, identity: Arc::new(identity), turns, exchange })
     }
 
-    /// Asks the component, once it is the turn of this request.
+    /// Asks the component about records, once it is the turn of this request.
     async fn ask<R>(
         &self,
         export: &'static str,
-        run: impl AsyncFnOnce(&Accessor<State>, &Guest) -> wasmtime::Result<Result<R, Problem>>,
+        run: impl AsyncFnOnce(&Accessor<State>, &records::Guest) -> wasmtime::Result<Result<R, Problem>>,
     ) -> Result<R, Failure> {
         let _turn = self.turns.acquire().await.expect("nobody closes the semaphore");
         self.wharf.records(export, run).await
+    }
+
+    /// The same, about snapshots.
+    async fn ask_of_trees<R>(
+        &self,
+        export: &'static str,
+        run: impl AsyncFnOnce(&Accessor<State>, &trees::Guest) -> wasmtime::Result<Result<R, Problem>>,
+    ) -> Result<R, Failure> {
+        let _turn = self.turns.acquire().await.expect("nobody closes the semaphore");
+        self.wharf.snapshots(export, run).await
     }
 }

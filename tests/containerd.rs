@@ -1,7 +1,12 @@
-//! containerd's clients at `wharf serve --containerd`: whether its contract is containerd's, and what `ctr` makes of it.
+//! containerd's clients at `wharf serve --containerd`: whether its contract is containerd's, what `ctr` makes of it,
+//! and whether snapshots are as in containerd.
 
 mod contract;
 mod ctr;
+mod ctr_snapshots;
+mod peer;
+mod suite;
+mod told;
 
 use crate::support::engine_api::Serving;
 use crate::support::require;
@@ -47,10 +52,13 @@ impl Door {
         self.wharf.run(arguments).success()
     }
 
+    /// Where clients of containerd find it.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     fn ctr(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(require("ctr"));
-        command.arg("--address").arg(&self.socket).args(arguments).env_remove("CONTAINERD_NAMESPACE");
-        command.output().expect("ctr starts")
+        ctr_at(&self.socket).args(arguments).output().expect("ctr starts")
     }
 
     /// Runs `ctr`, and returns whether it succeeded, and all that it prints.
@@ -81,4 +89,11 @@ impl Door {
         let output = Command::new("sh").arg("-c").arg(line).arg(&self.socket).arg(file).output().expect("a shell");
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// `ctr`, for whoever listens on a socket.
+fn ctr_at(socket: &Path) -> Command {
+    let mut command = Command::new(require("ctr"));
+    command.arg("--address").arg(socket).env_remove("CONTAINERD_NAMESPACE").env_remove("CONTAINERD_SNAPSHOTTER");
+    command
 }

@@ -11,7 +11,7 @@ mod namespace;
 mod recipe;
 mod settle;
 mod shelf;
-mod stacks;
+pub(crate) mod stacks;
 mod store;
 mod sums;
 mod tops;

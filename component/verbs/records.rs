@@ -30,6 +30,7 @@ use crate::{
     registry::Failure,
 };
 
+pub use filters::matches;
 pub(super) use tidy::{tidy, tidy_snapshots};
 
 /// What the host calls an ingest of a namespace.

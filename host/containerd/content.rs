@@ -5,12 +5,11 @@ mod read;
 mod write;
 
 use super::convert::{fields, info, needed, timestamp};
-use super::{Services, asked, status};
+use super::{Answers, Services, asked, status};
 use crate::bindings::exports::wharf::images::records as wit;
 use crate::content::{Ingest, Key};
 use crate::hash::Digest;
 use futures::stream::{self, StreamExt};
-use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tonic::{Request, Response, Status, Streaming};
 use wharf_containerd_api::content::content_server::Content;
@@ -19,13 +18,11 @@ use wharf_containerd_api::content::{
     ListStatusesRequest, ListStatusesResponse, ReadContentRequest, ReadContentResponse, Status as Standing,
     StatusRequest, StatusResponse, UpdateRequest, UpdateResponse, WriteContentRequest, WriteContentResponse,
 };
+use wharf_containerd_api::happenings::ContentDelete;
 use wharf_containerd_api::{Timestamp, content};
 
 /// How many blobs one message lists: as many as containerd's.
 const LISTED_MAX: u32 = 100;
-
-/// What a server sends one by one.
-type Answers<T> = Pin<Box<dyn stream::Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Content for Services {
@@ -78,10 +75,13 @@ impl Content for Services {
     async fn delete(&self, request: Request<DeleteContentRequest>) -> Result<Response<()>, Status> {
         let caller = self.asked(request.metadata())?;
         let digest = request.into_inner().digest;
+        let (namespace, told) = (caller.namespace.clone(), ContentDelete { digest: digest.clone() });
         let gone = self.ask("delete-content", async |accessor, records| {
             records.call_delete_content(accessor, caller, digest).await
         });
-        Ok(Response::new(gone.await?))
+        gone.await?;
+        self.exchange.tell(&namespace, &told);
+        Ok(Response::new(()))
     }
 
     async fn read(&self, request: Request<ReadContentRequest>) -> Result<Response<Self::ReadStream>, Status> {

@@ -1,9 +1,9 @@
-//! The words of `wit/records.wit` and those of containerd's messages.
+//! The words of `wit/records.wit` and `wit/snapshots.wit`, and those of containerd's messages.
 
-use crate::bindings::exports::wharf::images::records as wit;
+use crate::bindings::exports::wharf::images::{records as wit, snapshots as trees};
 use std::collections::BTreeMap;
 use tonic::Status;
-use wharf_containerd_api::{FieldMask, Timestamp, content, images, leases, namespaces, types};
+use wharf_containerd_api::{FieldMask, Timestamp, content, images, leases, namespaces, snapshots, types};
 
 /// What is said in pairs here, and in a map there.
 pub(super) fn pairs(labels: BTreeMap<String, String>) -> wit::Labels {
@@ -24,18 +24,29 @@ pub(super) fn needed<T>(part: Option<T>, what: &str) -> Result<T, Status> {
     part.ok_or_else(|| Status::invalid_argument(format!("the request has no {what}")))
 }
 
+/// What a message leaves empty to say that there is none.
+pub(super) fn unless_empty(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+impl From<wit::Target> for types::Descriptor {
+    fn from(wit::Target { media_type, digest, size, annotations }: wit::Target) -> Self {
+        Self { media_type, digest, size, annotations: annotations.into_iter().collect() }
+    }
+}
+
+/// A pointer as a client wrote it.
+pub(super) fn target(types::Descriptor { media_type, digest, size, annotations }: types::Descriptor) -> wit::Target {
+    wit::Target { media_type, digest, size, annotations: pairs(annotations) }
+}
+
 impl From<wit::ImageRecord> for images::Image {
     fn from(record: wit::ImageRecord) -> Self {
         let wit::ImageRecord { name, labels, target, created, updated } = record;
         Self {
             name,
             labels: labels.into_iter().collect(),
-            target: Some(types::Descriptor {
-                media_type: target.media_type,
-                digest: target.digest,
-                size: target.size,
-                annotations: target.annotations.into_iter().collect(),
-            }),
+            target: Some(target.into()),
             created_at: Some(timestamp(created)),
             updated_at: Some(timestamp(updated)),
         }
@@ -44,9 +55,8 @@ impl From<wit::ImageRecord> for images::Image {
 
 /// A record as a client wants it. When things were is for the component to say.
 pub(super) fn image(image: images::Image) -> wit::ImageRecord {
-    let images::Image { name, labels, target, .. } = image;
-    let types::Descriptor { media_type, digest, size, annotations } = target.unwrap_or_default();
-    let target = wit::Target { media_type, digest, size, annotations: pairs(annotations) };
+    let images::Image { name, labels, target: pointer, .. } = image;
+    let target = target(pointer.unwrap_or_default());
     wit::ImageRecord { name, labels: pairs(labels), target, created: (0, 0), updated: (0, 0) }
 }
 
@@ -92,4 +102,51 @@ impl From<wit::ContentRecord> for content::Info {
 /// A record as a client wants it: what it may change is the labels.
 pub(super) fn info(content::Info { digest, labels, .. }: content::Info) -> wit::ContentRecord {
     wit::ContentRecord { digest, size: 0, created: (0, 0), updated: (0, 0), labels: pairs(labels) }
+}
+
+impl From<trees::SnapshotRecord> for snapshots::Info {
+    fn from(record: trees::SnapshotRecord) -> Self {
+        let trees::SnapshotRecord { name, parent, kind, labels, created, updated, .. } = record;
+        let kind = match kind {
+            trees::Kind::View => snapshots::Kind::View,
+            trees::Kind::Active => snapshots::Kind::Active,
+            trees::Kind::Committed => snapshots::Kind::Committed,
+        };
+        Self {
+            name,
+            parent: parent.unwrap_or_default(),
+            kind: kind.into(),
+            created_at: Some(timestamp(created)),
+            updated_at: Some(timestamp(updated)),
+            labels: labels.into_iter().collect(),
+        }
+    }
+}
+
+/// A record as a client wants it: what it may change is the labels.
+pub(super) fn snapshot(snapshots::Info { name, labels, .. }: snapshots::Info) -> trees::SnapshotRecord {
+    trees::SnapshotRecord {
+        name,
+        parent: None,
+        kind: trees::Kind::Active,
+        tree: String::new(),
+        labels: pairs(labels),
+        created: (0, 0),
+        updated: (0, 0),
+    }
+}
+
+impl From<trees::Mount> for types::Mount {
+    fn from(trees::Mount { kind, source, options }: trees::Mount) -> Self {
+        Self { r#type: kind, source, target: String::new(), options }
+    }
+}
+
+/// Mounts as a client was told them. None of wharf's goes below another.
+pub(super) fn mounts(mounts: Vec<types::Mount>) -> Result<Vec<trees::Mount>, Status> {
+    let convert = |types::Mount { r#type, source, target, options }: types::Mount| match target.is_empty() {
+        true => Ok(trees::Mount { kind: r#type, source, options }),
+        false => Err(Status::invalid_argument("a mount has a `target`, and is none of a snapshot of this store")),
+    };
+    mounts.into_iter().map(convert).collect()
 }

@@ -1,6 +1,7 @@
 //! `containerd.services.introspection.v1.Introspection`: what of containerd is here, by the names that it has there.
 
 use super::Services;
+use super::snapshots::SNAPSHOTTER;
 use tonic::{Request, Response, Status};
 use wharf_containerd_api::introspection::introspection_server::Introspection;
 use wharf_containerd_api::introspection::{
@@ -8,15 +9,21 @@ use wharf_containerd_api::introspection::{
 };
 
 /// Types and IDs. containerd, `docs/PLUGINS.md`.
-const PLUGINS: [(&str, &str); 8] = [
+const PLUGINS: [(&str, &str); 14] = [
     ("io.containerd.content.v1", "content"),
+    ("io.containerd.differ.v1", "walking"),
+    ("io.containerd.event.v1", "exchange"),
     ("io.containerd.grpc.v1", "content"),
+    ("io.containerd.grpc.v1", "diff"),
+    ("io.containerd.grpc.v1", "events"),
     ("io.containerd.grpc.v1", "healthcheck"),
     ("io.containerd.grpc.v1", "images"),
     ("io.containerd.grpc.v1", "introspection"),
     ("io.containerd.grpc.v1", "leases"),
     ("io.containerd.grpc.v1", "namespaces"),
+    ("io.containerd.grpc.v1", "snapshots"),
     ("io.containerd.grpc.v1", "version"),
+    ("io.containerd.snapshotter.v1", SNAPSHOTTER),
 ];
 
 fn plugin((kind, id): (&str, &str)) -> Plugin {
@@ -26,11 +33,15 @@ fn plugin((kind, id): (&str, &str)) -> Plugin {
 #[tonic::async_trait]
 impl Introspection for Services {
     async fn plugins(&self, request: Request<PluginsRequest>) -> Result<Response<PluginsResponse>, Status> {
-        // Filters are read in the sandbox, and this is no record of it.
-        if request.into_inner().filters.iter().any(|filter| !filter.is_empty()) {
-            return Err(Status::unimplemented("wharf lists all its plugins, and takes no filters for them"));
+        let filters = request.into_inner().filters;
+        let mut plugins = Vec::new();
+        for (kind, id) in PLUGINS {
+            let fields = [("type", kind), ("id", id)].map(|(path, value)| (path.to_owned(), value.to_owned()));
+            if filters.is_empty() || self.passes(&filters, fields.into()).await? {
+                plugins.push(plugin((kind, id)));
+            }
         }
-        Ok(Response::new(PluginsResponse { plugins: PLUGINS.map(plugin).into() }))
+        Ok(Response::new(PluginsResponse { plugins }))
     }
 
     async fn server(&self, _: Request<()>) -> Result<Response<ServerResponse>, Status> {

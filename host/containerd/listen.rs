@@ -9,10 +9,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use wharf_containerd_api::CONTRACT;
 use wharf_containerd_api::content::content_server::ContentServer;
+use wharf_containerd_api::diff::diff_server::DiffServer;
+use wharf_containerd_api::events::events_server::EventsServer;
 use wharf_containerd_api::images::images_server::ImagesServer;
 use wharf_containerd_api::introspection::introspection_server::IntrospectionServer;
 use wharf_containerd_api::leases::leases_server::LeasesServer;
 use wharf_containerd_api::namespaces::namespaces_server::NamespacesServer;
+use wharf_containerd_api::snapshots::snapshots_server::SnapshotsServer;
 use wharf_containerd_api::version::version_server::VersionServer;
 
 /// The largest message of a client, in bytes: containerd's `DefaultMaxRecvMsgSize`.
@@ -42,9 +45,11 @@ impl Services {
         stop: &CancellationToken,
         patience: Duration,
     ) -> Result<bool, Unusable> {
+        let over = self.exchange.over.clone();
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<ImagesServer<Self>>().await;
         reporter.set_serving::<ContentServer<Self>>().await;
+        reporter.set_serving::<SnapshotsServer<Self>>().await;
         let contract = || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(CONTRACT);
         let incoming = stream::unfold(listener, |listener| async move {
             let stream = loop {
@@ -64,14 +69,19 @@ impl Services {
             .add_service(contract().build_v1()?)
             .add_service(contract().build_v1alpha()?)
             .add_service(ContentServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
+            .add_service(DiffServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
+            .add_service(EventsServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(ImagesServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(IntrospectionServer::new(self.clone()))
             .add_service(LeasesServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(NamespacesServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
+            .add_service(SnapshotsServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(VersionServer::new(self))
             .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
         let late = async {
             stop.cancelled().await;
+            // Who listens to what happens would never be done.
+            over.cancel();
             sleep(patience).await;
         };
         tokio::select! {

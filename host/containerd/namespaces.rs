@@ -3,10 +3,11 @@
 use super::convert::{fields, namespace, needed};
 use super::{Services, status};
 use tonic::{Request, Response, Status};
+use wharf_containerd_api::happenings::{NamespaceCreate, NamespaceDelete, NamespaceUpdate};
 use wharf_containerd_api::namespaces::namespaces_server::Namespaces;
 use wharf_containerd_api::namespaces::{
     CreateNamespaceRequest, CreateNamespaceResponse, DeleteNamespaceRequest, GetNamespaceRequest, GetNamespaceResponse,
-    ListNamespacesRequest, ListNamespacesResponse, UpdateNamespaceRequest, UpdateNamespaceResponse,
+    ListNamespacesRequest, ListNamespacesResponse, Namespace, UpdateNamespaceRequest, UpdateNamespaceResponse,
 };
 
 #[tonic::async_trait]
@@ -35,8 +36,10 @@ impl Namespaces for Services {
         let made = self.ask("create-namespace", async |accessor, records| {
             records.call_create_namespace(accessor, caller, wanted).await
         });
-        let made = made.await.map_err(status::making)?;
-        Ok(Response::new(CreateNamespaceResponse { namespace: Some(made.into()) }))
+        let made = Namespace::from(made.await.map_err(status::making)?);
+        let told = NamespaceCreate { name: made.name.clone(), labels: made.labels.clone() };
+        self.exchange.tell(&made.name, &told);
+        Ok(Response::new(CreateNamespaceResponse { namespace: Some(made) }))
     }
 
     async fn update(
@@ -49,14 +52,20 @@ impl Namespaces for Services {
         let changed = self.ask("update-namespace", async |accessor, records| {
             records.call_update_namespace(accessor, caller, wanted, fields).await
         });
-        Ok(Response::new(UpdateNamespaceResponse { namespace: Some(changed.await?.into()) }))
+        let changed = Namespace::from(changed.await?);
+        let told = NamespaceUpdate { name: changed.name.clone(), labels: changed.labels.clone() };
+        self.exchange.tell(&changed.name, &told);
+        Ok(Response::new(UpdateNamespaceResponse { namespace: Some(changed) }))
     }
 
     async fn delete(&self, request: Request<DeleteNamespaceRequest>) -> Result<Response<()>, Status> {
         let (caller, name) = (self.caller.clone(), request.into_inner().name);
+        let told = NamespaceDelete { name: name.clone() };
         let gone = self.ask("delete-namespace", async |accessor, records| {
             records.call_delete_namespace(accessor, caller, name).await
         });
-        Ok(Response::new(gone.await?))
+        gone.await?;
+        self.exchange.tell(&told.name, &told);
+        Ok(Response::new(()))
     }
 }

@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Problem(problem) => refusal(&problem, Code::FailedPrecondition),
+            Failure::Problem(problem) => refusal(&problem, Meaning::default()),
             Failure::Sandbox(error) => {
                 tracing::error!("the sandbox stopped a request: {error:#}");
                 Self::internal(format!("the sandbox stopped the request: {error:#}"))
@@ -15,23 +15,49 @@ impl From<Failure> for Status {
     }
 }
 
+/// What a client is told of a failure whose code says less than containerd's do.
+#[derive(Clone, Copy, Debug)]
+struct Meaning {
+    in_use: Code,
+    invalid: Code,
+}
+
+impl Default for Meaning {
+    fn default() -> Self {
+        Self { in_use: Code::FailedPrecondition, invalid: Code::InvalidArgument }
+    }
+}
+
 /// The failure of a request to make something: what is in the way exists.
 pub(super) fn making(failure: Failure) -> Status {
+    meant(failure, Meaning { in_use: Code::AlreadyExists, ..Meaning::default() })
+}
+
+/// The failure of a request about a snapshot that is of another kind.
+pub(super) fn of_kind(failure: Failure) -> Status {
+    meant(failure, Meaning { invalid: Code::FailedPrecondition, ..Meaning::default() })
+}
+
+/// The failure of a request to make a snapshot of one, where both may be in the way.
+pub(super) fn making_of_kind(failure: Failure) -> Status {
+    meant(failure, Meaning { in_use: Code::AlreadyExists, invalid: Code::FailedPrecondition })
+}
+
+fn meant(failure: Failure, meaning: Meaning) -> Status {
     match failure {
-        Failure::Problem(problem) => refusal(&problem, Code::AlreadyExists),
+        Failure::Problem(problem) => refusal(&problem, meaning),
         other => other.into(),
     }
 }
 
-/// `in_use` is what that is in this case.
-fn refusal(problem: &Problem, in_use: Code) -> Status {
+fn refusal(problem: &Problem, meaning: Meaning) -> Status {
     let code = match problem.code {
         ErrorCode::NotFound => Code::NotFound,
         ErrorCode::Denied => Code::PermissionDenied,
-        ErrorCode::Invalid => Code::InvalidArgument,
+        ErrorCode::Invalid => meaning.invalid,
         ErrorCode::DigestMismatch(_) | ErrorCode::SizeMismatch(_) => Code::FailedPrecondition,
         ErrorCode::TooLarge(_) | ErrorCode::NoSpace => Code::ResourceExhausted,
-        ErrorCode::InUse => in_use,
+        ErrorCode::InUse => meaning.in_use,
         ErrorCode::Conflict => Code::Aborted,
         ErrorCode::Unavailable => Code::Unavailable,
         ErrorCode::Unsupported => Code::Unimplemented,

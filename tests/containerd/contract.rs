@@ -1,7 +1,7 @@
 //! Whether the messages and services of `host/containerd/api` are containerd's: each message, with every field set, is
 //! read by containerd's own client and written again without a loss.
 
-use containerd_client::{google, services::v1 as theirs, types};
+use containerd_client::{events, google, services::v1 as theirs, types};
 use prost::Message;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
@@ -121,6 +121,8 @@ fn each_message_is_that_of_containerd() {
         "containerd.types":
             Descriptor: ours::types::Descriptor, types::Descriptor;
             Platform: ours::types::Platform, types::Platform;
+            Mount: ours::types::Mount, types::Mount;
+            Envelope: ours::types::Envelope, types::Envelope;
         "google.rpc":
             Status: ours::rpc::Status, google::rpc::Status;
         "containerd.services.images.v1":
@@ -134,6 +136,9 @@ fn each_message_is_that_of_containerd() {
             ListImagesRequest: ours::images::ListImagesRequest, theirs::ListImagesRequest;
             ListImagesResponse: ours::images::ListImagesResponse, theirs::ListImagesResponse;
             DeleteImageRequest: ours::images::DeleteImageRequest, theirs::DeleteImageRequest;
+            ImageCreate: ours::images::ImageCreate, theirs::ImageCreate;
+            ImageUpdate: ours::images::ImageUpdate, theirs::ImageUpdate;
+            ImageDelete: ours::images::ImageDelete, theirs::ImageDelete;
         "containerd.services.content.v1":
             Info: ours::content::Info, theirs::Info;
             InfoRequest: ours::content::InfoRequest, theirs::InfoRequest;
@@ -176,6 +181,43 @@ fn each_message_is_that_of_containerd() {
             DeleteResourceRequest: ours::leases::DeleteResourceRequest, theirs::DeleteResourceRequest;
             ListResourcesRequest: ours::leases::ListResourcesRequest, theirs::ListResourcesRequest;
             ListResourcesResponse: ours::leases::ListResourcesResponse, theirs::ListResourcesResponse;
+        "containerd.services.snapshots.v1":
+            PrepareSnapshotRequest: ours::snapshots::PrepareSnapshotRequest, theirs::snapshots::PrepareSnapshotRequest;
+            PrepareSnapshotResponse: ours::snapshots::PrepareSnapshotResponse, theirs::snapshots::PrepareSnapshotResponse;
+            ViewSnapshotRequest: ours::snapshots::ViewSnapshotRequest, theirs::snapshots::ViewSnapshotRequest;
+            ViewSnapshotResponse: ours::snapshots::ViewSnapshotResponse, theirs::snapshots::ViewSnapshotResponse;
+            MountsRequest: ours::snapshots::MountsRequest, theirs::snapshots::MountsRequest;
+            MountsResponse: ours::snapshots::MountsResponse, theirs::snapshots::MountsResponse;
+            RemoveSnapshotRequest: ours::snapshots::RemoveSnapshotRequest, theirs::snapshots::RemoveSnapshotRequest;
+            CommitSnapshotRequest: ours::snapshots::CommitSnapshotRequest, theirs::snapshots::CommitSnapshotRequest;
+            StatSnapshotRequest: ours::snapshots::StatSnapshotRequest, theirs::snapshots::StatSnapshotRequest;
+            Info: ours::snapshots::Info, theirs::snapshots::Info;
+            StatSnapshotResponse: ours::snapshots::StatSnapshotResponse, theirs::snapshots::StatSnapshotResponse;
+            UpdateSnapshotRequest: ours::snapshots::UpdateSnapshotRequest, theirs::snapshots::UpdateSnapshotRequest;
+            UpdateSnapshotResponse: ours::snapshots::UpdateSnapshotResponse, theirs::snapshots::UpdateSnapshotResponse;
+            ListSnapshotsRequest: ours::snapshots::ListSnapshotsRequest, theirs::snapshots::ListSnapshotsRequest;
+            ListSnapshotsResponse: ours::snapshots::ListSnapshotsResponse, theirs::snapshots::ListSnapshotsResponse;
+            UsageRequest: ours::snapshots::UsageRequest, theirs::snapshots::UsageRequest;
+            UsageResponse: ours::snapshots::UsageResponse, theirs::snapshots::UsageResponse;
+            CleanupRequest: ours::snapshots::CleanupRequest, theirs::snapshots::CleanupRequest;
+        "containerd.services.diff.v1":
+            ApplyRequest: ours::diff::ApplyRequest, theirs::ApplyRequest;
+            ApplyResponse: ours::diff::ApplyResponse, theirs::ApplyResponse;
+            DiffRequest: ours::diff::DiffRequest, theirs::DiffRequest;
+            DiffResponse: ours::diff::DiffResponse, theirs::DiffResponse;
+        "containerd.services.events.v1":
+            PublishRequest: ours::events::PublishRequest, theirs::PublishRequest;
+            ForwardRequest: ours::events::ForwardRequest, theirs::ForwardRequest;
+            SubscribeRequest: ours::events::SubscribeRequest, theirs::SubscribeRequest;
+        "containerd.events":
+            ContentCreate: ours::happenings::ContentCreate, events::ContentCreate;
+            ContentDelete: ours::happenings::ContentDelete, events::ContentDelete;
+            SnapshotPrepare: ours::happenings::SnapshotPrepare, events::SnapshotPrepare;
+            SnapshotCommit: ours::happenings::SnapshotCommit, events::SnapshotCommit;
+            SnapshotRemove: ours::happenings::SnapshotRemove, events::SnapshotRemove;
+            NamespaceCreate: ours::happenings::NamespaceCreate, events::NamespaceCreate;
+            NamespaceUpdate: ours::happenings::NamespaceUpdate, events::NamespaceUpdate;
+            NamespaceDelete: ours::happenings::NamespaceDelete, events::NamespaceDelete;
         "containerd.services.version.v1":
             VersionResponse: ours::version::VersionResponse, theirs::VersionResponse;
         "containerd.services.introspection.v1":
@@ -209,10 +251,13 @@ fn another_number_or_type_is_noticed() {
 fn the_services_have_the_methods_of_containerd() {
     let expected = [
         ("content.v1.Content", "Info Update List Delete Read Status ListStatuses Write Abort"),
+        ("diff.v1.Diff", "Apply Diff"),
+        ("events.v1.Events", "Publish Forward Subscribe"),
         ("images.v1.Images", "Get List Create Update Delete"),
         ("introspection.v1.Introspection", "Plugins Server PluginInfo"),
         ("leases.v1.Leases", "Create Delete List AddResource DeleteResource ListResources"),
         ("namespaces.v1.Namespaces", "Get List Create Update Delete"),
+        ("snapshots.v1.Snapshots", "Prepare View Mounts Commit Remove Stat Update List Usage Cleanup"),
         ("version.v1.Version", "Version"),
     ];
     let methods = expected.iter().flat_map(|(service, methods)| {

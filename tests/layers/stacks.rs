@@ -15,7 +15,7 @@ use wharf::layers::apply::Budget;
 use wharf::layers::{Error, Snapshot, View, unpack};
 
 /// When the tests were written, in seconds since 1970. What is younger got its time when it was extracted.
-pub(super) const NOW: i64 = 1_700_000_000;
+pub(crate) const NOW: i64 = 1_700_000_000;
 
 /// Unpacks archives and stacks them, the lowest first.
 pub(super) fn stacked(shelf: &Shelf, archives: &[Vec<u8>]) -> Result<Snapshot, Error> {
@@ -31,7 +31,7 @@ pub(super) fn stacked(shelf: &Shelf, archives: &[Vec<u8>]) -> Result<Snapshot, E
 
 /// Leaves out how many names a file has on disk: a settled tree shares its files with that of the layer. Which names of
 /// the stack are one file stays.
-pub(super) fn comparable(mut tree: Tree) -> Tree {
+pub(crate) fn comparable(mut tree: Tree) -> Tree {
     let mut sizes: BTreeMap<PathBuf, usize> = BTreeMap::new();
     for first in tree.values().filter_map(|node| node.first.clone()) {
         *sizes.entry(first).or_default() += 1;

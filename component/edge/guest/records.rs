@@ -11,6 +11,10 @@ use wharf_vocabulary::vocabulary as wit;
 type Outcome<T> = Result<T, wit::Problem>;
 
 impl exported::Guest for Component {
+    async fn matches(filters: Vec<String>, fields: Vec<(String, String)>) -> Outcome<bool> {
+        records::matches(&filters, &fields).map_err(Into::into)
+    }
+
     async fn get_image(caller: wit::Caller, name: String) -> Outcome<exported::ImageRecord> {
         let image = records::images::get(&Imports, &caller.into(), &name).await;
         image.map(Into::into).map_err(Into::into)

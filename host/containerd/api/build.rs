@@ -8,8 +8,19 @@ use std::path::PathBuf;
 use std::{env, error, fs};
 
 /// What is compiled. The others are imported by these.
-const FILES: [&str; 6] =
-    ["content.proto", "images.proto", "introspection.proto", "leases.proto", "namespaces.proto", "version.proto"];
+const FILES: [&str; 11] = [
+    "content.proto",
+    "diff.proto",
+    "events.proto",
+    "happenings.proto",
+    "happenings_of_images.proto",
+    "images.proto",
+    "introspection.proto",
+    "leases.proto",
+    "namespaces.proto",
+    "snapshots.proto",
+    "version.proto",
+];
 
 fn main() -> Result<(), Box<dyn error::Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -17,10 +28,13 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     // What the service of reflection tells.
     fs::write(out.join("contract.bin"), files.encode_to_vec())?;
+    // What is told of is told under the name of its message.
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
     tonic_prost_build::configure()
         .bytes(".containerd.services.content.v1")
         .btree_map(".")
         .include_file("contract.rs")
-        .compile_fds(files)?;
+        .compile_fds_with_config(files, config)?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Parts of blobs, a message after the other.
 
-use super::{Answers, status};
+use super::super::{Answers, status};
 use crate::content::Blob;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};

@@ -1,8 +1,9 @@
 //! A blob on its way here. A client says under which name, sends bytes at offsets, and then what they are to hash to;
 //! what has come stays for the next one who writes under that name.
 
+use super::super::Answers;
 use super::super::convert::{pairs, timestamp};
-use super::{Answers, Services, known, length, status};
+use super::{Services, known, length, status};
 use crate::bindings::exports::wharf::images::records::{Admission, ContentRecord, Writing};
 use crate::content::{self, Ingest};
 use crate::hash::{Algorithm, Digest};
@@ -14,6 +15,7 @@ use std::time::SystemTime;
 use tonic::{Status, Streaming};
 use wharf_containerd_api::Timestamp;
 use wharf_containerd_api::content::{WriteAction, WriteContentRequest, WriteContentResponse};
+use wharf_containerd_api::happenings::ContentCreate;
 
 /// Answers each message of a client with one.
 pub(super) fn answers(
@@ -140,6 +142,8 @@ impl Writer {
         // From here on the record says what becomes of it.
         drop(blob);
         let size = i64::try_from(size).unwrap_or(i64::MAX);
+        let told = ContentCreate { digest: recorded.digest.clone(), size };
+        self.services.exchange.tell(&self.caller.namespace, &told);
         Ok(WriteContentResponse {
             action: WriteAction::Commit.into(),
             started_at: Some(timestamp(recorded.created)),

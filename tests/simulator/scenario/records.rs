@@ -69,6 +69,8 @@ pub enum Request {
     GetWriting(usize),
     /// `abort-writing`.
     AbortWriting(usize),
+    /// `matches`.
+    Matches,
 }
 
 impl Request {
@@ -99,6 +101,7 @@ impl Request {
             Self::ListWritings => "list-writings",
             Self::GetWriting(_) => "get-writing",
             Self::AbortWriting(_) => "abort-writing",
+            Self::Matches => "matches",
         }
     }
 }
@@ -157,6 +160,7 @@ fn step(dice: &mut Dice, hub: &Hub, mine: &str) -> Step {
         36 => Request::CreateNamespace,
         37 => Request::UpdateNamespace,
         38 => Request::DeleteNamespace,
+        _ if dice.chance(1, 3) => Request::Matches,
         _ if dice.chance(1, 2) => Request::GetNamespace,
         _ => Request::ListNamespaces,
     })

@@ -19,7 +19,7 @@ use wharf_component::{
     },
     verbs::{
         contract::records::{Admission, Labels, Named, Resource, Space},
-        records::{contents, images, leases, namespaces, writings},
+        records::{contents, images, leases, matches, namespaces, writings},
     },
 };
 
@@ -97,6 +97,7 @@ pub(super) async fn ask(world: &Rc<World>, process: &Memory, request: &Request) 
         Request::ListWritings => writings::list(process, &caller, &[]).await.map(drop),
         Request::GetWriting(number) => writings::get(process, &caller, &name(*number)).await.map(drop),
         Request::AbortWriting(number) => writings::abort(process, &caller, &name(*number)).await,
+        Request::Matches => matches(&["a==b".to_owned()], &space().labels).map(drop),
     }
 }
 
