@@ -118,7 +118,8 @@ struct Registries {
     #[serde(rename = "AllowNondistributableArtifactsHostnames", skip_serializing_if = "Option::is_none")]
     pushed_hosts: Option<Nothing>,
     #[serde(rename = "InsecureRegistryCIDRs")]
-    insecure_networks: Nothing,
+    /// wharf asks registries on the same machine without TLS as well.
+    insecure_networks: [&'static str; 2],
     index_configs: BTreeMap<String, Index>,
     mirrors: Vec<String>,
 }
@@ -243,7 +244,7 @@ fn registries<H>(context: &Context<'_, H>) -> Registries {
     Registries {
         pushed_networks: pushed,
         pushed_hosts: pushed,
-        insecure_networks: [],
+        insecure_networks: ["::1/128", "127.0.0.0/8"],
         index_configs: std::iter::once(hub).chain(index_configs).collect(),
         mirrors,
     }

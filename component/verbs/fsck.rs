@@ -13,11 +13,12 @@
 
 mod blobs;
 mod needs;
+mod records;
 mod strays;
 mod trees;
 
 use super::{
-    contract::{Caller, Findings, Flaw, FlawKind, PullOptions, Wanted},
+    contract::{Caller, Findings, Flaw, FlawKind},
     failing::{fail, problem},
     library::{Entry, Library},
     listen::{Board, Listener, accompany},
@@ -86,6 +87,9 @@ impl<H: Host> Look<'_, H> {
             self.records(&library, &mut findings).await;
             library = Library::load(self.host, self.caller).await?;
         }
+        if references.is_empty() {
+            self.other_records(&mut findings).await?;
+        }
         let images = named(&library, references)?;
         findings.images = images.len() as u64;
         let mut needs = Needs::default();
@@ -115,37 +119,6 @@ impl<H: Host> Look<'_, H> {
             !is_of_images || !flaw.images.is_empty()
         });
         Ok(())
-    }
-
-    /// Tells the records that cannot be read. A pull of its name replaces one;
-    /// one that cannot be pulled stays, so that its name is not lost.
-    async fn records(&self, library: &Library, findings: &mut Findings) {
-        for (name, error) in &library.damaged {
-            let mut flaw = Flaw {
-                kind: FlawKind::UnreadableRecord,
-                subject: name.clone(),
-                why: error.to_string(),
-                images: vec![name.clone()],
-                consequence: "the image cannot be found by its name".to_owned(),
-                cure: format!("wharf pull {name}"),
-                repaired: None,
-            };
-            if let Some(access) = self.repair {
-                let options = PullOptions {
-                    wanted: Wanted::Machine,
-                    all_tags: false,
-                    concurrent_downloads: DOWNLOADS_AT_ONCE,
-                    unpack: false,
-                    retention: None,
-                    access: access.clone(),
-                };
-                match super::pull::pull(self.host, self.caller, name, &options, &Nobody).await {
-                    Ok(_) => flaw.repaired = Some("pulled again".to_owned()),
-                    Err(problem) => flaw.why = format!("{}; it stays: {}", flaw.why, problem.why.join(": ")),
-                }
-            }
-            findings.flaws.push(flaw);
-        }
     }
 }
 

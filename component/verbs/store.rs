@@ -17,6 +17,7 @@ mod named;
 mod namespaces;
 mod retention;
 mod snapshots;
+mod unread;
 mod used;
 mod writings;
 

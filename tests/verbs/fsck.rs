@@ -355,6 +355,19 @@ fn a_record_that_cannot_be_read_is_pulled_again_or_stays() {
 }
 
 #[test]
+fn a_record_that_is_no_images_and_cannot_be_read_stops_collections_until_it_is_taken_away() {
+    let (world, _, _) = world();
+    let keys = ["foreign/x", "content/x", "lease/x", "leased/x/y", "snapshot/x"];
+    keys.iter().for_each(|key| world.memory.write_row("default", key, b""));
+    let found = world.fsck(&[]).unwrap();
+    assert_eq!(told(&found), keys.map(|key| (FlawKind::UnreadableRecord, key, None)));
+    assert_eq!(world.fsck(&["base:1"]).unwrap().flaws, [], "no image is hurt");
+    let done = "taken away; what it alone held can go";
+    assert_eq!(told(&world.repair(&[])), keys.map(|key| (FlawKind::UnreadableRecord, key, Some(done))));
+    world.is_well();
+}
+
+#[test]
 fn images_whose_records_are_lost_get_one_again() {
     let world = World::new();
     let (index, built) = world.alpine();
