@@ -8,9 +8,7 @@ mod stream;
 
 use super::{Phase, Repository, Watch};
 use crate::{
-    host::{
-        Challenge, Departure, Grant, Host, HttpError, Made, NoTop, Origin, Request, Response, Result, Unfinished, Visit,
-    },
+    host::{Challenge, Departure, Grant, Host, HttpError, Made, Origin, Request, Response, Result, Unfinished, Visit},
     nouns::{
         access::Access,
         descriptor::Descriptor,
@@ -223,8 +221,7 @@ impl Script {
         self.challenges.borrow().clone()
     }
 
-    /// The waits that ran to their end, in milliseconds, without the ticks of
-    /// progress.
+    /// The waits that ran to their end, in milliseconds, without the ticks of progress.
     pub(crate) fn slept(&self) -> Vec<u64> {
         self.slept.borrow().clone()
     }
@@ -243,7 +240,7 @@ impl Host for Script {
     type Layer = NoLayer;
     type Extraction = NoLayer;
     type Snapshot = NoLayer;
-    type Top = NoTop<Self::Stream, Self::Blob, Self::Snapshot>;
+    type Top = crate::host::NoTop<Self::Stream, Self::Blob, Self::Snapshot>;
     type Transaction = NoTransaction;
     type Grant = ScriptGrant;
 

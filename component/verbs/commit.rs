@@ -26,7 +26,7 @@ use crate::{
         descriptor::Descriptor,
         digest::Digest,
         json,
-        manifest::{Document, Manifest},
+        manifest::Document,
         media_type::DOCKER_MANIFEST,
         platform::Platform,
         problem::{ErrorCode, Problem},
@@ -95,7 +95,9 @@ async fn run<H: Host>(making: &Making<'_, H>, key: &str, options: &CommitOptions
         action: Action::Tag,
         retention: base.retention,
     };
-    making.image(parts, blob, &machine).await
+    let image = making.image(parts, blob, &machine).await;
+    drop((base.held, top));
+    image
 }
 
 /// Returns what is recorded of a snapshot that is written to, and the tree that it stands on.
@@ -143,7 +145,7 @@ async fn write<H: Host>(
 }
 
 /// The image below.
-struct Base {
+struct Base<H: Host> {
     types: Types,
     /// As the manifest has them.
     layers: Vec<Value>,
@@ -152,6 +154,8 @@ struct Base {
     config: Config,
     platform: Platform,
     retention: Option<Retention>,
+    /// Everything of it that is here, until the new image needs it.
+    held: Vec<H::Blob>,
 }
 
 /// What becomes of a config.
@@ -163,7 +167,7 @@ struct Change {
     step: Step,
 }
 
-impl Base {
+impl<H: Host> Base<H> {
     /// No image: what is written stands on nothing.
     fn nothing(machine: &Platform) -> Self {
         // What the processor is capable of says nothing about the files.
@@ -185,16 +189,11 @@ impl Base {
             history: Vec::new(),
         };
         let (layers, document) = (Vec::new(), Value::Object(Map::new()));
-        Self { types: made::OCI, layers, document, config, platform, retention: None }
+        Self { types: made::OCI, layers, document, config, platform, retention: None, held: Vec::new() }
     }
 
     /// Finds the image of which this is the tree: the one that the snapshot names, or one of the namespace.
-    async fn find<H: Host>(
-        host: &H,
-        caller: &Caller,
-        snapshot: &SnapshotRecord,
-        tree: &Digest,
-    ) -> Result<Self, Failure> {
+    async fn find(host: &H, caller: &Caller, snapshot: &SnapshotRecord, tree: &Digest) -> Result<Self, Failure> {
         let mut candidates: Vec<Digest> =
             snapshot.labels.get(BASE_LABEL).and_then(|text| text.parse().ok()).into_iter().collect();
         let visit = |_: &str, record: Result<View<'_>, records::Error>| {
@@ -212,7 +211,7 @@ impl Base {
     }
 
     /// Reads an image. None if it is another one's tree, or none.
-    async fn read<H: Host>(host: &H, manifest: &Digest, tree: &Digest) -> Result<Option<Self>, Failure> {
+    async fn read(host: &H, manifest: &Digest, tree: &Digest) -> Result<Option<Self>, Failure> {
         let blob = match host.open(manifest).await {
             Ok(blob) => blob,
             Err(ErrorCode::NotFound) => return Ok(None),
@@ -224,8 +223,8 @@ impl Base {
         if trees::obstacle(&said).is_some() {
             return Ok(None);
         }
-        let Some(config) = documents::find(host, &said.config).await? else { return Ok(None) };
-        let document = documents::bytes(&said.config, &config).await?;
+        let Some(config_blob) = documents::find(host, &said.config).await? else { return Ok(None) };
+        let document = documents::bytes(&said.config, &config_blob).await?;
         let Ok(config) = Config::parse(&document) else { return Ok(None) };
         if chain_ids(&config.rootfs.diff_ids).last() != Some(tree) {
             return Ok(None);
@@ -243,20 +242,18 @@ impl Base {
             let why = fail(ErrorCode::NotFound, "parts of it are not here any more");
             return Err(try_this(told()(why), "wharf fsck --repair"));
         }
-        let retention = Self::given_up(host, &said).await?.then_some(Retention::Unpacked);
-        let layers = entries(&bytes)?;
-        let document = serde_json::from_slice(&document).map_err(invalid)?;
-        Ok(Some(Self { types, layers, document, config, platform, retention }))
-    }
-
-    /// Whether the blob of a layer was given up for its tree.
-    async fn given_up<H: Host>(host: &H, manifest: &Manifest) -> Result<bool, Failure> {
-        for layer in &manifest.layers {
-            if documents::find(host, layer).await?.is_none() {
-                return Ok(true);
+        let mut held = vec![blob, config_blob];
+        let mut retention = None;
+        for layer in &said.layers {
+            match documents::find(host, layer).await? {
+                Some(blob) => held.push(blob),
+                // It was given up for its tree, which the snapshot stands on.
+                None => retention = Some(Retention::Unpacked),
             }
         }
-        Ok(false)
+        let layers = entries(&bytes)?;
+        let document = serde_json::from_slice(&document).map_err(invalid)?;
+        Ok(Some(Self { types, layers, document, config, platform, retention, held }))
     }
 
     /// Returns the config with a layer more.

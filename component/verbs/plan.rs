@@ -44,7 +44,7 @@ use std::{
 /// of the most layers there can be.
 ///
 /// Each is held by a handle until the record is written. The host's table takes
-/// 1 536 handles, and a full one is a trap; up to 64 downloads need the rest,
+/// 3 072 handles, and a full one is a trap; up to 64 downloads need the rest,
 /// with an ingest, a request and a response each.
 pub(super) const BLOBS_MAX: usize = 640;
 /// How many blobs are looked for at once.

@@ -156,8 +156,7 @@ impl Roots {
         caller: &Caller,
         records: &mut Records<'_, H::Transaction>,
     ) -> Result<Self, Failure> {
-        let mut roots = Self::default();
-        roots.uses = records.uses().await?;
+        let mut roots = Self { uses: records.uses().await?, ..Self::default() };
         for namespace in records.namespaces().await? {
             match records.turn_to(&namespace).await {
                 Ok(()) => roots.add(records, &namespace, namespace == caller.namespace, host.now()).await?,

@@ -39,7 +39,7 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many blobs an archive may have. Each is held by a handle until the archive
-/// has begun, and the host's table takes 1 536.
+/// has begun, and the host's table takes 3 072.
 const BLOBS_MAX: usize = 900;
 
 /// A piece of an archive.

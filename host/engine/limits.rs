@@ -51,7 +51,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory_bytes_max: 256 << 20,
-            handles_max: 1_536,
+            handles_max: 3_072,
             fuel: 200_000_000_000,
             call_bytes_max: 48 << 20,
             log_bytes_max: 64 << 10,

@@ -86,7 +86,9 @@ impl Trees<'_> {
         let (below, all) = top.views().map_err(|error| wrong(&what, error))?;
         let absolute = |(change, path): (_, Vec<u8>)| (change, [b"/", path.as_slice()].concat());
         let changes: Result<Vec<_>, _> = below.difference(&all).map(|change| change.map(absolute)).collect();
-        let changes = changes.map_err(|error| wrong(&what, error))?;
+        let mut changes = changes.map_err(|error| wrong(&what, error))?;
+        // Nothing has no root that could have changed.
+        changes.retain(|(_, path)| top.parent().is_some() || path != b"/");
         print(&match asked.format {
             TextFormat::Json => render::tree::changes_json(&changes),
             TextFormat::Text => render::tree::changes(&changes),

@@ -72,7 +72,7 @@ fn what_anybody_does_is_told() {
     let some =
         Listener::start(&door, &directory.path().join("some"), &["topic~=^/(images|namespaces)/,namespace!=other"]);
     let named =
-        Listener::start(&door, &directory.path().join("named"), &["event.key==one", "topic==/namespaces/delete"]);
+        Listener::start(&door, &directory.path().join("named"), &["event.key==one", "topic==\"/namespaces/delete\""]);
     for listener in [&all, &some, &named] {
         listener.is_there(&door);
     }
@@ -86,7 +86,10 @@ fn what_anybody_does_is_told() {
     all.hears(&["default /images/delete", &name]);
     door.ctr_tells(&["-n", "other", "content", "fetch", "--plain-http", &name]);
     all.hears(&["other /images/create", &name]);
-    all.hears(&["other /content/create", "sha256:"]);
+    let blob = door.ctr_tells(&["-n", "other", "content", "ls", "-q"]).lines().next().expect("a blob").to_owned();
+    door.ctr_tells(&["-n", "other", "images", "rm", &name]);
+    door.ctr_tells(&["-n", "other", "content", "rm", &blob]);
+    all.hears(&["other /content/delete", &blob]);
     door.ctr_tells(&["snapshots", "prepare", "one"]);
     door.ctr_tells(&["snapshots", "commit", "two", "one"]);
     door.ctr_tells(&["snapshots", "rm", "two"]);

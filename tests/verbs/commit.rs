@@ -139,7 +139,8 @@ fn what_cannot_be_committed_leaves_nothing() {
     let other = world.image("library/other", Some("1"), Recipe { layers: &["base"], ..Recipe::default() });
     world.pull("other:1", &options()).unwrap();
     world.written(Some(&top), &[(BASE, other.manifest.as_str())], "hello");
-    let view = snapshots::prepare(&world.memory, &caller(), "look", Some(top.as_str()), false, &Vec::new(), None);
+    let (caller, none) = (caller(), Vec::new());
+    let view = snapshots::prepare(&world.memory, &caller, "look", Some(top.as_str()), false, &none, None);
     world.memory.run(view).unwrap();
     let before = world.blobs();
     let code = |key: &str, options: CommitOptions| world.commit(key, &options).unwrap_err().code;

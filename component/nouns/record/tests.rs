@@ -190,8 +190,8 @@ fn snapshots_are_written_like_this() {
         let labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
         let below: &[u8] = if parent.is_some() { &[1, 1, b'p'] } else { &[0] };
         let record = SnapshotRecord { kind, parent, tree: tree.clone(), labels, created: (1, 2), updated: (-3, 4) };
-        let hash = sha2::Sha256::digest(b"tree");
-        let expected = [&[number], below, &[0, 32], &hash[..], &[1, 1, b'a', 1, b'b', 2, 2, 5, 4]].concat();
+        let text = tree.to_string();
+        let expected = [&[number], below, &[71], text.as_bytes(), &[1, 1, b'a', 1, b'b', 2, 2, 5, 4]].concat();
         assert_eq!(record.encode(), expected);
         assert_eq!(SnapshotRecord::decode(&expected), Ok(record));
         for length in 0..expected.len() {

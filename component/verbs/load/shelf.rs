@@ -28,8 +28,8 @@ use std::{
     rc::Rc,
 };
 
-/// How many blobs an archive may have, with the manifests that are made for it. Each is held by a handle, and so is the
-/// tree of each image, which has two of them or more; the host's table takes 1 536.
+/// How many blobs an archive may have, with the manifests that are made for it. Each is held by a handle; each
+/// image has two of them or more, and takes three others while its tree is made. The host's table takes 3 072.
 const BLOBS_MAX: usize = 900;
 /// How many files and links an archive may have, small ones included.
 const FILES_MAX: usize = 10_000;

@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How many blobs one name may need.
 const BLOBS_MAX: usize = 20_000;
 /// How many of them are held by a handle from the beginning on, so that no collection
-/// takes them: the host's table takes 1 536. The others are looked for again when it is
+/// takes them: the host's table takes 3 072. The others are looked for again when it is
 /// their turn.
 const HELD_MAX: usize = 800;
 /// What the documents of one name may weigh together.

@@ -57,10 +57,10 @@ mod tests {
         let rows: [(&[&str], bool); 9] = [
             (&[], true),
             (&[""], true),
-            (&["topic==/images/create"], true),
+            (&["topic==\"/images/create\""], true),
             (&["topic~=^/images/"], true),
-            (&["topic==/images/delete", "event.labels.a.b==c"], true),
-            (&["topic==/images/delete,event.labels.a.b==c"], false),
+            (&["topic==\"/images/delete\"", "event.labels.a.b==c"], true),
+            (&["topic==\"/images/delete\",event.labels.a.b==c"], false),
             (&["event.labels.\"a.b\""], true),
             (&["event.key"], false),
             (&["other"], false),

@@ -15,7 +15,7 @@ use crate::hash::Digest;
 use crate::layers::apply::Budget;
 use crate::layers::copy::{self, Look};
 use crate::layers::nascent::{ROOT_MODE, TREE};
-use crate::layers::record::{self as records, ASIDE};
+use crate::layers::record::{self as records, ASIDE, DURABLE};
 use crate::layers::snapshot::HEIGHT_MAX;
 use crate::layers::{Error, Layer, settle, unpack};
 use rustix::fs::{Dir, fsync, syncfs};
@@ -26,8 +26,8 @@ use std::sync::atomic::AtomicBool;
 
 impl Top {
     /// Shows `layer` between what is written and the parent, from now on and wherever the top is mounted next, also by the
-    /// options that [`Top::mounts`] has returned before. Nothing is copied. It is durable when this returns, and the layer
-    /// is with [`Top::commit`] or [`Layers::sync`](crate::layers::Layers::sync).
+    /// options that [`Top::mounts`] has returned before. Nothing is copied. It is durable when this returns, and
+    /// so is the layer.
     ///
     /// Does nothing if it shows this layer already, and nothing was written. Fails with [`Error::InUse`] while the top is
     /// mounted, with [`Error::Conflict`] if anything was written or adopted, with [`Error::Unsupported`] if the layer was
@@ -52,6 +52,10 @@ impl Top {
         }
         if self.height_below() >= HEIGHT_MAX {
             return Err(Error::TooLarge { what: "layers below it", limit: u64::from(HEIGHT_MAX) - 1 });
+        }
+        if layer.directory.stat(DURABLE).is_err() {
+            // A top is durable, and is not found without what it shows.
+            self.layers.sync()?;
         }
         let failed = Error::io("cannot adopt a layer");
         let mut nascent = self.layers.begin()?;

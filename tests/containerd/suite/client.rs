@@ -4,6 +4,8 @@ use super::line;
 use crate::containerd::peer::Mounted;
 use crate::layers::stacks::comparable;
 use crate::support::{tree, wait};
+use containerd_client::services::v1::CreateRequest;
+use containerd_client::services::v1::leases_client::LeasesClient;
 use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
 use containerd_client::services::v1::snapshots::{
     CleanupRequest, CommitSnapshotRequest, Info, ListSnapshotsRequest, MountsRequest, PrepareSnapshotRequest,
@@ -20,6 +22,8 @@ use std::path::Path;
 pub(super) use containerd_client::services::v1::snapshots::Kind;
 
 const SNAPSHOTTER: &str = "overlayfs";
+/// What holds all snapshots of a namespace, because either server collects others after a removal.
+const LEASE: &str = "suite";
 
 /// Who asks one server about the snapshots of one namespace.
 pub(super) struct Client {
@@ -47,7 +51,12 @@ impl Client {
     pub(super) fn new(socket: &Path, namespace: &str) -> Self {
         let socket = socket.to_owned();
         let channel = wait(async move { containerd_client::connect(socket).await }).expect("somebody listens");
-        Self { snapshots: SnapshotsClient::new(channel), namespace: namespace.to_owned(), lines: Vec::new() }
+        let mut leases = LeasesClient::new(channel.clone());
+        let client =
+            Self { snapshots: SnapshotsClient::new(channel), namespace: namespace.to_owned(), lines: Vec::new() };
+        let lease = client.request(CreateRequest { id: LEASE.to_owned(), ..CreateRequest::default() });
+        wait(async move { leases.create(lease).await }).expect("a lease");
+        client
     }
 
     /// Writes a line.
@@ -58,6 +67,7 @@ impl Client {
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("containerd-namespace", self.namespace.parse().expect("it is ASCII"));
+        request.metadata_mut().insert("containerd-lease", LEASE.parse().expect("it is ASCII"));
         request
     }
 

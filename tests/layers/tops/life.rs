@@ -110,6 +110,8 @@ fn what_a_top_has_adopted_stays_with_it() {
     let layer = shelf.layer("a", super::super::shelf::named(), |tree| write(tree.join("f"), "1"));
     prepare(&shelf, "top", None).adopt(&layer).expect("it is adopted");
     drop(layer);
+    let file = shelf.path(&format!("layers/{}/tree/f", id("a").encoded()));
+    write(file, "damaged");
     for boot in ["this boot", "the next boot"] {
         let other = shelf.again(boot);
         assert!(matches!(other.remove_layer(&id("a")), Err(Error::InUse)), "{boot}");
@@ -206,8 +208,12 @@ fn a_top_on_what_is_damaged_is_not_found_until_that_is_there_again() {
     let below = shelf.layers.snapshot("snapshot a").expect("a snapshot");
     let top = prepare(&shelf, "top", Some(&below));
     drop(below);
-    assert!(matches!(shelf.layers.revoke("snapshot a"), Err(Error::InUse)), "somebody has a top on it");
+    let file = shelf.path(&format!("layers/{}/tree/a", id("a").encoded()));
+    write(&file, "damaged");
     assert!(matches!(shelf.layers.revoke_layer(&id("a")), Err(Error::InUse)), "somebody has a top on it");
+    write(&file, "a");
+    write(shelf.path(&format!("snapshots/{}/snapshot", id("snapshot a").encoded())), "torn");
+    assert!(matches!(shelf.layers.revoke("snapshot a"), Err(Error::InUse)), "somebody has a top on it");
     let client = Client::of(&top);
     write(client.join("mine"), "1");
     drop(top);
@@ -231,6 +237,7 @@ fn what_was_frozen_is_not_removed_with_what_is_damaged_below_it() {
     let stack = shelf.stack(&["a"]);
     drop(made(&shelf, "frozen", Some(&stack[0]), |tree| write(tree.join("mine"), "1")));
     drop(stack);
+    write(shelf.path(&format!("layers/{}/tree/a", id("a").encoded())), "damaged");
     shelf.layers.revoke_layer(&id("a")).expect("nobody uses it");
     assert!(matches!(shelf.layers.snapshot("frozen"), Err(Error::NotFound)));
     drop(shelf.layer("a", super::super::shelf::named(), |tree| write(tree.join("a"), "a")));

@@ -17,7 +17,7 @@ const LONG_AGO: &str = "2001-01-01T00:00:00Z";
 const FAR_AWAY: &str = "2101-01-01T00:00:00Z";
 
 /// A name that no registry has.
-fn made(dice: &mut Dice) -> String {
+pub(super) fn made(dice: &mut Dice) -> String {
     format!("{AUTHORITY}/made:{}", 1 + dice.below(MADE))
 }
 

@@ -34,6 +34,8 @@ pub enum Act {
     Apply(String, usize),
     /// `diff-layer` of a snapshot over nothing.
     Diff(String),
+    /// `images.commit` of a text with a number, under a name.
+    Image(String, usize),
 }
 
 impl Act {
@@ -51,6 +53,7 @@ impl Act {
             Self::Clean => "clean-snapshots",
             Self::Apply(..) => "apply-layer",
             Self::Diff(_) => "diff-layer",
+            Self::Image(..) => "commit",
         }
     }
 }
@@ -88,7 +91,7 @@ fn any(dice: &mut Dice) -> String {
 }
 
 fn act(dice: &mut Dice) -> Act {
-    match dice.below(24) {
+    match dice.below(26) {
         0..5 => {
             let below = dice.chance(2, 3).then(|| name(dice));
             Act::Prepare(key(dice), below, dice.chance(3, 4))
@@ -102,6 +105,7 @@ fn act(dice: &mut Dice) -> Act {
         20 => Act::Mounts(key(dice)),
         21 => Act::Usage(any(dice)),
         22 => Act::Clean,
-        _ => Act::Diff(key(dice)),
+        23 => Act::Diff(key(dice)),
+        _ => Act::Image(super::changes::made(dice), dice.below(LAYERS)),
     }
 }

@@ -1,21 +1,34 @@
 //! Carries out what a client of containerd asks for of snapshots. Nothing of it is promised to stay, because no lease holds
 //! it: what has to hold is that what is committed can be found.
 
-use super::caller;
+use super::{Ear, caller};
 use crate::{
+    chronicle::Acknowledged,
+    hub::AUTHORITY,
+    invariants::Promise,
     memory::{Memory, content::digest_of},
     run::World,
     scenario::snapshots::Act,
 };
-use std::rc::Rc;
+use std::{
+    collections::BTreeMap,
+    rc::Rc,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 use wharf_component::{
     host::{Host as _, Ingest as _},
     nouns::{
+        digest::Digest,
         media_type::OCI_LAYER,
         problem::{ErrorCode, Problem},
     },
     verbs::{
-        contract::records::{Admission, Labels, Pointed},
+        self,
+        contract::{
+            CommitOptions, Imported,
+            records::{Admission, Labels, Pointed},
+        },
         records::{snapshots, writings},
     },
 };
@@ -47,7 +60,56 @@ pub(super) async fn ask(world: &Rc<World>, process: &Memory, act: &Act) -> Resul
             world.verbs.borrow_mut().insert(act.verb());
             snapshots::diff(process, &caller, &[], &mounts, OCI_LAYER, &labels, None).await.map(drop)
         }
+        Act::Image(name, number) => image(world, process, name, *number).await,
     }
+}
+
+/// Makes an image of what is written on nothing, which is the same one everywhere.
+async fn image(world: &Rc<World>, process: &Memory, name: &str, number: usize) -> Result<(), Problem> {
+    let expected = committed(number);
+    let source = format!("{AUTHORITY}/files@{expected}");
+    let write = world.chronicle.write(name, process.clock().now_ms(), Some(&source));
+    let key = format!("image-{:x}", process.random());
+    let committed = commit(process, &key, number, Some(name)).await;
+    world.note_records();
+    let target = committed?.target.digest;
+    if target != expected {
+        world.broken(Promise::Served, format!("`{name}` is committed as `{target}`, and should be `{expected}`"));
+    }
+    world.chronicle.acknowledge(&write, Acknowledged { target, manifests: Vec::new(), unpacked: Vec::new() });
+    snapshots::remove(process, &caller(), &key).await
+}
+
+async fn commit(process: &Memory, key: &str, number: usize, name: Option<&str>) -> Result<Imported, Problem> {
+    let caller = caller();
+    snapshots::prepare(process, &caller, key, None, true, &Labels::new(), None).await?;
+    let tree = snapshots::stat(process, &caller, key).await?.tree;
+    // Through a mount, and not from a blob, which may be damaged. A collection may have taken it: no lease holds it.
+    if process.layers().visible().tops.contains_key(tree.as_str()) {
+        process.layers().write_top(tree.as_str(), &format!("written by a client: {number}"));
+    }
+    let options = CommitOptions {
+        name: name.map(str::to_owned),
+        created: Some("0".to_owned()),
+        message: Some("a layer".to_owned()),
+        ..CommitOptions::default()
+    };
+    verbs::commit(process, &caller, key, &options, &Ear::default()).await
+}
+
+/// What that is, as on a machine where nothing fails.
+fn committed(number: usize) -> Digest {
+    static TARGETS: Mutex<BTreeMap<usize, Digest>> = Mutex::new(BTreeMap::new());
+    let mut targets = TARGETS.lock().unwrap_or_else(PoisonError::into_inner);
+    let make = || {
+        // A machine of its own in another one would be deep in the stack.
+        let machine = thread::spawn(move || {
+            let calm = Memory::default();
+            calm.run(commit(&calm, "work", number, None)).expect("nothing fails there").target.digest
+        });
+        machine.join().expect("the machine ends")
+    };
+    targets.entry(number).or_insert_with(make).clone()
 }
 
 /// Writes a layer as a client does, unless it is here.

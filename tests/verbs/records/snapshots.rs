@@ -343,7 +343,7 @@ fn nothing_has_to_be_unpacked_that_is_there() {
         |key: &str, chain: &str| world.prepare_as(&other(), key, None, &[("containerd.io/snapshot.ref", chain)]);
     assert_eq!(code(target("a", &chains[0])), ErrorCode::InUse);
     assert_eq!(world.keys_of(&other(), &[]), [chains[0].as_str()]);
-    target("a", &digest_of(b"other").to_string()).unwrap();
+    target("a", digest_of(b"other").as_str()).unwrap();
     assert_eq!(world.keys_of(&other(), &[]), ["a", &chains[0]]);
 }
 
