@@ -13,7 +13,7 @@ mod writable;
 use crate::nouns::{compressor::Compressor, digest::Digest, problem::ErrorCode};
 
 pub use self::http::{Departure, Flaw, HttpError, Method, Request, Response};
-pub use self::writable::{Diff, Mount, NoTop, Top};
+pub use self::writable::{Diff, NoTop, Top};
 pub use crate::nouns::access::Origin;
 use futures_util::future::LocalBoxFuture;
 

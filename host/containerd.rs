@@ -8,7 +8,7 @@
 //!   `version`: the services.
 //! - `exchange`, `told`: what happens, between who tells it and who listens, and its words. `follow` is what the records say
 //!   has happened.
-//! - `listen`: the socket.
+//! - `listen`: the socket. `mounts`: how a tree is mounted, and which one is mounted so.
 //!
 //! ```text
 //! client ─► listen ─► a service ══ records ══► component/verbs/records   (decides)
@@ -26,6 +26,7 @@ mod images;
 mod introspection;
 mod leases;
 mod listen;
+mod mounts;
 mod namespaces;
 mod snapshots;
 mod status;
@@ -38,6 +39,7 @@ use crate::bindings::exports::wharf::images::{records, snapshots as trees};
 use crate::content::Content;
 use crate::engine::{self, state::State};
 use crate::images::{Caller, Failure, Problem, Wharf};
+use crate::layers::Layers;
 use exchange::Exchange;
 use futures::stream::Stream;
 use std::pin::Pin;
@@ -68,6 +70,7 @@ pub struct Identity {
 pub struct Services {
     wharf: Wharf,
     content: Content,
+    layers: Layers,
     /// In the place of its namespace stands what a request says.
     caller: Caller,
     identity: Arc<Identity>,
@@ -78,11 +81,11 @@ pub struct Services {
 impl Services {
     /// Answers from this store.
     pub fn new(services: engine::Services, caller: Caller, identity: Identity) -> Result<Self, Failure> {
-        let content = services.content.clone();
+        let (content, layers) = (services.content.clone(), services.layers.clone());
         let wharf = Wharf::pooled(services, SANDBOXES_MAX)?;
         let turns = Arc::new(Semaphore::new(SANDBOXES_MAX as usize));
         let exchange = Exchange::default();
-        Ok(Self { wharf, content, caller, identity: Arc::new(identity), turns, exchange })
+        Ok(Self { wharf, content, layers, caller, identity: Arc::new(identity), turns, exchange })
     }
 
     /// Asks the component about records, once it is the turn of this request.

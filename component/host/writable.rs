@@ -7,17 +7,6 @@ use futures_util::future::LocalBoxFuture;
 /// What something changes over its parent, and why the stream ended. See `writable.top.diff`.
 pub type Diff<S> = (S, LocalBoxFuture<'static, Made<Digest>>);
 
-/// See `writable.mount`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// As in `overlay` or `bind`.
-    pub kind: String,
-    /// What is mounted.
-    pub source: String,
-    /// As in `ro`.
-    pub options: Vec<String>,
-}
-
 /// See `writable.top`. It is there until it is removed or committed.
 pub trait Top {
     /// The host's stream.
@@ -28,8 +17,6 @@ pub trait Top {
     type Snapshot;
     /// See `writable.top.usage`.
     async fn usage(&self) -> Result<(u64, u64)>;
-    /// See `writable.top.mounts`.
-    async fn mounts(&self) -> Made<Vec<Mount>>;
     /// See `writable.top.shows`.
     async fn shows(&self) -> Made<Option<Digest>>;
     /// See `writable.top.apply`.
@@ -50,9 +37,6 @@ impl<S, B, T> Top for NoTop<S, B, T> {
     type Snapshot = T;
 
     async fn usage(&self) -> Result<(u64, u64)> {
-        match self.0 {}
-    }
-    async fn mounts(&self) -> Made<Vec<Mount>> {
         match self.0 {}
     }
     async fn shows(&self) -> Made<Option<Digest>> {

@@ -135,18 +135,3 @@ pub(super) fn snapshot(snapshots::Info { name, labels, .. }: snapshots::Info) ->
         updated: (0, 0),
     }
 }
-
-impl From<trees::Mount> for types::Mount {
-    fn from(trees::Mount { kind, source, options }: trees::Mount) -> Self {
-        Self { r#type: kind, source, target: String::new(), options }
-    }
-}
-
-/// Mounts as a client was told them. None of wharf's goes below another.
-pub(super) fn mounts(mounts: Vec<types::Mount>) -> Result<Vec<trees::Mount>, Status> {
-    let convert = |types::Mount { r#type, source, target, options }: types::Mount| match target.is_empty() {
-        true => Ok(trees::Mount { kind: r#type, source, options }),
-        false => Err(Status::invalid_argument("a mount has a `target`, and is none of a snapshot of this store")),
-    };
-    mounts.into_iter().map(convert).collect()
-}

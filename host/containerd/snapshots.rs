@@ -47,11 +47,10 @@ impl Snapshots for Services {
         let caller = self.asked(request.metadata())?;
         let MountsRequest { snapshotter, key } = request.into_inner();
         is_here(&snapshotter)?;
-        let found = self.ask_of_trees("mounts-of", async |accessor, snapshots| {
-            snapshots.call_mounts_of(accessor, caller, key).await
-        });
-        let found = found.await.map_err(status::of_kind)?;
-        Ok(Response::new(MountsResponse { mounts: found.into_iter().map(Into::into).collect() }))
+        let tree = self
+            .ask_of_trees("tree-of", async |accessor, snapshots| snapshots.call_tree_of(accessor, caller, key).await);
+        let mounts = self.mounts_of(tree.await.map_err(status::of_kind)?).await?;
+        Ok(Response::new(MountsResponse { mounts }))
     }
 
     async fn commit(&self, request: Request<CommitSnapshotRequest>) -> Result<Response<()>, Status> {
@@ -175,9 +174,9 @@ impl Services {
         let made = self.ask_of_trees("prepare-snapshot", async |accessor, snapshots| {
             snapshots.call_prepare_snapshot(accessor, caller, key, parent, writable, labels, lease).await
         });
-        let mounts = made.await.map_err(status::making)?;
+        let tree = made.await.map_err(status::making)?;
         self.exchange.tell(&namespace, &told);
-        Ok(mounts.into_iter().map(Into::into).collect())
+        self.mounts_of(tree).await
     }
 }
 

@@ -42,11 +42,11 @@ impl Wharf {
     ) -> Result<(), Failure> {
         let (caller, key, parent) = (caller.clone(), key.to_owned(), parent.map(str::to_owned));
         let labels = labels.to_vec();
-        let mounts = self.call(&self.services, "prepare-snapshot", async |accessor, manager| {
+        let tree = self.call(&self.services, "prepare-snapshot", async |accessor, manager| {
             let snapshots = manager.wharf_images_snapshots();
             snapshots.call_prepare_snapshot(accessor, caller, key, parent, writable, labels, None).await
         });
-        mounts.await.map(drop)
+        tree.await.map(drop)
     }
 
     /// See `snapshots.remove-snapshot`.

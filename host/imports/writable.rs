@@ -4,7 +4,7 @@ use super::content::Blob;
 use super::layers::{Answer, Calls, Snapshot, Stop, blocking};
 use super::stream;
 use crate::bindings::wharf::images::layers::Refusal;
-use crate::bindings::wharf::images::writable::{Host, HostTop, HostTopWithStore, HostWithStore, Mount};
+use crate::bindings::wharf::images::writable::{Host, HostTop, HostTopWithStore, HostWithStore};
 use crate::engine::state::{HasState, Push, State};
 use crate::layers::view::ArchiveError;
 use crate::layers::{Error, apply, top};
@@ -29,12 +29,6 @@ pub struct Top {
 
 /// An archive of changes, and why it ended.
 type Changes = (StreamReader<u8>, FutureReader<std::result::Result<types::Digest, Refusal>>);
-
-impl From<top::Mount> for Mount {
-    fn from(top::Mount { kind, source, options }: top::Mount) -> Self {
-        Self { kind: kind.to_owned(), source, options }
-    }
-}
 
 impl Host for State {}
 impl HostTop for State {}
@@ -100,13 +94,6 @@ impl<T: Send + 'static> HostTopWithStore<T> for HasState {
         let (_, budget) = store.layers("writable.top.usage");
         let top = service(store, &top)?;
         blocking(&budget, move || top.usage()).await
-    }
-
-    async fn mounts(store: &Accessor<T, Self>, top: Resource<Top>) -> Answer<Vec<Mount>, Refusal> {
-        let (_, budget) = store.layers("writable.top.mounts");
-        let top = service(store, &top)?;
-        let mounts = blocking(&budget, move || top.mounts()).await?;
-        Ok(mounts.map(|mounts| mounts.into_iter().map(Mount::from).collect()))
     }
 
     async fn shows(store: &Accessor<T, Self>, top: Resource<Top>) -> Answer<Option<types::Digest>, Refusal> {

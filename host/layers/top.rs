@@ -35,6 +35,7 @@ mod merge;
 mod mount;
 pub(super) mod record;
 pub(super) mod short;
+mod told;
 
 pub use self::apply::Written;
 pub use self::diff::Changes;

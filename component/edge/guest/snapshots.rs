@@ -3,9 +3,7 @@
 
 use super::exports::wharf::images::records::Target;
 use super::exports::wharf::images::snapshots as exported;
-use super::wharf::images::writable;
 use super::{Component, Imports, each};
-use crate::host::Mount;
 use crate::nouns::record::SnapshotKind;
 use crate::verbs::contract::snapshots as words;
 use crate::verbs::records::snapshots;
@@ -46,14 +44,14 @@ impl exported::Guest for Component {
         writable: bool,
         labels: Vec<(String, String)>,
         lease: Option<String>,
-    ) -> Outcome<Vec<writable::Mount>> {
+    ) -> Outcome<String> {
         let (caller, parent, lease) = (caller.into(), parent.as_deref(), lease.as_deref());
-        let mounts = snapshots::prepare(&Imports, &caller, &key, parent, writable, &labels, lease).await;
-        mounts.map(each).map_err(Into::into)
+        let tree = snapshots::prepare(&Imports, &caller, &key, parent, writable, &labels, lease).await;
+        tree.map(Into::into).map_err(Into::into)
     }
 
-    async fn mounts_of(caller: wit::Caller, key: String) -> Outcome<Vec<writable::Mount>> {
-        snapshots::mounts(&Imports, &caller.into(), &key).await.map(each).map_err(Into::into)
+    async fn tree_of(caller: wit::Caller, key: String) -> Outcome<String> {
+        snapshots::tree(&Imports, &caller.into(), &key).await.map(Into::into).map_err(Into::into)
     }
 
     async fn commit_snapshot(
@@ -79,22 +77,21 @@ impl exported::Guest for Component {
         snapshots::clean(&Imports, &caller.into()).await.map_err(Into::into)
     }
 
-    async fn apply_layer(caller: wit::Caller, layer: Target, mounts: Vec<writable::Mount>) -> Outcome<Target> {
-        let applied = snapshots::apply(&Imports, &caller.into(), &layer.into(), &each(mounts)).await;
+    async fn apply_layer(caller: wit::Caller, layer: Target, trees: Vec<String>) -> Outcome<Target> {
+        let applied = snapshots::apply(&Imports, &caller.into(), &layer.into(), &trees).await;
         applied.map(Into::into).map_err(Into::into)
     }
 
     async fn diff_layer(
         caller: wit::Caller,
-        left: Vec<writable::Mount>,
-        right: Vec<writable::Mount>,
+        left: Option<Vec<String>>,
+        right: Vec<String>,
         media_type: String,
         labels: Vec<(String, String)>,
         lease: Option<String>,
     ) -> Outcome<Target> {
-        let (caller, left, right): (_, Vec<Mount>, Vec<Mount>) = (caller.into(), each(left), each(right));
-        let lease = lease.as_deref();
-        let layer = snapshots::diff(&Imports, &caller, &left, &right, &media_type, &labels, lease).await;
+        let (caller, left, lease) = (caller.into(), left.as_deref(), lease.as_deref());
+        let layer = snapshots::diff(&Imports, &caller, left, &right, &media_type, &labels, lease).await;
         layer.map(Into::into).map_err(Into::into)
     }
 }
@@ -108,17 +105,5 @@ impl From<words::Snapshot> for exported::SnapshotRecord {
             SnapshotKind::Committed => exported::Kind::Committed,
         };
         Self { name, parent, kind, tree: tree.into(), labels, created, updated }
-    }
-}
-
-impl From<writable::Mount> for Mount {
-    fn from(writable::Mount { kind, source, options }: writable::Mount) -> Self {
-        Self { kind, source, options }
-    }
-}
-
-impl From<Mount> for writable::Mount {
-    fn from(Mount { kind, source, options }: Mount) -> Self {
-        Self { kind, source, options }
     }
 }

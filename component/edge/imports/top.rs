@@ -2,7 +2,7 @@
 
 use super::super::guest::wharf::images::{content, layers, writable};
 use super::digest;
-use crate::host::{Diff, Made, Mount, Result, Top};
+use crate::host::{Diff, Made, Result, Top};
 use crate::nouns::digest::Digest;
 use wit_bindgen::{FutureReader, StreamReader};
 
@@ -13,11 +13,6 @@ impl Top for writable::Top {
 
     async fn usage(&self) -> Result<(u64, u64)> {
         Ok(self.usage().await?)
-    }
-
-    async fn mounts(&self) -> Made<Vec<Mount>> {
-        let mounts = self.mounts().await?.into_iter();
-        Ok(mounts.map(|writable::Mount { kind, source, options }| Mount { kind, source, options }).collect())
     }
 
     async fn shows(&self) -> Made<Option<Digest>> {

@@ -11,7 +11,7 @@
 //! it is gone; and of who commits what was written, between the tree and the record. `remove` ends the first, `commit` the
 //! second.
 //!
-//! - `entries`: what is recorded. `life`: prepare, mounts, usage. `commit`, `removal`: how it ends. `apply`, `diff`: layers
+//! - `entries`: what is recorded. `life`: prepare, tree, usage. `commit`, `removal`: how it ends. `apply`, `diff`: layers
 //!   into one, and out of it.
 //! - `lookup`: what a key leads to. `mounted`: which one was mounted.
 
@@ -28,7 +28,7 @@ pub use apply::apply;
 pub use commit::commit;
 pub use diff::diff;
 pub use entries::{list, stat, update};
-pub use life::{mounts, prepare, usage};
+pub use life::{prepare, tree, usage};
 pub use removal::{clean, remove};
 
 pub(super) use removal::{remove_tops, take_top, tops};

@@ -206,7 +206,7 @@ impl Layers {
     }
 
     /// What the table of mounts says about an overlay of the top `name`.
-    fn top_source(&self, name: &str) -> Result<String, Error> {
+    pub(super) fn top_source(&self, name: &str) -> Result<String, Error> {
         self.source(&format!("top:{}", key(name)))
     }
 

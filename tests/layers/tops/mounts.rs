@@ -235,6 +235,48 @@ fn short_names_are_made_again_and_go_with_what_they_lead_to() {
     assert!(shelf.names("l").is_empty());
 }
 
+/// A client says how it has mounted something, and by nothing else what it means.
+#[test]
+fn what_is_mounted_is_found_by_how_it_is_mounted() {
+    let shelf = Shelf::new();
+    let stack = shelf.stack(&["a", "b"]);
+    let plan = [
+        ("active", true, Some(&stack[1])),
+        ("other", true, Some(&stack[1])),
+        ("alone", true, None),
+        ("high", false, Some(&stack[1])),
+        ("low", false, Some(&stack[0])),
+        ("low again", false, Some(&stack[0])),
+        ("empty", false, None),
+    ];
+    let tops = plan.map(|(name, writable, parent)| shelf.layers.prepare(name, writable, parent).expect("a top"));
+    let found = |mount: &Mount| {
+        let mut found = shelf.layers.tops_mounted_by(mount.kind, &mount.source, &mount.options).expect("a list");
+        found.sort();
+        found
+    };
+    for top in &tops {
+        let alike = if top.name().starts_with("low") { texts(&["low", "low again"]) } else { texts(&[top.name()]) };
+        assert_eq!(found(&only(top)), alike);
+    }
+    // Everything has to be said as it was told.
+    let told = only(&tops[0]);
+    for strange in [
+        Mount { kind: "bind", ..told.clone() },
+        Mount { source: "overlay".to_owned(), ..told.clone() },
+        Mount { source: only(&tops[1]).source, ..told.clone() },
+        Mount { options: [&told.options[..], &texts(&["ro"])].concat(), ..told.clone() },
+        Mount { options: told.options[1..].to_vec(), ..told.clone() },
+        Mount { source: "/".to_owned(), ..only(&tops[4]) },
+        Mount { options: texts(&["bind"]), ..only(&tops[4]) },
+    ] {
+        assert_eq!(found(&strange), texts(&[]), "{strange:?}");
+    }
+    drop(tops);
+    shelf.layers.remove_top("active").expect("nobody uses it");
+    assert_eq!(found(&told), texts(&[]));
+}
+
 #[test]
 fn a_store_whose_path_mounts_cannot_have_is_told_and_mounts_by_itself() {
     let parent = tempfile::tempdir().expect("a temporary directory");

@@ -20,8 +20,8 @@ pub enum Act {
     Update(String),
     /// `prepare-snapshot`, on what, and whether it can be written to.
     Prepare(String, Option<String>, bool),
-    /// `mounts-of`.
-    Mounts(String),
+    /// `tree-of`.
+    Tree(String),
     /// `commit-snapshot`: a name, and a key.
     Commit(String, String),
     /// `remove-snapshot`.
@@ -46,7 +46,7 @@ impl Act {
             Self::List => "list-snapshots",
             Self::Update(_) => "update-snapshot",
             Self::Prepare(..) => "prepare-snapshot",
-            Self::Mounts(_) => "mounts-of",
+            Self::Tree(_) => "tree-of",
             Self::Commit(..) => "commit-snapshot",
             Self::Remove(_) => "remove-snapshot",
             Self::Usage(_) => "usage-of",
@@ -102,7 +102,7 @@ fn act(dice: &mut Dice) -> Act {
         17 => Act::Stat(any(dice)),
         18 => Act::List,
         19 => Act::Update(any(dice)),
-        20 => Act::Mounts(key(dice)),
+        20 => Act::Tree(key(dice)),
         21 => Act::Usage(any(dice)),
         22 => Act::Clean,
         23 => Act::Diff(key(dice)),

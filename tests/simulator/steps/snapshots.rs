@@ -44,21 +44,21 @@ pub(super) async fn ask(world: &Rc<World>, process: &Memory, act: &Act) -> Resul
             let prepared = snapshots::prepare(process, &caller, key, parent.as_deref(), *writable, &labels, None).await;
             prepared.map(drop)
         }
-        Act::Mounts(key) => snapshots::mounts(process, &caller, key).await.map(drop),
+        Act::Tree(key) => snapshots::tree(process, &caller, key).await.map(drop),
         Act::Commit(name, key) => snapshots::commit(process, &caller, name, key, &labels, None).await,
         Act::Remove(key) => snapshots::remove(process, &caller, key).await,
         Act::Usage(key) => snapshots::usage(process, &caller, key).await.map(drop),
         Act::Clean => snapshots::clean(process, &caller).await,
         Act::Apply(key, number) => {
             let layer = layer(process, *number).await?;
-            let mounts = snapshots::mounts(process, &caller, key).await?;
+            let trees = [snapshots::tree(process, &caller, key).await?.to_string()];
             world.verbs.borrow_mut().insert(act.verb());
-            snapshots::apply(process, &caller, &layer, &mounts).await.map(drop)
+            snapshots::apply(process, &caller, &layer, &trees).await.map(drop)
         }
         Act::Diff(key) => {
-            let mounts = snapshots::mounts(process, &caller, key).await?;
+            let trees = [snapshots::tree(process, &caller, key).await?.to_string()];
             world.verbs.borrow_mut().insert(act.verb());
-            snapshots::diff(process, &caller, &[], &mounts, OCI_LAYER, &labels, None).await.map(drop)
+            snapshots::diff(process, &caller, None, &trees, OCI_LAYER, &labels, None).await.map(drop)
         }
         Act::Image(name, number) => image(world, process, name, *number).await,
     }

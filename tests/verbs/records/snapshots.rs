@@ -8,7 +8,6 @@ use super::*;
 use crate::verbs::{chain, unpacking};
 use std::sync::LazyLock;
 use wharf_component::{
-    host::Mount,
     nouns::record::{SnapshotKind, SnapshotRecord},
     verbs::contract::snapshots::Snapshot,
 };
@@ -26,18 +25,18 @@ impl World {
         key: &str,
         parent: Option<&str>,
         pairs: &[(&str, &str)],
-    ) -> Result<Vec<Mount>, Problem> {
+    ) -> Result<Digest, Problem> {
         self.memory.clock().pass(1);
         let labels = labels(pairs);
         let prepare = records::snapshots::prepare(&self.memory, caller, key, parent, true, &labels, None);
         self.memory.run(prepare)
     }
 
-    fn prepare(&self, key: &str, parent: Option<&str>) -> Result<Vec<Mount>, Problem> {
+    fn prepare(&self, key: &str, parent: Option<&str>) -> Result<Digest, Problem> {
         self.prepare_as(&ME, key, parent, &[])
     }
 
-    fn view(&self, key: &str, parent: Option<&str>) -> Result<Vec<Mount>, Problem> {
+    fn view(&self, key: &str, parent: Option<&str>) -> Result<Digest, Problem> {
         let none = Labels::new();
         let prepare = records::snapshots::prepare(&self.memory, &ME, key, parent, false, &none, None);
         self.memory.run(prepare)
@@ -61,8 +60,8 @@ impl World {
         self.stat_as(&ME, key)
     }
 
-    fn mounts_of(&self, key: &str) -> Result<Vec<Mount>, Problem> {
-        self.memory.run(records::snapshots::mounts(&self.memory, &ME, key))
+    fn tree_of(&self, key: &str) -> Result<Digest, Problem> {
+        self.memory.run(records::snapshots::tree(&self.memory, &ME, key))
     }
 
     fn weigh(&self, key: &str) -> Result<(u64, u64), Problem> {
@@ -105,8 +104,8 @@ const ROOT: &str = "containerd.io/gc.root";
 #[test]
 fn what_is_prepared_is_written_to_and_then_committed_under_another_key() {
     let world = World::new();
-    let mounts = world.prepare_as(&ME, "a", None, &[("team", "web")]).unwrap();
-    assert_eq!(mounts, world.mounts_of("a").unwrap());
+    let tree = world.prepare_as(&ME, "a", None, &[("team", "web")]).unwrap();
+    assert_eq!(tree, world.tree_of("a").unwrap());
     let active = world.stat("a").unwrap();
     assert_eq!((active.kind, &active.parent, map(&active.labels)["team"]), (SnapshotKind::Active, &None, "web"));
     world.scribble("a", "text");
@@ -164,7 +163,7 @@ fn what_is_not_there_is_told_so_by_every_call() {
     let world = World::new();
     let (memory, none) = (&world.memory, Vec::new());
     assert_eq!(code(world.stat(NOBODY)), ErrorCode::NotFound);
-    assert_eq!(code(world.mounts_of(NOBODY)), ErrorCode::NotFound);
+    assert_eq!(code(world.tree_of(NOBODY)), ErrorCode::NotFound);
     assert_eq!(code(world.commit_snapshot("b", NOBODY, &[])), ErrorCode::NotFound);
     assert_eq!(code(world.take(NOBODY)), ErrorCode::NotFound);
     assert_eq!(code(world.weigh(NOBODY)), ErrorCode::NotFound);
@@ -176,12 +175,12 @@ fn what_is_not_there_is_told_so_by_every_call() {
 fn a_view_is_mounted_and_never_committed() {
     let world = World::new();
     world.committed("base", None);
-    let mounts = world.view("v", Some("base")).unwrap();
-    assert_eq!((mounts, world.weigh("v").unwrap()), (world.mounts_of("v").unwrap(), (0, 0)));
+    let tree = world.view("v", Some("base")).unwrap();
+    assert_eq!((tree, world.weigh("v").unwrap()), (world.tree_of("v").unwrap(), (0, 0)));
     assert_eq!(world.stat("v").unwrap().kind, SnapshotKind::View);
     assert_eq!(code(world.commit_snapshot("b", "v", &[])), ErrorCode::Invalid);
     assert_eq!(code(world.commit_snapshot("b", "base", &[])), ErrorCode::Invalid);
-    assert_eq!(code(world.mounts_of("base")), ErrorCode::Invalid);
+    assert_eq!(code(world.tree_of("base")), ErrorCode::Invalid);
 }
 
 #[test]
@@ -206,7 +205,7 @@ fn what_is_mounted_is_not_removed() {
     let tree = world.stat("a").unwrap().tree;
     world.memory.layers().mount_top(tree.as_str());
     assert_eq!(code(world.take("a")), ErrorCode::InUse);
-    assert_eq!(world.mounts_of("a").unwrap().len(), 1);
+    assert_eq!(world.tree_of("a").unwrap(), tree);
     world.memory.layers().unmount_top(tree.as_str());
     world.take("a").unwrap();
     assert_eq!((code(world.take("a")), world.trees()), (ErrorCode::NotFound, (0, 0)));
@@ -322,7 +321,7 @@ fn what_wharf_has_stacked_is_there_under_its_chain_id() {
     let top = world.stat(&chains[1]).unwrap();
     assert_eq!((top.kind, &top.parent), (SnapshotKind::Committed, &Some(chains[0].clone())));
     assert!(world.weigh(&chains[1]).unwrap().0 > 0);
-    assert_eq!(code(world.mounts_of(&chains[1])), ErrorCode::Invalid);
+    assert_eq!(code(world.tree_of(&chains[1])), ErrorCode::Invalid);
     assert_eq!(code(world.prepare(&chains[1], None)), ErrorCode::InUse);
     // Who can name it may have it.
     world.prepare_as(&other(), "a", Some(&chains[1]), &[]).unwrap();

@@ -2,7 +2,7 @@
 
 use super::{lookup::refused, mounted::find};
 use crate::{
-    host::{Blob, Host, Mount, Top},
+    host::{Blob, Host, Top},
     nouns::{
         media_type::{self, Kind, OCI_LAYER},
         problem::Problem,
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// Writes a layer into what was mounted. See `snapshots.apply-layer`.
-pub async fn apply<H: Host>(host: &H, caller: &Caller, layer: &Pointed, mounts: &[Mount]) -> Result<Pointed, Problem> {
+/// Writes a layer into what was mounted, which is one of these trees. See `snapshots.apply-layer`.
+pub async fn apply<H: Host>(host: &H, caller: &Caller, layer: &Pointed, trees: &[String]) -> Result<Pointed, Problem> {
     let work = async {
         let digest = read_digest(&layer.digest)?;
         check_type(&layer.media_type)?;
@@ -25,7 +25,7 @@ pub async fn apply<H: Host>(host: &H, caller: &Caller, layer: &Pointed, mounts: 
         if u64::try_from(layer.size) != Ok(blob.size()) {
             return Err(invalid(format!("it has {} bytes, and not {}", blob.size(), layer.size)));
         }
-        let mounted = find(host, caller, mounts).await?;
+        let mounted = find(host, caller, trees).await?;
         let Some(mounted) = mounted.filter(|mounted| mounted.record.kind == SnapshotKind::Active) else {
             return Err(invalid("no snapshot of the namespace that can be written to is mounted like this"));
         };

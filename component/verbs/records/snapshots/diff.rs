@@ -6,7 +6,7 @@ use super::{
     mounted::{Mounted, find},
 };
 use crate::{
-    host::{Diff, Host, Ingest, Mount, Top},
+    host::{Diff, Host, Ingest, Top},
     nouns::{
         compressor::Compressor,
         digest::Digest,
@@ -43,8 +43,8 @@ const ZSTD: Compressor = Compressor::Zstd(3);
 pub async fn diff<H: Host>(
     host: &H,
     caller: &Caller,
-    left: &[Mount],
-    right: &[Mount],
+    left: Option<&[String]>,
+    right: &[String],
     media_type: &str,
     labels: &Labels,
     lease: Option<&str>,
@@ -98,14 +98,14 @@ enum Held<T, S> {
 async fn compare<H: Host>(
     host: &H,
     caller: &Caller,
-    left: &[Mount],
-    right: &[Mount],
+    left: Option<&[String]>,
+    right: &[String],
 ) -> Result<(Diff<H::Stream>, Held<H::Top, H::Snapshot>), Failure> {
     let unknown = |side| invalid(format!("no snapshot of the namespace is mounted like the {side} side"));
     let upper = find(host, caller, right).await?.ok_or_else(|| unknown("right"))?;
     let lower = match left {
-        [] => None,
-        _ => Some(find(host, caller, left).await?.ok_or_else(|| unknown("left"))?.record),
+        None => None,
+        Some(left) => Some(find(host, caller, left).await?.ok_or_else(|| unknown("left"))?.record),
     };
     if upper.record.kind == SnapshotKind::Active {
         check_below(lower.as_ref(), upper.record.parent.as_deref())?;

@@ -2,8 +2,9 @@
 
 use super::lookup::{Base, absent, base, check, fresh, gone, is_taken, record, refused, shared, shown, taken};
 use crate::{
-    host::{Host, Layer, Mount, Snapshot as _, Top},
+    host::{Host, Layer, Snapshot as _, Top},
     nouns::{
+        digest::Digest,
         problem::{ErrorCode, Problem},
         record::{SnapshotKind, SnapshotRecord},
     },
@@ -29,7 +30,7 @@ pub async fn prepare<H: Host>(
     writable: bool,
     labels: &Labels,
     lease: Option<&str>,
-) -> Result<Vec<Mount>, Problem> {
+) -> Result<Digest, Problem> {
     let work = async {
         check(key)?;
         let labels = checked(labels)?;
@@ -66,13 +67,13 @@ pub async fn prepare<H: Host>(
             // It is no failure of its own if that fails: then the record says that its tree is not here.
             let _ = take_back(host, caller, key, &record).await;
         }
-        made
+        made.map(|()| record.tree)
     };
     within(caller, format!("cannot prepare the snapshot `{}`", key.escape_debug()), work).await
 }
 
-/// Returns how to mount a view or what is written to. See `snapshots.mounts-of`.
-pub async fn mounts<H: Host>(host: &H, caller: &Caller, key: &str) -> Result<Vec<Mount>, Problem> {
+/// Returns the tree of a view, or of what is written to. See `snapshots.tree-of`.
+pub async fn tree<H: Host>(host: &H, caller: &Caller, key: &str) -> Result<Digest, Problem> {
     let work = async {
         let record = match record(host, caller, key).await {
             Err(failure) if failure.code == ErrorCode::NotFound && shared(host, key).await?.is_some() => {
@@ -83,7 +84,8 @@ pub async fn mounts<H: Host>(host: &H, caller: &Caller, key: &str) -> Result<Vec
         if record.kind == SnapshotKind::Committed {
             return Err(committed(key));
         }
-        top(host, key, &record).await?.mounts().await.map_err(refused)
+        top(host, key, &record).await?;
+        Ok(record.tree)
     };
     within(caller, format!("cannot tell how to mount the snapshot `{}`", key.escape_debug()), work).await
 }
@@ -157,10 +159,9 @@ async fn refuse_target<H: Host>(host: &H, caller: &Caller, target: &str, lease: 
     Err(taken(target))
 }
 
-async fn make<H: Host>(host: &H, record: &SnapshotRecord, parent: Option<&H::Snapshot>) -> Result<Vec<Mount>, Failure> {
+async fn make<H: Host>(host: &H, record: &SnapshotRecord, parent: Option<&H::Snapshot>) -> Result<(), Failure> {
     let is_writable = record.kind == SnapshotKind::Active;
-    let top = host.prepare(record.tree.as_str(), is_writable, parent).await.map_err(refused)?;
-    top.mounts().await.map_err(refused)
+    host.prepare(record.tree.as_str(), is_writable, parent).await.map(drop).map_err(refused)
 }
 
 /// Takes away what was recorded of a snapshot that could not be made.

@@ -1,17 +1,13 @@
-//! Which snapshot was mounted: a client that reads or writes a tree says how it mounts that, and by nothing else which one
-//! it means. What was told for a snapshot of the namespace is compared as a whole.
+//! Which snapshot was mounted: a client that reads or writes a tree says how it has mounted that, and by nothing else which
+//! one it means. The host knows which trees may be mounted so, and here is decided which of them is of the namespace.
 
-use super::lookup::refused;
 use crate::{
-    host::{Host, Mount, Top},
+    host::Host,
     nouns::record::{self, SnapshotKind, SnapshotRecord},
     registry::Failure,
     verbs::{contract::Caller, reach::found, store::Records},
 };
 use std::ops::ControlFlow;
-
-/// How many mounts one snapshot has at most. What a client says is compared with no more.
-const MOUNTS_MAX: usize = 64;
 
 /// A snapshot of the namespace that can be mounted.
 pub(super) struct Mounted<T> {
@@ -19,26 +15,22 @@ pub(super) struct Mounted<T> {
     pub(super) top: T,
 }
 
-/// Finds the view, or what is written to, that is mounted so.
+/// Finds the view, or what is written to, that has one of these trees.
 pub(super) async fn find<H: Host>(
     host: &H,
     caller: &Caller,
-    mounts: &[Mount],
+    trees: &[String],
 ) -> Result<Option<Mounted<H::Top>>, Failure> {
-    if mounts.is_empty() || mounts.len() > MOUNTS_MAX {
-        return Ok(None);
-    }
-    let mut candidates = Vec::new();
+    let mut mounted = None;
     let visit = |_: &str, record: Result<SnapshotRecord, record::Error>| {
-        candidates.extend(record.ok().filter(|record| record.kind != SnapshotKind::Committed));
-        ControlFlow::Continue(())
+        let is_it = |record: &SnapshotRecord| {
+            record.kind != SnapshotKind::Committed && trees.iter().any(|tree| tree == record.tree.as_str())
+        };
+        mounted = record.ok().filter(is_it);
+        if mounted.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     Records::begin(host, caller).await?.walk_snapshots(None, visit).await?;
-    for record in candidates {
-        let Some(top) = found(host.top(record.tree.as_str()).await)? else { continue };
-        if top.mounts().await.map_err(refused)? == mounts {
-            return Ok(Some(Mounted { record, top }));
-        }
-    }
-    Ok(None)
+    let Some(record) = mounted else { return Ok(None) };
+    let top = found(host.top(record.tree.as_str()).await)?;
+    Ok(top.map(|top| Mounted { record, top }))
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use wharf_component::{
-    host::{Diff, Made, Mount, Refusal, Result, Top},
+    host::{Diff, Made, Refusal, Result, Top},
     nouns::{digest::Digest, problem::ErrorCode},
 };
 
@@ -101,12 +101,6 @@ impl Top for Held {
         self.memory.inner.tally.note("writable.top.usage");
         let text = self.written()?.text;
         Ok((text.len() as u64, u64::from(!text.is_empty())))
-    }
-
-    async fn mounts(&self) -> Made<Vec<Mount>> {
-        self.memory.inner.tally.note("writable.top.mounts");
-        let options = vec![format!("top={}", self.name)];
-        Ok(vec![Mount { kind: "overlay".to_owned(), source: "overlay".to_owned(), options }])
     }
 
     async fn shows(&self) -> Made<Option<Digest>> {

@@ -48,7 +48,7 @@ fn what_is_kept_keeps_what_it_stands_on() {
     world.prepare_as(&ME, "a", Some("base"), &[(ROOT, "yes")]).unwrap();
     world.prepare("b", Some("base")).unwrap();
     assert_eq!((world.left(), world.trees()), (texts(&["a", "base"]), (1, 1)));
-    world.mounts_of("a").unwrap();
+    world.tree_of("a").unwrap();
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_lease_holds_what_is_prepared_and_what_is_committed_in_it() {
         records::snapshots::commit(memory, &ME, "e", "d", &none, Some("other")).await
     };
     assert_eq!(code(memory.run(commit)), ErrorCode::NotFound);
-    memory.run(records::snapshots::mounts(memory, &ME, "d")).unwrap();
+    memory.run(records::snapshots::tree(memory, &ME, "d")).unwrap();
     memory.run(records::leases::delete(memory, &ME, "l", true)).unwrap();
     assert_eq!((world.snapshots(&[]), world.trees()), (texts(&[]), (0, 0)));
 }
@@ -160,7 +160,7 @@ fn what_is_recorded_keeps_its_tree_when_an_image_goes() {
     world.delete_image(APP, None, false).unwrap();
     let removal = wharf_component::verbs::contract::Change::Prune(Default::default());
     world.perform(&removal).unwrap();
-    assert_eq!((world.mounts_of("a").unwrap().len(), world.trees()), (1, (1, 2)));
+    assert_eq!((world.tree_of("a").unwrap(), world.trees()), (world.stat("a").unwrap().tree, (1, 2)));
     assert_eq!((world.left(), world.counts()), (texts(&[]), (0, 0, 0)));
 }
 

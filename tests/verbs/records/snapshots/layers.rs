@@ -11,13 +11,15 @@ impl World {
         Pointed { media_type, digest, size: text.len().try_into().unwrap(), annotations: vec![] }
     }
 
-    fn apply_layer(&self, layer: &Pointed, mounts: &[Mount]) -> Result<Pointed, Problem> {
-        self.memory.run(records::snapshots::apply(&self.memory, &ME, layer, mounts))
+    fn apply_layer(&self, layer: &Pointed, trees: &[&Digest]) -> Result<Pointed, Problem> {
+        self.memory.run(records::snapshots::apply(&self.memory, &ME, layer, &names(trees)))
     }
 
-    fn diff_layer(&self, left: &[Mount], right: &[Mount], media_type: &str) -> Result<Pointed, Problem> {
+    fn diff_layer(&self, left: Option<&[&Digest]>, right: &[&Digest], media_type: &str) -> Result<Pointed, Problem> {
         let labels = labels(&[("team", "web")]);
         let (memory, caller) = (&self.memory, &ME);
+        let (left, right) = (left.map(names), names(right));
+        let (left, right) = (left.as_deref(), right.as_slice());
         self.memory.run(records::snapshots::diff(memory, caller, left, right, media_type, &labels, None))
     }
 
@@ -28,13 +30,17 @@ impl World {
             wharf_component::nouns::chain::chain_ids(&diff_ids).iter().map(Digest::to_string).collect();
         for (at, text) in texts.iter().enumerate() {
             let below = at.checked_sub(1).map(|below| chains[below].as_str());
-            let mounts = self.prepare("extract", below).unwrap();
-            let applied = self.apply_layer(&self.layer_blob(&format!("gzip|{text}")), &mounts).unwrap();
+            let tree = self.prepare("extract", below).unwrap();
+            let applied = self.apply_layer(&self.layer_blob(&format!("gzip|{text}")), &[&tree]).unwrap();
             assert_eq!(applied.digest, diff_ids[at].to_string());
             self.commit_snapshot(&chains[at], "extract", &[]).unwrap();
         }
         chains
     }
+}
+
+fn names(trees: &[&Digest]) -> Vec<String> {
+    trees.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -56,8 +62,8 @@ fn what_a_client_extracts_is_what_wharf_itself_makes() {
 #[test]
 fn an_answer_to_apply_is_the_layer_without_its_compression() {
     let world = World::new();
-    let mounts = world.prepare("a", None).unwrap();
-    let applied = world.apply_layer(&world.layer_blob("gzip|text"), &mounts).unwrap();
+    let tree = world.prepare("a", None).unwrap();
+    let applied = world.apply_layer(&world.layer_blob("gzip|text"), &[&tree]).unwrap();
     let digest = digest_of(b"text").to_string();
     assert_eq!(applied, Pointed { media_type: OCI_LAYER.to_owned(), digest, size: 4, annotations: vec![] });
 }
@@ -66,13 +72,13 @@ fn an_answer_to_apply_is_the_layer_without_its_compression() {
 fn what_cannot_be_applied_is_refused_and_changes_nothing() {
     let world = World::new();
     world.committed("base", None);
-    let (mounts, layer) = (world.prepare("a", Some("base")).unwrap(), world.layer_blob("gzip|text"));
+    let (tree, layer) = (world.prepare("a", Some("base")).unwrap(), world.layer_blob("gzip|text"));
     let view = world.view("v", Some("base")).unwrap();
     let foreign = world.prepare_as(&other(), "a", None, &[]).unwrap();
-    let mut changed = mounts.clone();
-    changed[0].options.push("ro".to_owned());
-    for (wrong, which) in [(vec![], 0), (view, 1), (foreign, 2), (changed, 3)] {
-        assert_eq!(code(world.apply_layer(&layer, &wrong)), ErrorCode::Invalid, "{which}");
+    let committed = world.stat("base").unwrap().tree;
+    let rows: [&[&Digest]; 5] = [&[], &[&view], &[&foreign], &[&committed], &[&foreign, &view]];
+    for wrong in rows {
+        assert_eq!(code(world.apply_layer(&layer, wrong)), ErrorCode::Invalid, "{wrong:?}");
     }
     let rows = [
         (Pointed { size: 8, ..layer.clone() }, ErrorCode::Invalid),
@@ -84,24 +90,23 @@ fn what_cannot_be_applied_is_refused_and_changes_nothing() {
         (world.layer_blob("gzip|broken"), ErrorCode::Invalid),
     ];
     for (layer, expected) in rows {
-        assert_eq!(code(world.apply_layer(&layer, &mounts)), expected, "{layer:?}");
+        assert_eq!(code(world.apply_layer(&layer, &[&tree])), expected, "{layer:?}");
     }
     let elsewhere = world.write_blob(&other(), b"gzip|more", &[(ROOT, "yes")]).unwrap().digest.to_string();
     assert_eq!(
-        code(world.apply_layer(&Pointed { digest: elsewhere, size: 9, ..layer.clone() }, &mounts)),
+        code(world.apply_layer(&Pointed { digest: elsewhere, size: 9, ..layer.clone() }, &[&tree])),
         ErrorCode::NotFound
     );
     assert_eq!(world.weigh("a").unwrap(), (0, 0));
-    world.apply_layer(&Pointed { media_type: DOCKER_LAYER_GZIP.to_owned(), ..layer }, &mounts).unwrap();
+    world.apply_layer(&Pointed { media_type: DOCKER_LAYER_GZIP.to_owned(), ..layer }, &[&foreign, &tree]).unwrap();
 }
 
 #[test]
 fn a_layer_on_something_that_was_written_is_no_stack() {
     let world = World::new();
     world.committed("base", None);
-    let mounts = world.prepare("a", Some("base")).unwrap();
-    world.apply_layer(&world.layer_blob("gzip|text"), &mounts).unwrap();
-    let tree = world.stat("a").unwrap().tree;
+    let tree = world.prepare("a", Some("base")).unwrap();
+    world.apply_layer(&world.layer_blob("gzip|text"), &[&tree]).unwrap();
     world.commit_snapshot("b", "a", &[]).unwrap();
     assert_eq!(world.stat("b").unwrap().tree, tree);
 }
@@ -141,7 +146,7 @@ fn a_diff_is_a_blob_of_the_namespace() {
         (OCI_LAYER, OCI_LAYER, "changed"),
     ];
     for (asked, media_type, bytes) in rows {
-        let layer = world.diff_layer(&left, &right, asked).unwrap();
+        let layer = world.diff_layer(Some(&[&left]), &[&right], asked).unwrap();
         let (digest, size) = (digest_of(bytes.as_bytes()), bytes.len().try_into().unwrap());
         let expected =
             Pointed { media_type: media_type.to_owned(), digest: digest.to_string(), size, annotations: vec![] };
@@ -151,7 +156,7 @@ fn a_diff_is_a_blob_of_the_namespace() {
         let expected = BTreeMap::from([("containerd.io/uncompressed", uncompressed.as_str()), ("team", "web")]);
         assert_eq!(map(&labels), expected);
     }
-    assert_eq!(code(world.diff_layer(&left, &right, OCI_CONFIG)), ErrorCode::Invalid);
+    assert_eq!(code(world.diff_layer(Some(&[&left]), &[&right], OCI_CONFIG)), ErrorCode::Invalid);
     assert_eq!(world.memory.snapshot().disk.ingests.len(), 0);
 }
 
@@ -165,30 +170,34 @@ fn a_diff_is_about_a_snapshot_and_its_parent() {
     let nothing = world.view("nothing", None).unwrap();
     let active = world.prepare("active", Some("upper")).unwrap();
     let alone = world.prepare("alone", None).unwrap();
-    let rows = [
-        (&base, &upper, true),
-        (&nothing, &base, true),
-        (&vec![], &base, true),
-        (&upper, &active, true),
-        (&vec![], &alone, true),
-        (&nothing, &alone, true),
-        (&nothing, &upper, false),
-        (&vec![], &upper, false),
-        (&upper, &base, false),
-        (&base, &active, false),
-        (&active, &active, false),
-        (&alone, &base, false),
-        (&base, &alone, false),
-        (&base, &nothing, false),
-        (&base, &vec![], false),
+    let rows: [(Option<&Digest>, &Digest, bool); 14] = [
+        (Some(&base), &upper, true),
+        (Some(&nothing), &base, true),
+        (None, &base, true),
+        (Some(&upper), &active, true),
+        (None, &alone, true),
+        (Some(&nothing), &alone, true),
+        (Some(&nothing), &upper, false),
+        (None, &upper, false),
+        (Some(&upper), &base, false),
+        (Some(&base), &active, false),
+        (Some(&active), &active, false),
+        (Some(&alone), &base, false),
+        (Some(&base), &alone, false),
+        (Some(&base), &nothing, false),
     ];
     for (at, (left, right, expected)) in rows.into_iter().enumerate() {
-        let diff = world.diff_layer(left, right, "");
+        let left = left.map(|left| [left]);
+        let diff = world.diff_layer(left.as_ref().map(<[_; 1]>::as_slice), &[right], "");
         assert_eq!(diff.as_ref().map(drop).map_err(|problem| problem.code.clone()).is_ok(), expected, "{at}: {diff:?}");
         if !expected {
             assert_eq!(code(diff), ErrorCode::Invalid, "{at}");
         }
     }
+    // What is mounted alike may be any of these.
+    world.diff_layer(Some(&[&active, &base]), &[&world.stat("upper").unwrap().tree, &upper], "").unwrap();
+    assert_eq!(code(world.diff_layer(Some(&[]), &[&alone], "")), ErrorCode::Invalid);
+    assert_eq!(code(world.diff_layer(Some(&[&base]), &[], "")), ErrorCode::Invalid);
 }
 
 #[test]
@@ -198,7 +207,7 @@ fn a_diff_that_fails_leaves_no_blob_and_no_ingest() {
     world.scribble("a", "changed");
     for call in [Call::Ingest, Call::Append, Call::Digest, Call::CommitIngest, Call::Begin] {
         world.memory.interfere(call, |_| Err(ErrorCode::Other("input/output error".to_owned())));
-        assert!(world.diff_layer(&[], &right, "").is_err(), "{call:?}");
+        assert!(world.diff_layer(None, &[&right], "").is_err(), "{call:?}");
         let disk = world.memory.snapshot().disk;
         assert_eq!((disk.blobs.len(), disk.ingests.len()), (0, 0), "{call:?}");
     }

@@ -37,7 +37,7 @@ fn a_record_without_a_tree_says_so_until_it_is_removed() {
         if kind == SnapshotKind::Committed {
             assert_eq!(code(world.prepare("b", Some("a"))), ErrorCode::NotFound);
         } else {
-            assert_eq!(code(world.mounts_of("a")), ErrorCode::NotFound);
+            assert_eq!(code(world.tree_of("a")), ErrorCode::NotFound);
         }
         assert_eq!(code(world.weigh("a")), ErrorCode::NotFound);
         if kind == SnapshotKind::Active {
@@ -57,7 +57,7 @@ fn a_commit_that_ends_in_the_middle_is_finished_under_any_name() {
         world.memory.interfere(call, |_| Err(broken()));
         assert_eq!(code(world.commit_snapshot("b", "a", &[])), broken());
         assert_eq!((world.stat("a").unwrap().kind, world.trees()), (SnapshotKind::Active, (0, 1)));
-        let problem = world.mounts_of("a").unwrap_err();
+        let problem = world.tree_of("a").unwrap_err();
         assert_eq!(problem.code, ErrorCode::InUse);
         assert!(problem.why[0].contains("commit it again"), "{:?}", problem.why);
         world.commit_snapshot("c", "a", &[]).unwrap();
@@ -81,9 +81,9 @@ fn what_was_prepared_is_there_after_a_restart_and_what_was_committed_too() {
     let world = World::new();
     world.committed("base", None);
     world.prepare("a", Some("base")).unwrap();
-    let mounts = world.mounts_of("a").unwrap();
+    let tree = world.tree_of("a").unwrap();
     let world = World { memory: world.memory.restart(), ..World::new() };
-    assert_eq!((world.mounts_of("a").unwrap(), world.weigh("base").unwrap()), (mounts, (4, 1)));
+    assert_eq!((world.tree_of("a").unwrap(), world.weigh("base").unwrap()), (tree, (4, 1)));
 }
 
 #[test]
