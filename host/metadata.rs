@@ -17,6 +17,12 @@
 //! snapshot and buffers its writes; `commit` takes the write lock, compares what
 //! was read with what is there now, and applies or fails with [`Error::Conflict`].
 //!
+//! Invariant: a commit that failed is never seen later. SQLite may have written all of
+//! it into the log before the sync failed, and whoever reads the log anew, as the first
+//! process after all have gone, would take it for committed. So the log is written over
+//! at once. Where the disk refuses that as well, it is tried again before anything is
+//! removed on the word of these records, see [`Metadata::settle`].
+//!
 //! From its first read to its end a transaction does hold its snapshot, which is
 //! SQLite's: nobody waits for it, but what is committed meanwhile stays in the
 //! log, which grows until the last of these transactions has gone. Nothing here
@@ -31,6 +37,7 @@ use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -128,6 +135,8 @@ pub struct Metadata {
 struct Shared {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    /// How many commits failed that may still be in the log, and come back.
+    unsettled: AtomicU64,
 }
 
 impl Metadata {
@@ -144,7 +153,8 @@ impl Metadata {
         if !has_room(root)? {
             return Err(Error::NoSpace);
         }
-        let metadata = Self { shared: Arc::new(Shared { path: path.join(FILE), idle: Mutex::default() }) };
+        let shared = Shared { path: path.join(FILE), idle: Mutex::default(), unsettled: AtomicU64::new(0) };
+        let metadata = Self { shared: Arc::new(shared) };
         match metadata.connect().and_then(|connection| set_up(&connection).map(|()| connection)) {
             Ok(connection) => metadata.shared.release(connection),
             // SQLite says of a full disk also that it cannot open a file.
@@ -193,6 +203,18 @@ impl Metadata {
         Ok(Transaction::new(self.shared.clone(), connection))
     }
 
+    /// Sees to it that no commit of this process that failed comes back. Whoever removes what no record needs asks for this
+    /// first. It costs nothing unless a commit has failed, and could not be written over.
+    pub fn settle(&self) -> Result<(), Error> {
+        if self.shared.unsettled.load(Ordering::Acquire) == 0 {
+            return Ok(());
+        }
+        let connection = self.connect()?;
+        self.shared.write_over(&connection)?;
+        self.shared.release(connection);
+        Ok(())
+    }
+
     fn connect(&self) -> Result<Connection, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.shared.path, flags)?;
@@ -214,6 +236,16 @@ impl Shared {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         // Pushing to and popping from the list cannot leave it half changed.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes over what commits that failed have left at the end of the log: another commit takes their place there, after
+    /// which the rest of them is no part of the log.
+    fn write_over(&self, connection: &Connection) -> Result<(), Error> {
+        let seen = self.unsettled.load(Ordering::Acquire);
+        connection.execute_batch("BEGIN IMMEDIATE; UPDATE clock SET version = version + 1; COMMIT")?;
+        // One that failed meanwhile is not among them.
+        let _ = self.unsettled.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire);
+        Ok(())
     }
 
     fn release(&self, connection: Connection) {

@@ -274,15 +274,18 @@ impl<T: Send + 'static> HostClaimedWithStore<T> for HasState {
 
     async fn remove(store: &Accessor<T, Self>, this: Resource<Claimed>, digests: Vec<types::Digest>) -> Answer<u64> {
         let (_, budget) = store.content("content.claimed.remove");
-        let Claimed { service, share } =
-            store.with(|mut access| Ok::<_, wasmtime::Error>(access.get().table.delete(this)?))?;
+        let (Claimed { service, share }, metadata) = store.with(|mut access| {
+            let state = access.get();
+            Ok::<_, wasmtime::Error>((state.table.delete(this)?, state.services.metadata.clone()))
+        })?;
         // What is no digest is not among the blobs either.
         let digests: Vec<Digest> = digests.iter().filter_map(|digest| digest.parse().ok()).collect();
-        blocking(&budget, move || {
+        let work = move || {
             let _share = share;
-            service.remove(&digests)
-        })
-        .await
+            metadata.settle()?;
+            service.remove(&digests).map_err(ErrorCode::from)
+        };
+        budget.blocking(work).await
     }
 
     fn drop(mut store: Access<'_, T, Self>, claim: Resource<Claimed>) -> Result<()> {

@@ -283,15 +283,18 @@ impl<T: Send + 'static> HostClaimedWithStore<T> for HasState {
         diff_ids: Vec<types::Digest>,
     ) -> Answer<()> {
         let (_, budget) = store.layers("layers.claimed.remove");
-        let Claimed { service, share } =
-            store.with(|mut access| Ok::<_, wasmtime::Error>(access.get().table.delete(this)?))?;
+        let (Claimed { service, share }, metadata) = store.with(|mut access| {
+            let state = access.get();
+            Ok::<_, wasmtime::Error>((state.table.delete(this)?, state.services.metadata.clone()))
+        })?;
         // What is no digest is not among the layers either.
         let diff_ids: Vec<Digest> = diff_ids.iter().filter_map(|diff_id| diff_id.parse().ok()).collect();
-        blocking(&budget, move || {
+        let work = move || {
             let _share = share;
-            service.remove(&snapshots, &diff_ids)
-        })
-        .await
+            metadata.settle()?;
+            service.remove(&snapshots, &diff_ids).map_err(ErrorCode::from)
+        };
+        budget.blocking(work).await
     }
 
     fn drop(mut store: Access<'_, T, Self>, claim: Resource<Claimed>) -> Result<()> {

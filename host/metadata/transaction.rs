@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering as AtomicOrdering;
 
 /// A consistent view and its writes. Dropping it forgets the writes.
 #[derive(Debug)]
@@ -266,7 +267,8 @@ impl Transaction {
     ///
     /// Fails with [`Error::Conflict`] if anything that was read has changed, and
     /// with [`Error::TooLarge`] if a write was over a limit.
-    /// After a failure nothing is written, and the transaction is spent.
+    /// After a failure nothing is written, and the transaction is spent. A disk that fails again, at once, may bring the
+    /// writes back when every process has gone.
     pub fn commit(&mut self) -> Result<(), Error> {
         let writes = std::mem::take(&mut self.writes);
         let reads = std::mem::take(&mut self.reads);
@@ -286,6 +288,11 @@ impl Transaction {
             Ok(()) => {
                 if let Err(error) = self.connection().execute_batch("COMMIT") {
                     self.roll_back();
+                    self.shared.unsettled.fetch_add(1, AtomicOrdering::AcqRel);
+                    if let Err(other) = self.shared.write_over(self.connection()) {
+                        self.roll_back();
+                        tracing::warn!(%error, %other, "a commit failed, and cannot be taken out of the log yet");
+                    }
                     return Err(error.into());
                 }
                 Ok(())
