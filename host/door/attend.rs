@@ -27,8 +27,12 @@ where
     let stream = Paced::new(stream, bounds.clone(), rounds.clone());
     let service = service_fn(|request: Request<Incoming>| {
         let round = rounds.begin();
-        let answered = answer(request.map(|body| Arriving::new(body, bounds.silence)));
-        async move { Ok::<_, Infallible>(answered.await.map(|body| kept(body, round))) }
+        async {
+            let (head, body) = request.into_parts();
+            let body = Arriving::new(body, bounds.silence).await;
+            let answered = answer(Request::from_parts(head, body)).await;
+            Ok::<_, Infallible>(answered.map(|body| kept(body, round)))
+        }
     });
     // Its own time for a head begins when nothing is asked for, and makes it look for the next head at once.
     let connection = http1::Builder::new()

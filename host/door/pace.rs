@@ -5,7 +5,9 @@
 
 use super::Bounds;
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -155,25 +157,47 @@ pub(super) enum Cut<E> {
     Broken(E),
 }
 
+/// A body of no more bytes is here before the request is looked at.
+const SMALL_BYTES_MAX: u64 = 16 << 10;
+
 /// The body of a request, which fails if it is waited for and brings nothing.
-pub(super) struct Arriving<B> {
+pub(super) struct Arriving<B: Body> {
     body: B,
     silence: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
+    /// What has come, and nobody has taken.
+    ahead: VecDeque<Result<Frame<Bytes>, Cut<B::Error>>>,
 }
 
-impl<B> Arriving<B> {
-    pub(super) fn new(body: B, silence: Duration) -> Self {
-        Self { body, silence, waiting: None }
+impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Arriving<B> {
+    /// Takes a body. A small one comes first as a whole: who is refused without a look at it would else find the connection
+    /// closed while still sending, and see that and no refusal.
+    pub(super) async fn new(body: B, silence: Duration) -> Self {
+        let mut arriving = Self { body, silence, waiting: None, ahead: VecDeque::new() };
+        if arriving.body.size_hint().exact().is_some_and(|bytes| bytes <= SMALL_BYTES_MAX) {
+            let mut ahead = VecDeque::new();
+            while let Some(frame) = arriving.frame().await {
+                let is_over = frame.is_err();
+                ahead.push_back(frame);
+                if is_over {
+                    break;
+                }
+            }
+            arriving.ahead = ahead;
+        }
+        arriving
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Arriving<B> {
+impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Arriving<B> {
     type Data = Bytes;
     type Error = Cut<B::Error>;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
+        if let Some(frame) = this.ahead.pop_front() {
+            return Poll::Ready(Some(frame));
+        }
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
             this.waiting = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(Cut::Broken)));
@@ -185,10 +209,17 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Arriving<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.ahead.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let frames = self.ahead.iter().filter_map(|frame| frame.as_ref().ok()?.data_ref());
+        let ahead: u64 = frames.map(|bytes| bytes.len() as u64).sum();
+        let mut hint = SizeHint::new();
+        hint.set_lower(self.body.size_hint().lower() + ahead);
+        if let Some(upper) = self.body.size_hint().upper() {
+            hint.set_upper(upper + ahead);
+        }
+        hint
     }
 }
