@@ -214,9 +214,9 @@ impl Chronicle {
         self.excused.borrow_mut().remove(digest);
     }
 
-    /// Notes that everything was brought again: nothing may be wrong any more.
-    pub fn heal_all(&self) {
-        self.excused.borrow_mut().clear();
+    /// Notes that everything was brought again of which `is_brought` says so: nothing of that may be wrong any more.
+    pub fn heal_all(&self, is_brought: impl Fn(&Digest) -> bool) {
+        self.excused.borrow_mut().retain(|digest| !is_brought(digest));
     }
 
     /// The blobs that were harmed and that no pull has brought again.

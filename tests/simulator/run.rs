@@ -334,7 +334,9 @@ fn heal(world: &Rc<World>) {
                 world.broken(Promise::Healed, why);
             }
         }
-        world.chronicle.heal_all();
+        // What no name needs is not brought: a lease holds what was harmed, until `fsck` takes it away.
+        let needed = steps::needed(world);
+        world.chronicle.heal_all(|digest| needed.contains(digest.as_str()) || world.is_whole(digest));
         world.look();
     }
     // Everything is brought again, so nothing of it may lie about.

@@ -1,7 +1,8 @@
 //! Leases, labels and ingests. What a lease holds is here as long as it lives.
 
 use super::super::clock;
-use super::super::history::{Fact, Moment, Operation};
+use super::super::failed::Failed;
+use super::super::history::{Fact, Moment};
 use super::super::world::Dice;
 use super::{Facts, Worker, digest};
 
@@ -32,13 +33,17 @@ impl Worker<'_> {
         let [target] = &lease.holds[..] else {
             return Ok(vec![Fact::Wrong(format!("a lease on `{name}` holds {:?}", lease.holds))]);
         };
-        let mut blobs = self.whole(target)?;
-        if name.starts_with(Operation::GIVEN_UP) {
-            // What a tree makes good for is not there.
-            blobs.retain(|blob| self.services.content.blob(&digest(blob)).is_ok());
+        let mut facts = vec![Fact::Read { name: name.to_owned(), digest: Some(target.clone()) }];
+        // One platform is here as a whole. Of another one there may be a manifest that somebody left without its layers: what
+        // is here of that stays as well, and what is not was not promised.
+        let is_whole = |platform: &str| Ok::<_, Failed>(self.half(target, &[platform.to_owned()])?.is_none());
+        if !is_whole("linux/amd64")? && !is_whole("linux/arm64")? {
+            facts.push(Fact::Wrong(format!("a lease on `{name}` holds `{target}`, of which nothing is whole")));
         }
+        let mut blobs = self.whole(target)?;
+        blobs.retain(|blob| self.services.content.blob(&digest(blob)).is_ok());
         self.lease = Some(Held { id: lease.id, target: target.clone(), blobs, since });
-        Ok(vec![Fact::Read { name: name.to_owned(), digest: Some(target.clone()) }])
+        Ok(facts)
     }
 
     pub(super) async fn release(&mut self) -> Facts {

@@ -34,7 +34,7 @@ impl Worker<'_> {
     }
 
     /// Says what is missing of an image that is listed with these platforms, if anything is.
-    fn half(&self, target: &str, platforms: &[String]) -> Result<Option<String>, Failed> {
+    pub(super) fn half(&self, target: &str, platforms: &[String]) -> Result<Option<String>, Failed> {
         let mut pending = vec![target.to_owned()];
         while let Some(at) = pending.pop() {
             let document = match self.services.content.blob(&digest(&at)) {
