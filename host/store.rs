@@ -124,14 +124,19 @@ pub fn mend(root: &Dir) -> std::io::Result<bool> {
 /// Whether everything but `version` looks like a store. A number that is not ours is that of another wharf, and what this
 /// user may not read is not damaged.
 fn is_damaged(root: &Dir) -> bool {
-    let is_right = match root.symlink_metadata("version") {
+    let has_rest = || root.is_dir("blobs") && root.is_dir("layers") && root.exists(metadata::FILE);
+    // Again, once the rest was seen: another process may set the store up, and that writes `version` first.
+    !has_version(root) && has_rest() && !has_version(root)
+}
+
+fn has_version(root: &Dir) -> bool {
+    match root.symlink_metadata("version") {
         Ok(found) if found.is_file() => {
             read_version(root).map_or(true, |text| text.is_some_and(|text| text.trim().parse::<u32>().is_ok()))
         }
         Ok(_) => false,
         Err(error) => error.kind() != ErrorKind::NotFound,
-    };
-    !is_right && root.is_dir("blobs") && root.is_dir("layers") && root.exists(metadata::FILE)
+    }
 }
 
 /// Returns a name in the directory that is not a trace of a store being set up

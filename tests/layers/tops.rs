@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use wharf::hash::{Algorithm, Digest};
 use wharf::layers::apply::Budget;
 use wharf::layers::top::{Mount, Written};
-use wharf::layers::{Error, Layer, Snapshot, Top, unpack};
+use wharf::layers::{Error, Layer, Layers, Snapshot, Top, unpack};
 
 /// The page that mount(2) takes, with the zero at its end.
 const PAGE_BYTES: usize = 4_096;
@@ -67,11 +67,16 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // Not lazily: overlay goes on using its directories until the last one has left.
-        let ended = rustix::mount::unmount(self.directory.path(), UnmountFlags::empty());
-        if !std::thread::panicking() {
-            ended.expect("it is mounted, and nobody works in it");
+        // Not lazily: overlay goes on using its directories until the last one has left. Other tests start programs, and
+        // such a child has what is open here for a moment.
+        for _ in 0..1_000 {
+            match rustix::mount::unmount(self.directory.path(), UnmountFlags::empty()) {
+                Err(rustix::io::Errno::BUSY) => std::thread::sleep(std::time::Duration::from_millis(5)),
+                ended if std::thread::panicking() => return drop(ended),
+                ended => return ended.expect("it is mounted"),
+            }
         }
+        assert!(std::thread::panicking(), "somebody works in it");
     }
 }
 
@@ -125,14 +130,14 @@ fn shown(shelf: &Shelf, snapshot: &Snapshot) -> Tree {
     let view = shelf.layers.prepare("to be shown", false, Some(snapshot)).expect("a view");
     let tree = Client::of(&view).tree();
     drop(view);
-    remove(shelf, "to be shown");
+    remove(&shelf.layers, "to be shown");
     tree
 }
 
 /// Removes a top that nobody uses. Other tests start programs, and such a child has the locks of this process for a moment.
-fn remove(shelf: &Shelf, name: &str) {
+fn remove(layers: &Layers, name: &str) {
     for _ in 0..1_000 {
-        match shelf.layers.remove_top(name) {
+        match layers.remove_top(name) {
             Err(Error::InUse) => std::thread::sleep(std::time::Duration::from_millis(5)),
             other => return other.expect("it can be removed"),
         }

@@ -73,13 +73,13 @@ fn check(what: &str, steps: &[Step]) {
         same(&what, &Client::of(&copy).tree(), &expected);
         let (copied, _) = diff(&copy);
         drop(copy);
-        super::remove(&shelf, "copy");
+        super::remove(&shelf.layers, "copy");
         let adopting = prepare(&shelf, "copy", ours.as_ref());
         adopting.adopt(&unpacked(&shelf, &bytes)).expect("it is adopted");
         same(&what, &Client::of(&adopting).tree(), &expected);
         assert!(diff(&adopting).0 == copied, "{what}: the same tree makes other bytes");
         drop(adopting);
-        super::remove(&shelf, "copy");
+        super::remove(&shelf.layers, "copy");
         let layer = unpacked(&other, &bytes);
         theirs = Some(other.layers.stack(&number.to_string(), theirs.as_ref(), &layer).expect("a snapshot"));
         same(&what, &shown(&other, theirs.as_ref().expect("a snapshot")), &expected);

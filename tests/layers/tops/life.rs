@@ -1,7 +1,7 @@
 //! The life of a top: it is durable at once, keeps what it stands on, and goes when nobody has it.
 
 use super::super::shelf::{self, Shelf, id};
-use super::{Client, made, place, prepare, read, write};
+use super::{Client, made, place, prepare, read, remove, write};
 use std::fs;
 use wharf::hash::Digest;
 use wharf::layers::top::NAME_BYTES_MAX;
@@ -44,7 +44,7 @@ fn a_name_is_given_to_one_top_and_has_its_limits() {
         assert!(matches!(shelf.layers.prepare(&name, true, None), Err(Error::Invalid(_))));
         assert!(matches!(shelf.layers.find_top("taken").expect("a top").commit(&name), Err(Error::Invalid(_))));
     }
-    shelf.layers.remove_top("taken").expect("nobody has it");
+    remove(&shelf.layers, "taken");
     drop(shelf.layers.prepare("taken", false, None).expect("the name is free"));
 }
 
@@ -94,7 +94,7 @@ fn what_a_top_stands_on_stays_and_what_is_above_does_not() {
             }
             assert!(matches!(other.remove_layer(&id("b")), Err(Error::InUse)));
         }
-        shelf.layers.remove_top("top").expect("nobody has it");
+        remove(&shelf.layers, "top");
         assert_eq!(claimable(&shelf.layers).0.len(), 3);
         shelf.layers.remove("snapshot c").expect("nobody uses it");
         shelf.layers.remove("snapshot b").expect("nobody uses it");
@@ -118,7 +118,7 @@ fn what_a_top_has_adopted_stays_with_it() {
         assert!(matches!(other.revoke_layer(&id("a")), Err(Error::InUse)), "{boot}");
         assert!(claimable(&other).1.is_empty(), "{boot}");
     }
-    shelf.layers.remove_top("top").expect("nobody has it");
+    remove(&shelf.layers, "top");
     shelf.layers.remove_layer(&id("a")).expect("nobody uses it");
 }
 
@@ -136,8 +136,8 @@ fn what_somebody_has_is_not_removed() {
     assert!(matches!(other.remove_top("top"), Err(Error::InUse)));
     write(client.join("kept"), "1");
     drop(client);
-    other.remove_top("top").expect("nobody uses it");
-    other.remove_top("top").expect("it is gone");
+    remove(&other, "top");
+    remove(&other, "top");
     assert!(shelf.names("tops").is_empty() && shelf.names("extract").is_empty() && shelf.names("l").is_empty());
 }
 
@@ -261,7 +261,7 @@ fn what_is_no_top_has_no_right_to_its_name() {
         assert!(matches!(shelf.layers.find_top(damage), Err(Error::NotFound)), "{damage}");
         assert!(shelf.layers.tops(None, 10).expect("a page").is_empty(), "{damage}");
         drop(prepare(&shelf, damage, None));
-        shelf.layers.remove_top(damage).expect("nobody uses it");
+        remove(&shelf.layers, damage);
     }
     assert!(shelf.names("extract").is_empty());
 }

@@ -2,7 +2,7 @@
 
 use super::super::shelf::{self, Shelf};
 use super::super::view::nasty;
-use super::{Client, PAGE_BYTES, made, names, place, prepare, read, shown, write};
+use super::{Client, PAGE_BYTES, made, names, place, prepare, read, remove, shown, write};
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -185,7 +185,7 @@ fn what_is_mounted_is_in_use_however_it_was_mounted() {
             assert!(matches!(other.remove_top("top"), Err(Error::InUse)), "{what}");
             drop(stranger);
         }
-        other.remove_top("top").expect("nobody uses it");
+        remove(&other, "top");
     }
     assert!(shelf.layers.mounts().expect("mounts").is_empty());
 }
@@ -199,7 +199,7 @@ fn a_bind_of_another_store_is_none_of_its_business() {
     let view = |shelf: &Shelf| shelf.layers.prepare("v", false, Some(&shelf.stack(&["a"])[0])).expect("a view");
     let client = Client::of(&view(&shelf));
     drop(view(&other));
-    other.layers.remove_top("v").expect("nobody uses it");
+    remove(&other.layers, "v");
     assert!(matches!(shelf.layers.remove_top("v"), Err(Error::InUse)));
     drop(client);
 }
@@ -223,7 +223,7 @@ fn short_names_are_made_again_and_go_with_what_they_lead_to() {
     assert_eq!(names(Client::new(&top.mounts().expect("options")).path()), ["a", "b", "c"]);
     assert_eq!(shelf.names("l").len(), 5);
     drop((top, mounts));
-    shelf.layers.remove_top("top").expect("nobody uses it");
+    remove(&shelf.layers, "top");
     stack.clear();
     assert_eq!(shelf.names("l").len(), 4);
     shelf.layers.remove("snapshot c").expect("nobody uses it");
@@ -273,7 +273,7 @@ fn what_is_mounted_is_found_by_how_it_is_mounted() {
         assert_eq!(found(&strange), texts(&[]), "{strange:?}");
     }
     drop(tops);
-    shelf.layers.remove_top("active").expect("nobody uses it");
+    remove(&shelf.layers, "active");
     assert_eq!(found(&told), texts(&[]));
 }
 

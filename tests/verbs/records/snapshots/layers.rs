@@ -195,7 +195,8 @@ fn a_diff_is_about_a_snapshot_and_its_parent() {
         }
     }
     // What is mounted alike may be any of these.
-    world.diff_layer(Some(&[&active, &base]), &[&world.stat("upper").unwrap().tree, &upper], "").unwrap();
+    let foreign = world.prepare_as(&other(), "a", None, &[]).unwrap();
+    world.diff_layer(Some(&[&foreign, &base]), &[&world.stat("upper").unwrap().tree, &upper], "").unwrap();
     assert_eq!(code(world.diff_layer(Some(&[]), &[&alone], "")), ErrorCode::Invalid);
     assert_eq!(code(world.diff_layer(Some(&[&base]), &[], "")), ErrorCode::Invalid);
 }
