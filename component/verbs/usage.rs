@@ -14,7 +14,7 @@ use super::{
     roots::{Root, Roots},
 };
 use crate::{
-    host::{Host, Snapshot},
+    host::{Host, Snapshot, Top},
     nouns::{
         digest::Digest,
         problem::{ErrorCode, Problem},
@@ -83,6 +83,7 @@ async fn usage<H: Host>(host: &H, caller: &Caller) -> Result<Usage, Failure> {
     let ingests = (ingests.len() as u64, ingests.iter().map(|ingest| ingest.size).fold(0, u64::saturating_add));
     let mut usage = disk.close(images);
     usage.ingests = ingests;
+    usage.written = written(host).await?;
     if let Some(first) = unreadable.first() {
         // Whatever frees space refuses to, too.
         (usage.content.reclaimable, usage.unpacked.reclaimable) = (0, 0);
@@ -215,8 +216,24 @@ impl Disk {
         let unique = |image: &ImageUsage| image.content.unique.saturating_add(image.unpacked.unique);
         // They are in order of target, and equals stay so.
         images.sort_by_key(|image| Reverse(unique(image)));
-        Usage { images, content: content_sum, unpacked: unpacked_sum, ingests: (0, 0), notes: self.notes }
+        Usage { images, content: content_sum, unpacked: unpacked_sum, notes: self.notes, ..Usage::default() }
     }
+}
+
+/// How many trees are written to or viewed, and the bytes of what was written. It goes with them, and no image needs it.
+async fn written<H: Host>(host: &H) -> Result<(u64, u64), Failure> {
+    let (mut count, mut bytes) = (0, 0u64);
+    let mut last: Option<String> = None;
+    while let Some(page) = listed(host.tops(last.as_deref(), PAGE_TREES).await)? {
+        last = page.last().cloned();
+        for name in page {
+            if let Some(top) = found(host.top(&name).await)? {
+                count += 1;
+                bytes = bytes.saturating_add(top.usage().await?.0);
+            }
+        }
+    }
+    Ok((count, bytes))
 }
 
 /// What is gone by now, or damaged, is none. A host without trees has none.

@@ -25,6 +25,7 @@ fn measured() -> Usage {
         images: vec![used, image(&[], 'b')],
         content: Sum { unique: 6_000_000, shared: 1_000_000, others: 20, unneeded: 500, reclaimable: 3_000_500 },
         unpacked: Sum { unique: 18_000_000, shared: 2_000_000, others: 0, unneeded: 0, reclaimable: 9_000_000 },
+        written: (3, 1_000_000),
         ingests: (2, 12_300_000),
         notes: vec![HOSTILE.to_owned()],
     }
@@ -41,12 +42,14 @@ fn sizes_are_a_table_whose_parts_are_all_there_is() {
         "              UNIQUE   SHARED   OTHERS   UNNEEDED   TOTAL    RECLAIMABLE
 content       6MB      1MB      20B      500B       7MB      3MB
 unpacked      18MB     2MB      0B       0B         20MB     9MB
+written (3)   -        -        -        -          1MB      -
 ingests (2)   -        -        -        -          12.3MB   -
-all           24MB     3MB      20B      500B       39.3MB   12MB
+all           24MB     3MB      20B      500B       40.3MB   12MB
 "
     );
     assert_eq!(usage::talk(&measured()), format!("{HARMLESS}\n"));
     let object = read(&usage::json(&measured()));
+    assert_eq!(object["written"], serde_json::json!({ "count": 3, "bytes": 1_000_000 }));
     for kind in ["content", "unpacked"] {
         let parts = ["unique", "shared", "others", "unneeded"].map(|part| object[kind][part].as_u64().expect(part));
         assert_eq!(object[kind]["total"], parts.iter().sum::<u64>(), "{kind}");

@@ -84,7 +84,7 @@ fn what_two_images_need_is_counted_once() {
     assert_eq!((second.mounted, second.leased, first.used), (false, false, first.created));
     assert!(second.used > second.created, "a tag is a use");
     assert_eq!(usage.content.reclaimable, all(usage.content));
-    assert_eq!((usage.ingests, usage.notes.len()), ((0, 0), 0));
+    assert_eq!((usage.written, usage.ingests, usage.notes.len()), ((0, 0), (0, 0), 0));
 }
 
 #[test]
@@ -105,6 +105,21 @@ fn what_is_in_use_cannot_be_reclaimed() {
     let usage = check(&world);
     assert_eq!(flags(&usage), [(APP.to_owned(), false, true)]);
     assert_eq!((usage.content.reclaimable, usage.unpacked.reclaimable), (0, 0));
+}
+
+/// It is nobody's but who writes it, and no prune frees it.
+#[test]
+fn what_is_written_is_counted_apart() {
+    let world = world();
+    let before = world.usage();
+    let tree = |key: &str, writable| {
+        let (labels, caller) = (Default::default(), caller());
+        let prepare = verbs::records::snapshots::prepare(&world.memory, &caller, key, None, writable, &labels, None);
+        world.memory.run(prepare).unwrap()
+    };
+    let (active, _) = (tree("active", true), tree("view", false));
+    world.memory.layers().write_top(active.as_str(), "1234567");
+    assert_eq!(world.usage(), Usage { written: (2, 7), ..before });
 }
 
 #[test]

@@ -36,8 +36,9 @@ impl From<contract::ImageUsage> for wit::ImageUsage {
 }
 
 impl From<contract::Usage> for wit::Usage {
-    fn from(contract::Usage { images, content, unpacked, ingests, notes }: contract::Usage) -> Self {
-        Self { images: each(images), content: content.into(), unpacked: unpacked.into(), ingests, notes }
+    fn from(usage: contract::Usage) -> Self {
+        let contract::Usage { images, content, unpacked, written, ingests, notes } = usage;
+        Self { images: each(images), content: content.into(), unpacked: unpacked.into(), written, ingests, notes }
     }
 }
 

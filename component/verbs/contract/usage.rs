@@ -12,8 +12,10 @@ pub struct Usage {
     pub images: Vec<ImageUsage>,
     /// Compressed, as it came.
     pub content: Sum,
-    /// The trees.
+    /// The trees that never change.
     pub unpacked: Sum,
+    /// How many trees are written to or viewed, and the bytes of what was written.
+    pub written: (u64, u64),
     /// How many ingests there are, and their bytes.
     pub ingests: (u64, u64),
     /// What could not be told.

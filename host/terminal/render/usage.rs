@@ -10,7 +10,8 @@ use wharf_vocabulary::changes::{ImageUsage, Share, Sum, Usage};
 struct UsageObject<'a> {
     content: SumObject,
     unpacked: SumObject,
-    ingests: IngestsObject,
+    written: CountObject,
+    ingests: CountObject,
     images: Vec<ImageObject<'a>>,
     notes: &'a [String],
 }
@@ -26,7 +27,7 @@ struct SumObject {
 }
 
 #[derive(Serialize)]
-struct IngestsObject {
+struct CountObject {
     count: u64,
     bytes: u64,
 }
@@ -82,8 +83,9 @@ fn total(Sum { unique, shared, others, unneeded, .. }: &Sum) -> u64 {
     [*unique, *shared, *others, *unneeded].into_iter().fold(0, u64::saturating_add)
 }
 
-/// Returns a table with a line for what came, one for the trees, one for what has been begun, and one for all.
-pub fn table(Usage { content, unpacked, ingests: (count, begun), .. }: &Usage) -> String {
+/// Returns a table with a line for what came, one for the trees, one for what is written on them, one for what has been
+/// begun, and one for all.
+pub fn table(Usage { content, unpacked, written, ingests, .. }: &Usage) -> String {
     let whole = |parts: [u64; 6]| parts.map(size::si);
     let row = |sum: &Sum| [sum.unique, sum.shared, sum.others, sum.unneeded, total(sum), sum.reclaimable];
     let (content, unpacked) = (row(content), row(unpacked));
@@ -91,12 +93,15 @@ pub fn table(Usage { content, unpacked, ingests: (count, begun), .. }: &Usage) -
     for (sum, part) in all.iter_mut().zip(unpacked) {
         *sum = sum.saturating_add(part);
     }
-    all[4] = all[4].saturating_add(*begun);
-    let ingests = ["-", "-", "-", "-", &size::si(*begun), "-"].map(str::to_owned);
+    all[4] = all[4].saturating_add(written.1).saturating_add(ingests.1);
+    let alone = |(count, bytes): &(u64, u64), what: &str| {
+        (format!("{what} ({count})"), ["-", "-", "-", "-", &size::si(*bytes), "-"].map(str::to_owned))
+    };
     let rows = [
         ("content".to_owned(), whole(content)),
         ("unpacked".to_owned(), whole(unpacked)),
-        (format!("ingests ({count})"), ingests),
+        alone(written, "written"),
+        alone(ingests, "ingests"),
         ("all".to_owned(), whole(all)),
     ];
     let header = ["", "UNIQUE", "SHARED", "OTHERS", "UNNEEDED", "TOTAL", "RECLAIMABLE"];
@@ -127,11 +132,13 @@ pub fn images(images: &[ImageUsage], now: i64) -> String {
 }
 
 /// Returns an object with everything.
-pub fn json(Usage { images, content, unpacked, ingests: (count, bytes), notes }: &Usage) -> String {
+pub fn json(Usage { images, content, unpacked, written, ingests, notes }: &Usage) -> String {
+    let counted = |(count, bytes): &(u64, u64)| CountObject { count: *count, bytes: *bytes };
     json::pretty(&UsageObject {
         content: content.into(),
         unpacked: unpacked.into(),
-        ingests: IngestsObject { count: *count, bytes: *bytes },
+        written: counted(written),
+        ingests: counted(ingests),
         images: images.iter().map(ImageObject::from).collect(),
         notes,
     })

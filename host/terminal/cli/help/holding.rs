@@ -20,6 +20,7 @@ pub(in crate::cli) const DF_LONG: &str = concat!(
 What is measured:
   content       what came from registries: manifests, configs, and layers as they came, compressed
   unpacked      the same layers as trees of files
+  written       what was written to snapshots, which goes with them (`wharf snapshot rm`)
   ingests       what has arrived of downloads that nobody has finished
 
 Whose it is:
@@ -37,9 +38,9 @@ Of each image (-v):
   tagged.
 
 JSON:
-  An object: content and unpacked {unique, shared, others, unneeded, total, reclaimable}, ingests
-  {count, bytes}, images [{names, target, created, used, content {unique, shared}, unpacked {unique,
-  shared}, mounted, leased}], notes. Sizes are in bytes, times as in 2026-01-31T12:00:00Z."
+  An object: content and unpacked {unique, shared, others, unneeded, total, reclaimable}, written
+  and ingests {count, bytes}, images [{names, target, created, used, content {unique, shared}, unpacked
+  {unique, shared}, mounted, leased}], notes. Sizes are in bytes, times as in 2026-01-31T12:00:00Z."
 );
 
 macro_rules! lease_examples {
