@@ -5,7 +5,7 @@
 //! - `asked`: in which namespace, and under which lease.
 //! - `convert`, `status`: words and failures of either side.
 //! - `content` with `read` and `write`, `diff`, `events`, `images`, `introspection`, `leases`, `namespaces`, `snapshots`,
-//!   `version`: the services.
+//!   `streaming`, `transfer`, `version`: the services.
 //! - `exchange`, `told`: what happens, between who tells it and who listens, and its words. `follow` is what the records say
 //!   has happened.
 //! - `listen`: the socket. `mounts`: how a tree is mounted, and which one is mounted so.
@@ -30,13 +30,16 @@ mod mounts;
 mod namespaces;
 mod snapshots;
 mod status;
+mod streaming;
 mod told;
+mod transfer;
 mod version;
 
 pub use listen::Unusable;
 
 use crate::bindings::exports::wharf::images::{records, snapshots as trees};
 use crate::content::Content;
+use crate::door::Prepare;
 use crate::engine::{self, state::State};
 use crate::images::{Caller, Failure, Problem, Wharf};
 use crate::layers::Layers;
@@ -44,6 +47,7 @@ use exchange::Exchange;
 use futures::stream::Stream;
 use std::pin::Pin;
 use std::sync::Arc;
+use streaming::Streams;
 use tokio::sync::Semaphore;
 use tonic::Status;
 use wasmtime::component::Accessor;
@@ -66,7 +70,7 @@ pub struct Identity {
 }
 
 /// Whoever answers clients of containerd. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Services {
     wharf: Wharf,
     content: Content,
@@ -76,16 +80,31 @@ pub struct Services {
     identity: Arc<Identity>,
     turns: Arc<Semaphore>,
     exchange: Exchange,
+    streams: Streams,
+    /// Makes what speaks to registries.
+    prepare: Prepare,
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services").field("identity", &self.identity).finish_non_exhaustive()
+    }
 }
 
 impl Services {
-    /// Answers from this store.
-    pub fn new(services: engine::Services, caller: Caller, identity: Identity) -> Result<Self, Failure> {
+    /// Answers from this store. `prepare` is as in [`Door::new`](crate::door::Door::new).
+    pub fn new(
+        services: engine::Services,
+        caller: Caller,
+        identity: Identity,
+        prepare: Prepare,
+    ) -> Result<Self, Failure> {
         let (content, layers) = (services.content.clone(), services.layers.clone());
         let wharf = Wharf::pooled(services, SANDBOXES_MAX)?;
         let turns = Arc::new(Semaphore::new(SANDBOXES_MAX as usize));
         let exchange = Exchange::default();
-        Ok(Self { wharf, content, layers, caller, identity: Arc::new(identity), turns, exchange })
+        let (identity, streams) = (Arc::new(identity), Streams::default());
+        Ok(Self { wharf, content, layers, caller, identity, turns, exchange, streams, prepare })
     }
 
     /// Asks the component about records, once it is the turn of this request.

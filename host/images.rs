@@ -96,6 +96,11 @@ impl Wharf {
         Self { engine, services, limits: Limits::default(), observer: None }
     }
 
+    /// The same engine, for other services.
+    pub(crate) fn on(&self, services: Services) -> Self {
+        Self { services, ..self.clone() }
+    }
+
     /// Replaces the limits of each call.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {

@@ -56,8 +56,10 @@ pub(crate) async fn serve(
     let services = services(&root, network, Default::default())?;
     let silence = asked.client_timeout;
     let bounds = Bounds { silence, ..Bounds::default() };
-    let door = Door::new(prepare(asked.clone(), services.clone(), caller.clone()), bounds)?;
-    let gate = || containerd::Services::new(services.clone(), caller.clone(), identity::identity(&root));
+    let prepare = prepare(asked.clone(), services.clone(), caller.clone());
+    let door = Door::new(prepare.clone(), bounds)?;
+    let gate =
+        || containerd::Services::new(services.clone(), caller.clone(), identity::identity(&root), prepare.clone());
     let gate = asked.containerd().map(|_| gate()).transpose()?;
     // The sockets come last: whoever finds one is answered.
     let (listeners, own) = sockets.open().await?;

@@ -9,7 +9,7 @@ use wharf_containerd_api::introspection::{
 };
 
 /// Types and IDs. containerd, `docs/PLUGINS.md`.
-const PLUGINS: [(&str, &str); 14] = [
+const PLUGINS: [(&str, &str); 18] = [
     ("io.containerd.content.v1", "content"),
     ("io.containerd.differ.v1", "walking"),
     ("io.containerd.event.v1", "exchange"),
@@ -22,8 +22,12 @@ const PLUGINS: [(&str, &str); 14] = [
     ("io.containerd.grpc.v1", "leases"),
     ("io.containerd.grpc.v1", "namespaces"),
     ("io.containerd.grpc.v1", "snapshots"),
+    ("io.containerd.grpc.v1", "streaming"),
+    ("io.containerd.grpc.v1", "transfer"),
     ("io.containerd.grpc.v1", "version"),
     ("io.containerd.snapshotter.v1", SNAPSHOTTER),
+    ("io.containerd.streaming.v1", "manager"),
+    ("io.containerd.transfer.v1", "local"),
 ];
 
 fn plugin((kind, id): (&str, &str)) -> Plugin {

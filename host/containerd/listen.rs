@@ -1,6 +1,6 @@
 //! The socket in front of [`Services`], with what says that they are well and which messages they know.
 
-use super::Services;
+use super::{Services, streaming};
 use futures::stream;
 use std::time::Duration;
 use tokio::net::UnixListener;
@@ -16,6 +16,8 @@ use wharf_containerd_api::introspection::introspection_server::IntrospectionServ
 use wharf_containerd_api::leases::leases_server::LeasesServer;
 use wharf_containerd_api::namespaces::namespaces_server::NamespacesServer;
 use wharf_containerd_api::snapshots::snapshots_server::SnapshotsServer;
+use wharf_containerd_api::streaming::streaming_server::StreamingServer;
+use wharf_containerd_api::transfer::transfer_server::TransferServer;
 use wharf_containerd_api::version::version_server::VersionServer;
 
 /// The largest message of a client, in bytes: containerd's `DefaultMaxRecvMsgSize`.
@@ -76,6 +78,8 @@ impl Services {
             .add_service(LeasesServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(NamespacesServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(SnapshotsServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
+            .add_service(StreamingServer::new(self.clone()).max_decoding_message_size(streaming::MESSAGE_BYTES_MAX))
+            .add_service(TransferServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(VersionServer::new(self))
             .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
         let late = async {

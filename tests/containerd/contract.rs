@@ -60,7 +60,7 @@ impl Contract {
         let number = u64::from(field.number().unsigned_abs());
         let text = format!("{} {salt}", field.name());
         match field.r#type() {
-            Type::Int32 | Type::Int64 | Type::Uint64 | Type::Bool | Type::Enum => {
+            Type::Int32 | Type::Int64 | Type::Uint32 | Type::Uint64 | Type::Bool | Type::Enum => {
                 varint(number << 3, bytes);
                 varint(1, bytes);
             }
@@ -218,6 +218,24 @@ fn each_message_is_that_of_containerd() {
             NamespaceCreate: ours::happenings::NamespaceCreate, events::NamespaceCreate;
             NamespaceUpdate: ours::happenings::NamespaceUpdate, events::NamespaceUpdate;
             NamespaceDelete: ours::happenings::NamespaceDelete, events::NamespaceDelete;
+        "containerd.services.streaming.v1":
+            StreamInit: ours::streaming::StreamInit, theirs::StreamInit;
+        "containerd.services.transfer.v1":
+            TransferRequest: ours::transfer::TransferRequest, theirs::TransferRequest;
+            TransferOptions: ours::transfer::TransferOptions, theirs::TransferOptions;
+        "containerd.types.transfer":
+            ImageStore: ours::types::transfer::ImageStore, types::transfer::ImageStore;
+            UnpackConfiguration: ours::types::transfer::UnpackConfiguration, types::transfer::UnpackConfiguration;
+            ImageReference: ours::types::transfer::ImageReference, types::transfer::ImageReference;
+            ImageImportStream: ours::types::transfer::ImageImportStream, types::transfer::ImageImportStream;
+            ImageExportStream: ours::types::transfer::ImageExportStream, types::transfer::ImageExportStream;
+            OCIRegistry: ours::types::transfer::OciRegistry, types::transfer::OciRegistry;
+            RegistryResolver: ours::types::transfer::RegistryResolver, types::transfer::RegistryResolver;
+            AuthRequest: ours::types::transfer::AuthRequest, types::transfer::AuthRequest;
+            AuthResponse: ours::types::transfer::AuthResponse, types::transfer::AuthResponse;
+            Data: ours::types::transfer::Data, types::transfer::Data;
+            WindowUpdate: ours::types::transfer::WindowUpdate, types::transfer::WindowUpdate;
+            Progress: ours::types::transfer::Progress, types::transfer::Progress;
         "containerd.services.version.v1":
             VersionResponse: ours::version::VersionResponse, theirs::VersionResponse;
         "containerd.services.introspection.v1":
@@ -246,7 +264,7 @@ fn another_number_or_type_is_noticed() {
     assert!(!passes::<ours::content::ReadContentRequest, theirs::ListRequest>(&sample));
 }
 
-/// containerd, `api/services`: what its clients of version 1.6 call.
+/// containerd, `api/services`: what its clients of version 1.6 call, and those of 1.7 for transfers.
 #[test]
 fn the_services_have_the_methods_of_containerd() {
     let expected = [
@@ -258,6 +276,8 @@ fn the_services_have_the_methods_of_containerd() {
         ("leases.v1.Leases", "Create Delete List AddResource DeleteResource ListResources"),
         ("namespaces.v1.Namespaces", "Get List Create Update Delete"),
         ("snapshots.v1.Snapshots", "Prepare View Mounts Commit Remove Stat Update List Usage Cleanup"),
+        ("streaming.v1.Streaming", "Stream"),
+        ("transfer.v1.Transfer", "Transfer"),
         ("version.v1.Version", "Version"),
     ];
     let methods = expected.iter().flat_map(|(service, methods)| {

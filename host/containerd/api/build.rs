@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::{env, error, fs};
 
 /// What is compiled. The others are imported by these.
-const FILES: [&str; 11] = [
+const FILES: [&str; 14] = [
     "content.proto",
     "diff.proto",
     "events.proto",
@@ -19,6 +19,9 @@ const FILES: [&str; 11] = [
     "leases.proto",
     "namespaces.proto",
     "snapshots.proto",
+    "streaming.proto",
+    "transfer.proto",
+    "transfer_types.proto",
     "version.proto",
 ];
 
@@ -33,6 +36,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     config.enable_type_names();
     tonic_prost_build::configure()
         .bytes(".containerd.services.content.v1")
+        .bytes(".containerd.types.transfer.Data")
         .btree_map(".")
         .include_file("contract.rs")
         .compile_fds_with_config(files, config)?;

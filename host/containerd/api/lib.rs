@@ -18,6 +18,8 @@ pub use contract::containerd::services::introspection::v1 as introspection;
 pub use contract::containerd::services::leases::v1 as leases;
 pub use contract::containerd::services::namespaces::v1 as namespaces;
 pub use contract::containerd::services::snapshots::v1 as snapshots;
+pub use contract::containerd::services::streaming::v1 as streaming;
+pub use contract::containerd::services::transfer::v1 as transfer;
 pub use contract::containerd::services::version::v1 as version;
 pub use contract::containerd::types;
 pub use contract::google::rpc;

@@ -1,0 +1,204 @@
+//! What of a transfer's request can be done. What cannot is refused and not passed over, except what every client says:
+//! `ctr` names the platforms of the machine, and for an import a prefix for images that have no name.
+
+use super::super::convert::unless_empty;
+use super::super::snapshots::SNAPSHOTTER;
+use crate::images::{Form, Wanted};
+use std::collections::BTreeMap;
+use tonic::Status;
+use wharf_containerd_api::types::Platform;
+use wharf_containerd_api::types::transfer::{
+    HttpDebug, ImageExportStream, ImageImportStream, ImageReference, ImageStore, OciRegistry,
+};
+
+/// What archives are, where a client says it.
+const ARCHIVES: [&str; 3] = ["", "application/vnd.oci.image.layout.v1+tar", "application/vnd.oci.image.layout.v1.tar"];
+
+/// An image of a registry, and how it is asked for.
+#[derive(Debug)]
+pub(super) struct Registry {
+    pub(super) reference: String,
+    /// As in `registry.lan:5000`.
+    pub(super) host: String,
+    /// Whether it is spoken to without TLS.
+    pub(super) is_plain: bool,
+    /// The stream that has logins.
+    pub(super) logins: Option<String>,
+}
+
+/// Images here.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    pub(super) name: String,
+    /// Other names.
+    pub(super) extra: Vec<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) platforms: Vec<String>,
+    pub(super) unpack: bool,
+}
+
+impl Stored {
+    pub(super) fn wanted(&self) -> Wanted {
+        if self.platforms.is_empty() { Wanted::All } else { Wanted::These(self.platforms.clone()) }
+    }
+}
+
+/// An archive for a client.
+#[derive(Debug)]
+pub(super) struct Exported {
+    pub(super) stream: String,
+    pub(super) form: Form,
+    pub(super) platforms: Vec<String>,
+}
+
+fn refused<T>(why: &str) -> Result<T, Status> {
+    Err(Status::invalid_argument(why))
+}
+
+fn platform(wanted: Platform) -> Result<String, Status> {
+    let Platform { os, architecture, variant, os_version } = wanted;
+    if !os_version.is_empty() {
+        return refused("a platform is chosen without the version of its system: `os_version` is set");
+    }
+    let parts = [os, architecture, variant].into_iter().filter(|part| !part.is_empty());
+    Ok(parts.collect::<Vec<_>>().join("/"))
+}
+
+fn platforms(wanted: Vec<Platform>) -> Result<Vec<String>, Status> {
+    wanted.into_iter().map(platform).collect()
+}
+
+/// Reads which image of which registry is meant.
+pub(super) fn registry(wanted: OciRegistry) -> Result<Registry, Status> {
+    let OciRegistry { reference, resolver } = wanted;
+    if reference.is_empty() {
+        return refused("the registry has no `reference`");
+    }
+    let resolver = resolver.unwrap_or_default();
+    if !resolver.headers.is_empty() {
+        return refused("wharf sends no headers of clients to registries: `headers` is set");
+    }
+    if !resolver.host_dir.is_empty() {
+        return refused("registries are configured where the server runs: `host_dir` is set");
+    }
+    if resolver.http_debug != i32::from(HttpDebug::Disabled) || !resolver.logs_stream.is_empty() {
+        return refused("requests to registries are not shown to clients: `http_debug` or `logs_stream` is set");
+    }
+    let is_plain = match resolver.default_scheme.as_str() {
+        "" | "https" => false,
+        "http" => true,
+        _ => return refused("`default_scheme` is `http` or `https`"),
+    };
+    let host = reference.split('/').next().unwrap_or_default().to_owned();
+    Ok(Registry { host, is_plain, logins: unless_empty(resolver.auth_stream), reference })
+}
+
+/// Reads which images here are meant. Names are whole.
+pub(super) fn stored(wanted: ImageStore) -> Result<Stored, Status> {
+    if let Some(reference) = wanted.extra_references.iter().find(|reference| reference.is_prefix) {
+        let name = reference.name.escape_debug();
+        return Err(Status::invalid_argument(format!("a name is made of a prefix only for an archive: `{name}`")));
+    }
+    of_store(wanted)
+}
+
+/// Reads how images of an archive are to be called. The archive says it; images without a name get one of wharf.
+pub(super) fn stored_by_archive(mut wanted: ImageStore) -> Result<Stored, Status> {
+    let (prefixes, names): (Vec<_>, Vec<_>) =
+        wanted.extra_references.into_iter().partition(|reference| reference.is_prefix);
+    if prefixes.iter().any(|ImageReference { allow_overwrite, add_digest, .. }| *allow_overwrite || *add_digest) {
+        return refused("an archive names its images: `allow_overwrite` or `add_digest` is set");
+    }
+    if !names.is_empty() {
+        return refused("an archive names its images: `extra_references` has a name");
+    }
+    wanted.extra_references = Vec::new();
+    of_store(wanted)
+}
+
+fn of_store(wanted: ImageStore) -> Result<Stored, Status> {
+    let ImageStore { name, labels, platforms: wanted, all_metadata, manifest_limit, extra_references, unpacks } =
+        wanted;
+    if all_metadata {
+        return refused("manifests come for the platforms that are chosen: `all_metadata` is set");
+    }
+    if manifest_limit > 0 {
+        return refused("of an index the platforms are chosen, and no number of manifests: `manifest_limit` is set");
+    }
+    let chosen = platforms(wanted)?;
+    for unpack in &unpacks {
+        if !["", SNAPSHOTTER].contains(&unpack.snapshotter.as_str()) {
+            let name = unpack.snapshotter.escape_debug();
+            return Err(Status::invalid_argument(format!("there is no snapshotter `{name}`")));
+        }
+        let of = unpack.platform.clone().map(platform).transpose()?.unwrap_or_default();
+        if !of.is_empty() && !chosen.is_empty() && !chosen.contains(&of) {
+            let why = format!("`{}` is to be unpacked, and is not chosen", of.escape_debug());
+            return Err(Status::invalid_argument(why));
+        }
+    }
+    let extra = extra_references.into_iter().map(|reference| reference.name).collect();
+    Ok(Stored { name, extra, labels, platforms: chosen, unpack: !unpacks.is_empty() })
+}
+
+/// Reads where an archive comes from.
+pub(super) fn imported(wanted: ImageImportStream) -> Result<String, Status> {
+    let ImageImportStream { stream, media_type, force_compress } = wanted;
+    of_archive(&media_type)?;
+    if force_compress {
+        return refused("layers stay as the archive has them: `force_compress` is set");
+    }
+    Ok(stream)
+}
+
+/// Reads what archive is wanted, and where it goes to.
+pub(super) fn exported(wanted: ImageExportStream) -> Result<Exported, Status> {
+    of_archive(&wanted.media_type)?;
+    if wanted.skip_non_distributable {
+        return refused("an archive has every layer that is here: `skip_non_distributable` is set");
+    }
+    let form = if wanted.skip_compatibility_manifest { Form::OciArchive } else { Form::DockerArchive };
+    let platforms = if wanted.all_platforms { Vec::new() } else { platforms(wanted.platforms)? };
+    Ok(Exported { stream: wanted.stream, form, platforms })
+}
+
+fn of_archive(media_type: &str) -> Result<(), Status> {
+    if ARCHIVES.contains(&media_type) {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(format!("`{}` is no archive of images", media_type.escape_debug())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_containerd_api::types::transfer::RegistryResolver;
+
+    #[test]
+    fn what_cannot_be_done_is_refused() {
+        let asked = |resolver: RegistryResolver| {
+            registry(OciRegistry { reference: "registry.lan:5000/app:1".to_owned(), resolver: Some(resolver) })
+        };
+        let plain = asked(RegistryResolver { default_scheme: "http".to_owned(), ..Default::default() }).unwrap();
+        assert_eq!((plain.host.as_str(), plain.is_plain, plain.logins), ("registry.lan:5000", true, None));
+        let texts = BTreeMap::from([("x".to_owned(), "y".to_owned())]);
+        for resolver in [
+            RegistryResolver { headers: texts, ..Default::default() },
+            RegistryResolver { host_dir: "/etc".to_owned(), ..Default::default() },
+            RegistryResolver { http_debug: 1, ..Default::default() },
+            RegistryResolver { default_scheme: "ftp".to_owned(), ..Default::default() },
+        ] {
+            assert_eq!(asked(resolver).unwrap_err().code(), tonic::Code::InvalidArgument);
+        }
+        for store in [
+            ImageStore { all_metadata: true, ..Default::default() },
+            ImageStore { manifest_limit: 1, ..Default::default() },
+            ImageStore {
+                extra_references: vec![ImageReference { is_prefix: true, ..Default::default() }],
+                ..Default::default()
+            },
+        ] {
+            assert_eq!(stored(store).unwrap_err().code(), tonic::Code::InvalidArgument);
+        }
+    }
+}
