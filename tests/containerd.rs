@@ -1,10 +1,12 @@
 //! containerd's clients at `wharf serve --containerd`: whether its contract is containerd's, what `ctr` makes of it,
-//! and whether snapshots are as in containerd.
+//! and whether content and snapshots are what they are in containerd.
 
+mod content_suite;
 mod contract;
 mod ctr;
 mod ctr_snapshots;
 mod peer;
+mod snapshot_suite;
 mod suite;
 mod told;
 

@@ -47,8 +47,11 @@ FLOOR = measure(["true"], os.devnull).memory
 
 
 def memory(runs):
-    peak = median(runs, "memory")
-    return mebibytes(peak) if peak > FLOOR * 1.05 else f"under {mebibytes(FLOOR * 1.05)}"
+    return peak(median(runs, "memory"))
+
+
+def peak(size):
+    return mebibytes(size) if size > FLOOR * 1.05 else f"under {mebibytes(FLOOR * 1.05)}"
 
 
 def median(runs, field):

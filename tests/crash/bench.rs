@@ -78,7 +78,13 @@ impl<'a> Bench<'a> {
             assert!(output.status.success(), "{}", said(&output));
         }
         for scenario in Scenario::ALL {
-            bench.bases.push(Base::make(&machine, scenario, &bench.directory));
+            let base = Base::make(&machine, scenario, &bench.directory);
+            if scenario == Scenario::Committed {
+                // The store that it was made in has it, and nothing that is higher.
+                let made = base.after[images::NEW_NAME].clone();
+                bench.expected.learn(&machine, &machine.directory.join("work"), made);
+            }
+            bench.bases.push(base);
         }
         for base in bench.bases.iter().filter(|base| [Scenario::Moved, Scenario::Resumed].contains(&base.scenario)) {
             bench.sounds.push(Sound::make(&machine, base.scenario, &base.directory, &bench.directory));

@@ -34,6 +34,7 @@ const NAMES: &[&str] = &[
     "extract",
     "tops",
     "l",
+    "mnt",
     "durable",
     "metadata.sqlite",
     "metadata.sqlite-wal",
@@ -272,7 +273,7 @@ fn mounted(machine: &Machine, store: &Path, name: &str) -> Result<Tree, String> 
 
 /// Reads a tree. The time of a directory that no archive names is that of its extraction, and the tree of a snapshot
 /// shares files with that of its layer.
-fn read(path: &Path) -> Tree {
+pub(crate) fn read(path: &Path) -> Tree {
     let mut tree = tree::read(path);
     let mut names = BTreeMap::<PathBuf, u64>::new();
     for first in tree.values().filter_map(|node| node.first.clone()) {
@@ -290,7 +291,7 @@ fn read(path: &Path) -> Tree {
     tree
 }
 
-fn differences(path: &Path, expected: &Tree, found: &Tree) -> Vec<String> {
+pub(crate) fn differences(path: &Path, expected: &Tree, found: &Tree) -> Vec<String> {
     let lines = tree::differences(expected, found, |_, _, _| false);
     lines.into_iter().map(|line| format!("`{}` is not as it was packed: {line}", path.display())).collect()
 }

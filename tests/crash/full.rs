@@ -64,7 +64,8 @@ pub(crate) fn run(machine: &Machine, expected: &Expected, base: &Base, case: Cas
     }
     fs::remove_dir_all(&filler).expect("it is ours");
     if store.join("version").exists() {
-        let (before, after) = (base.scenario.before(), base.scenario.after());
+        outcome.wrong.extend(base.shots.examine(machine, &store, run.code == Some(0)));
+        let (before, after) = (base.scenario.before(), base.after.clone());
         let allowed = if run.code == Some(0) { vec![after] } else { vec![before, after] };
         outcome.wrong.extend(expected.examine(machine, &store, &allowed));
     }

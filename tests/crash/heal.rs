@@ -1,9 +1,10 @@
 //! What the same verb makes of a store in which it was broken off: all that it was to do, and nothing is left over.
 
-use crate::check::{Expected, entries, named, open, said};
+use crate::check::{Expected, entries, named, open, said, succeeds};
 use crate::machine::Machine;
 use crate::points::Base;
-use crate::scenario::Scenario;
+use crate::scenario::{SHOT, Scenario};
+use crate::shots;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ const PLACES: &[&str] = &["blobs/sha256", "blobs/sha512", "layers", "snapshots",
 /// Does it again, and returns what is wrong then.
 pub(crate) fn heal(machine: &Machine, expected: &Expected, base: &Base, store: &Path) -> Vec<String> {
     let scenario = base.scenario;
-    let was_done = named(machine, store).is_ok_and(|found| scenario.after().keys().eq(found.keys()));
+    let was_done = named(machine, store).is_ok_and(|found| base.after.keys().eq(found.keys()));
     let mut wrong: Vec<_> = again(machine, scenario, store, was_done).err().into_iter().collect();
     if !scenario.is_pull() && wrong.is_empty() {
         let output = machine.run(machine.collect(store));
@@ -24,7 +25,8 @@ pub(crate) fn heal(machine: &Machine, expected: &Expected, base: &Base, store: &
     if !wrong.is_empty() {
         return wrong;
     }
-    wrong.extend(expected.healed(machine, store, scenario.after()));
+    wrong.extend(expected.healed(machine, store, base.after.clone()));
+    wrong.extend(base.shots.healed(machine, store));
     if !scenario.is_pull() {
         let found = contents(store);
         let list = |paths: Vec<&PathBuf>| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
@@ -44,9 +46,21 @@ fn again(machine: &Machine, scenario: Scenario, store: &Path, was_done: bool) ->
         forget_turn(machine, store)?;
         output = machine.run(scenario.command(machine, store));
     }
-    // What is gone is not found.
-    let is_gone = scenario == Scenario::Removed && was_done;
-    if output.status.success() || is_gone { Ok(()) } else { Err(format!("it does not heal: {}", said(&output))) }
+    // Whoever died before there was a tree leaves a record that says so, and a removal ends that.
+    if scenario == Scenario::Prepared && !output.status.success() && shots::lacks(machine, store, SHOT)? {
+        succeeds(machine, store, &["snapshot", "rm", SHOT])?;
+        output = machine.run(scenario.command(machine, store));
+    }
+    let says = |words| String::from_utf8_lossy(&output.stderr).contains(words);
+    let is_told = match scenario {
+        // What is gone is not found.
+        Scenario::Removed => was_done,
+        Scenario::Discarded => says("the namespace has no snapshot `work`"),
+        // What is there is not made again.
+        Scenario::Prepared => says("the namespace has a snapshot `work`"),
+        _ => false,
+    };
+    if output.status.success() || is_told { Ok(()) } else { Err(format!("it does not heal: {}", said(&output))) }
 }
 
 /// Removes the record of who prunes.

@@ -27,6 +27,7 @@ mod order;
 mod planted;
 mod points;
 mod scenario;
+mod shots;
 mod tracer;
 #[path = "../support/tree.rs"]
 mod tree;

@@ -22,8 +22,14 @@ pub(crate) fn cases(scenario: Scenario) -> usize {
 pub(crate) fn run(machine: &Machine, base: &Base, case: Case) -> Vec<String> {
     let options: &[&str] = if case.strike.point == 1 { &[] } else { &["--no-unpack"] };
     let calls = base.trace(machine, options);
-    let mut wrong = if base.scenario.brings() { additions(&calls) } else { removals(&calls) };
+    let is_addition = base.scenario.brings() || base.scenario == Scenario::Committed;
+    let mut wrong = if is_addition { additions(&calls) } else { removals(&calls) };
     wrong.extend(recipes(&calls));
+    wrong.extend(tops(&calls));
+    let is_top_made = calls.iter().any(makes_top);
+    if is_top_made != (base.scenario == Scenario::Prepared) {
+        wrong.push(format!("a top is made, or none: {is_top_made}"));
+    }
     let is_lean =
         calls.iter().any(|call| call.target.as_deref().is_some_and(is_recipe)) && first_gone(&calls).is_some();
     if base.scenario == Scenario::Retained && !is_lean {
@@ -99,6 +105,33 @@ fn recipes(calls: &[Call]) -> Vec<String> {
     wrong
 }
 
+/// Whether a call gives what can be written to its name.
+fn makes_top(call: &Call) -> bool {
+    call.deed == Deed::Rename && call.target.as_deref().is_some_and(|target| target.starts_with("tops"))
+}
+
+/// The record of what can be written to is durable before that has a name, and so is all of it. The name is durable before
+/// it is told.
+fn tops(calls: &[Call]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let synced = |path: &Path, calls: &[Call]| calls.iter().any(|call| call.deed == Deed::Sync && call.path == path);
+    for (at, call) in calls.iter().enumerate().filter(|(_, call)| makes_top(call)) {
+        let recorded = calls[..at].iter().rposition(|one| one.deed == Deed::Write && one.path == Path::new(LOG));
+        if recorded.is_none_or(|recorded| !synced(Path::new(LOG), &calls[recorded..at])) {
+            wrong.push(format!("`{call}`: its record is not synced before"));
+        }
+        for inside in ["", "top", "tree"] {
+            if !synced(&call.path.join(inside), &calls[..at]) {
+                wrong.push(format!("`{call}`: `{inside}` in it is not synced before"));
+            }
+        }
+        if !synced(Path::new("tops"), &calls[at..]) {
+            wrong.push(format!("`{call}`: the new name is not synced"));
+        }
+    }
+    wrong
+}
+
 /// What has to be synced by who removes: what was recorded before anything goes, and that it is gone. A tree goes as a
 /// whole, out of sight, and what is in it after that is durable.
 fn removals(calls: &[Call]) -> Vec<String> {
@@ -106,7 +139,7 @@ fn removals(calls: &[Call]) -> Vec<String> {
     let synced = |path: &Path, calls: &[Call]| calls.iter().any(|call| call.deed == Deed::Sync && call.path == path);
     for (at, call) in calls.iter().enumerate() {
         let is_unlink = ["unlink", "unlinkat", "rmdir"].contains(&call.name);
-        let is_tree = |path: &Path| path.starts_with("layers") || path.starts_with("snapshots");
+        let is_tree = |path: &Path| ["layers", "snapshots", "tops"].iter().any(|place| path.starts_with(place));
         let is_burial = call.deed == Deed::Rename && is_tree(&call.path);
         if is_unlink && is_tree(&call.path) {
             wrong.push(format!("`{call}`: what goes is in its place"));

@@ -2,10 +2,12 @@
 //! power. What follows is looked at, and then healed.
 
 use crate::calls::{Call, Deed};
-use crate::check::{Expected, ended, said};
+use crate::check::{Expected, ended, named, said};
 use crate::heal::{contents, heal};
+use crate::images::NEW_NAME;
 use crate::machine::{Disk, Machine, clear, copy};
-use crate::scenario::Scenario;
+use crate::scenario::{Names, Scenario};
+use crate::shots::Shots;
 use crate::tracer::{self, Blow, Run, Strike};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
@@ -83,6 +85,10 @@ pub(crate) struct Base {
     pub(crate) calls: Vec<Call>,
     /// What the store has in the end, of a verb that changes what is here.
     pub(crate) left: BTreeSet<PathBuf>,
+    /// What the names point to in the end.
+    pub(crate) after: Names,
+    /// What is written to, before and in the end.
+    pub(crate) shots: Shots,
 }
 
 impl Base {
@@ -101,11 +107,19 @@ impl Base {
         }
         rustix::mount::unmount(machine.directory.join("disk"), rustix::mount::UnmountFlags::empty())
             .expect("nobody uses it");
-        let mut base = Self { scenario, directory, disk, calls: Vec::new(), left: BTreeSet::new() };
+        let shots = Shots::learn(machine, scenario, &directory);
+        let (left, after) = (BTreeSet::new(), scenario.after());
+        let mut base = Self { scenario, directory, disk, calls: Vec::new(), left, after, shots };
         base.calls = base.trace(machine, &[]);
-        let output = machine.run(machine.collect(&machine.directory.join("work")));
+        let work = machine.directory.join("work");
+        let found = named(machine, &work).expect("nothing happened to it");
+        if let Some(made) = found.get(NEW_NAME) {
+            base.after.insert(NEW_NAME, made.clone());
+        }
+        base.shots.learn_more(machine, &work);
+        let output = machine.run(machine.collect(&work));
         assert!(output.status.success(), "{}", said(&output));
-        base.left = contents(&machine.directory.join("work"));
+        base.left = contents(&work);
         base
     }
 
@@ -235,7 +249,8 @@ fn judge(machine: &Machine, expected: &Expected, base: &Base, store: &Path, is_d
         // Nothing of it had come into being.
         return;
     }
-    let (before, after) = (base.scenario.before(), base.scenario.after());
+    outcome.wrong.extend(base.shots.examine(machine, store, is_done));
+    let (before, after) = (base.scenario.before(), base.after.clone());
     let allowed = if is_done { vec![after] } else { vec![before, after] };
     outcome.wrong.extend(expected.examine(machine, store, &allowed));
 }

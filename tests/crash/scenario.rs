@@ -12,6 +12,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+/// The snapshot that it is about.
+pub(crate) const SHOT: &str = "work";
+/// A snapshot that nothing is done to.
+const OTHER: &str = "other";
+/// What somebody writes into a snapshot: files, links, and what goes of the image.
+const WRITE: &str = "umask 022; mkdir -p kept/deep; echo one > kept/one; ln kept/one kept/same; ln -s one kept/link; \
+                     head -c 70000 /dev/zero > kept/deep/large; chmod 4711 kept/deep/large; chown 7:8 kept/one; \
+                     for old in usr/bin var; do if [ -e $old ]; then rm -r $old; fi; done; \
+                     if [ -e etc ]; then echo more >> etc/os-release; fi; mkdir var; echo new > var/gone";
+/// When the image that is made was made.
+const MOMENT: &str = "1700000000";
+
 /// What names point to.
 pub(crate) type Names = BTreeMap<&'static str, String>;
 
@@ -38,10 +50,16 @@ pub(crate) enum Scenario {
     Retained,
     /// `push --compress`, which makes layers and takes them away again; as a plan, which does the same here.
     Compressed,
+    /// `snapshot prepare` on an image, next to a snapshot that somebody has written to.
+    Prepared,
+    /// `snapshot commit` of what somebody has written to a snapshot, under a new name.
+    Committed,
+    /// `snapshot rm` of one that somebody has written to, next to another one.
+    Discarded,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Fresh,
         Self::Moved,
         Self::Resumed,
@@ -52,6 +70,9 @@ impl Scenario {
         Self::Loaded,
         Self::Retained,
         Self::Compressed,
+        Self::Prepared,
+        Self::Committed,
+        Self::Discarded,
     ];
 
     pub(crate) fn is_pull(self) -> bool {
@@ -65,7 +86,25 @@ impl Scenario {
 
     /// Whether people do it to have more room: then a full disk is no reason to fail.
     pub(crate) fn frees(self) -> bool {
-        matches!(self, Self::Removed | Self::Pruned | Self::Collected)
+        matches!(self, Self::Removed | Self::Pruned | Self::Collected | Self::Discarded)
+    }
+
+    /// The snapshots that somebody has written to, before.
+    pub(crate) fn shots_before(self) -> &'static [&'static str] {
+        match self {
+            Self::Prepared => &[OTHER],
+            Self::Committed | Self::Discarded => &[OTHER, SHOT],
+            _ => &[],
+        }
+    }
+
+    /// Those that can be written to once it is done.
+    pub(crate) fn shots_after(self) -> &'static [&'static str] {
+        match self {
+            Self::Prepared | Self::Committed => &[OTHER, SHOT],
+            Self::Discarded => &[OTHER],
+            _ => &[],
+        }
     }
 
     /// What the names point to before.
@@ -78,10 +117,11 @@ impl Scenario {
             Self::Tagged | Self::Removed | Self::Pruned | Self::Retained | Self::Compressed => {
                 [(NAME, new), (KEPT, old), (BYSTANDER, other)].into()
             }
+            Self::Prepared | Self::Committed | Self::Discarded => [(NAME, new), (BYSTANDER, other)].into(),
         }
     }
 
-    /// What the names point to once it is done.
+    /// What the names point to once it is done, but for an image that is made: what that hashes to, `Base` finds out.
     pub(crate) fn after(self) -> Names {
         let mut names = self.before();
         match self {
@@ -91,7 +131,12 @@ impl Scenario {
             Self::Tagged => names.extend([(NEW_NAME, target(Version::New)), (KEPT, target(Version::New))]),
             Self::Removed => drop(names.remove(NAME)),
             Self::Pruned => names.retain(|name, _| *name == KEPT),
-            Self::Collected | Self::Retained | Self::Compressed => {}
+            Self::Collected
+            | Self::Retained
+            | Self::Compressed
+            | Self::Prepared
+            | Self::Committed
+            | Self::Discarded => {}
         }
         names
     }
@@ -107,6 +152,11 @@ impl Scenario {
             Self::Loaded => machine.load(store),
             Self::Retained => machine.command(store, &["retain", "unpacked", NAME]),
             Self::Compressed => machine.compress(store, NAME, Version::New),
+            Self::Prepared => machine.command(store, &["snapshot", "prepare", SHOT, NAME]),
+            Self::Committed => {
+                machine.command(store, &["snapshot", "commit", "--quiet", "--created", MOMENT, SHOT, NEW_NAME])
+            }
+            Self::Discarded => machine.command(store, &["snapshot", "rm", SHOT]),
         }
     }
 
@@ -123,6 +173,10 @@ impl Scenario {
         };
         let pull = |name, version| run(machine.pull(store, name, version));
         let wharf = |arguments: &[&str]| run(machine.command(store, arguments));
+        let write = |shot, name| {
+            wharf(&["snapshot", "prepare", shot, name]);
+            wharf(&["snapshot", "mount", shot, "--", "sh", "-ec", WRITE]);
+        };
         match self {
             Self::Fresh => {}
             Self::Moved | Self::Loaded => {
@@ -147,6 +201,14 @@ impl Scenario {
                 pull(NAME, Version::Old);
                 wharf(&["rm", "--no-prune", NAME]);
                 break_off(machine, store);
+            }
+            Self::Prepared | Self::Committed | Self::Discarded => {
+                pull(BYSTANDER, Version::Old);
+                pull(NAME, Version::New);
+                write(OTHER, BYSTANDER);
+                if self != Self::Prepared {
+                    write(SHOT, NAME);
+                }
             }
         }
     }

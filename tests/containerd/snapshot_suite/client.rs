@@ -2,10 +2,9 @@
 
 use super::line;
 use crate::containerd::peer::Mounted;
+use crate::containerd::suite::Talk;
 use crate::layers::stacks::comparable;
-use crate::support::{tree, wait};
-use containerd_client::services::v1::CreateRequest;
-use containerd_client::services::v1::leases_client::LeasesClient;
+use crate::support::tree;
 use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
 use containerd_client::services::v1::snapshots::{
     CleanupRequest, CommitSnapshotRequest, Info, ListSnapshotsRequest, MountsRequest, PrepareSnapshotRequest,
@@ -13,23 +12,25 @@ use containerd_client::services::v1::snapshots::{
     UsageRequest, UsageResponse, ViewSnapshotRequest,
 };
 use containerd_client::tonic::transport::Channel;
-use containerd_client::tonic::{Code, Request, Response, Status};
+use containerd_client::tonic::{Code, Response};
 use containerd_client::types::Mount;
 use prost_types::FieldMask;
-use std::fmt::Display;
 use std::path::Path;
 
 pub(super) use containerd_client::services::v1::snapshots::Kind;
 
 const SNAPSHOTTER: &str = "overlayfs";
-/// What holds all snapshots of a namespace, because either server collects others after a removal.
-const LEASE: &str = "suite";
 
 /// Who asks one server about the snapshots of one namespace.
 pub(super) struct Client {
     snapshots: SnapshotsClient<Channel>,
-    namespace: String,
-    pub(super) lines: Vec<String>,
+    pub(super) talk: Talk,
+}
+
+impl AsMut<Talk> for Client {
+    fn as_mut(&mut self) -> &mut Talk {
+        &mut self.talk
+    }
 }
 
 /// How a kind is written.
@@ -47,43 +48,8 @@ fn record(info: Info) -> String {
 }
 
 impl Client {
-    #[track_caller]
-    pub(super) fn new(socket: &Path, namespace: &str) -> Self {
-        let socket = socket.to_owned();
-        let channel = wait(async move { containerd_client::connect(socket).await }).expect("somebody listens");
-        let mut leases = LeasesClient::new(channel.clone());
-        let client =
-            Self { snapshots: SnapshotsClient::new(channel), namespace: namespace.to_owned(), lines: Vec::new() };
-        let lease = client.request(CreateRequest { id: LEASE.to_owned(), ..CreateRequest::default() });
-        wait(async move { leases.create(lease).await }).expect("a lease");
-        client
-    }
-
-    /// Writes a line.
-    pub(super) fn note(&mut self, what: &str, outcome: &impl Display) {
-        self.lines.push(format!("{what}: {outcome}"));
-    }
-
-    fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        request.metadata_mut().insert("containerd-namespace", self.namespace.parse().expect("it is ASCII"));
-        request.metadata_mut().insert("containerd-lease", LEASE.parse().expect("it is ASCII"));
-        request
-    }
-
-    /// Writes down what came of a call, and returns it.
-    fn came<T: Send + 'static, R: Display>(
-        &mut self,
-        what: &str,
-        answer: impl Future<Output = Result<Response<T>, Status>> + Send + 'static,
-        show: impl FnOnce(&T) -> R,
-    ) -> Result<T, Code> {
-        let answer = wait(answer).map(Response::into_inner).map_err(|status| status.code());
-        match &answer {
-            Ok(answer) => self.note(what, &show(answer)),
-            Err(code) => self.lines.push(format!("{what}: {code:?}")),
-        }
-        answer
+    pub(super) fn new(talk: Talk) -> Self {
+        Self { snapshots: SnapshotsClient::new(talk.channel.clone()), talk }
     }
 
     /// Prepares, or makes a view.
@@ -92,13 +58,14 @@ impl Client {
         let (key, parent, snapshotter) = (key.to_owned(), parent.to_owned(), SNAPSHOTTER.to_owned());
         if writable {
             let what = format!("prepare {key} on `{parent}`");
-            let request = self.request(PrepareSnapshotRequest { snapshotter, key, parent, labels: Default::default() });
-            let answer = self.came(&what, async move { client.prepare(request).await }, |_| "done");
+            let request =
+                self.talk.request(PrepareSnapshotRequest { snapshotter, key, parent, labels: Default::default() });
+            let answer = self.talk.came(&what, async move { client.prepare(request).await }, |_| "done");
             return answer.map(|answer| answer.mounts);
         }
         let what = format!("view {key} on `{parent}`");
-        let request = self.request(ViewSnapshotRequest { snapshotter, key, parent, labels: Default::default() });
-        self.came(&what, async move { client.view(request).await }, |_| "done").map(|answer| answer.mounts)
+        let request = self.talk.request(ViewSnapshotRequest { snapshotter, key, parent, labels: Default::default() });
+        self.talk.came(&what, async move { client.view(request).await }, |_| "done").map(|answer| answer.mounts)
     }
 
     /// Mounts what was told.
@@ -125,47 +92,49 @@ impl Client {
             let content: String = sha256.iter().flatten().take(4).map(|byte| format!("{byte:02x}")).collect();
             let target = target.map(|target| target.display().to_string()).unwrap_or_default();
             let what = format!("  {}", path.display());
-            self.note(&what, &format!("{kind}{mode:o} {user}:{group} {size} {content}{target}"));
+            self.talk.note(&what, &format!("{kind}{mode:o} {user}:{group} {size} {content}{target}"));
         }
         self.remove("to be shown");
     }
 
     pub(super) fn commit(&mut self, name: &str, key: &str) {
         let mut client = self.snapshots.clone();
-        let request = self.request(CommitSnapshotRequest {
+        let request = self.talk.request(CommitSnapshotRequest {
             snapshotter: SNAPSHOTTER.to_owned(),
             name: name.to_owned(),
             key: key.to_owned(),
             ..CommitSnapshotRequest::default()
         });
         let what = format!("commit {key} as {name}");
-        let _ = self.came(&what, async move { client.commit(request).await }, |()| "done");
+        let _ = self.talk.came(&what, async move { client.commit(request).await }, |()| "done");
     }
 
     pub(super) fn mounts(&mut self, key: &str) {
         let mut client = self.snapshots.clone();
-        let request = self.request(MountsRequest { snapshotter: SNAPSHOTTER.to_owned(), key: key.to_owned() });
-        let _ = self.came(&format!("mounts {key}"), async move { client.mounts(request).await }, |_| "done");
+        let request = self.talk.request(MountsRequest { snapshotter: SNAPSHOTTER.to_owned(), key: key.to_owned() });
+        let _ = self.talk.came(&format!("mounts {key}"), async move { client.mounts(request).await }, |_| "done");
     }
 
     pub(super) fn remove(&mut self, key: &str) {
         let mut client = self.snapshots.clone();
-        let request = self.request(RemoveSnapshotRequest { snapshotter: SNAPSHOTTER.to_owned(), key: key.to_owned() });
-        let _ = self.came(&format!("remove {key}"), async move { client.remove(request).await }, |()| "done");
+        let request =
+            self.talk.request(RemoveSnapshotRequest { snapshotter: SNAPSHOTTER.to_owned(), key: key.to_owned() });
+        let _ = self.talk.came(&format!("remove {key}"), async move { client.remove(request).await }, |()| "done");
     }
 
     pub(super) fn stat(&mut self, key: &str) {
         let mut client = self.snapshots.clone();
-        let request = self.request(StatSnapshotRequest { snapshotter: SNAPSHOTTER.to_owned(), key: key.to_owned() });
+        let request =
+            self.talk.request(StatSnapshotRequest { snapshotter: SNAPSHOTTER.to_owned(), key: key.to_owned() });
         let show = |answer: &StatSnapshotResponse| record(answer.info.clone().expect("a record"));
-        let _ = self.came(&format!("stat {key}"), async move { client.stat(request).await }, show);
+        let _ = self.talk.came(&format!("stat {key}"), async move { client.stat(request).await }, show);
     }
 
     pub(super) fn usage(&mut self, key: &str) {
         let mut client = self.snapshots.clone();
-        let request = self.request(UsageRequest { snapshotter: SNAPSHOTTER.to_owned(), key: key.to_owned() });
+        let request = self.talk.request(UsageRequest { snapshotter: SNAPSHOTTER.to_owned(), key: key.to_owned() });
         let show = |answer: &UsageResponse| format!("{} bytes, {} inodes", answer.size, answer.inodes);
-        let _ = self.came(&format!("usage {key}"), async move { client.usage(request).await }, show);
+        let _ = self.talk.came(&format!("usage {key}"), async move { client.usage(request).await }, show);
     }
 
     pub(super) fn update(&mut self, key: &str, labels: &[(&str, &str)], paths: &[&str]) {
@@ -173,13 +142,13 @@ impl Client {
         let labels = labels.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
         let paths: Vec<_> = paths.iter().map(|&path| path.to_owned()).collect();
         let what = format!("update {key} {}", paths.join(","));
-        let request = self.request(UpdateSnapshotRequest {
+        let request = self.talk.request(UpdateSnapshotRequest {
             snapshotter: SNAPSHOTTER.to_owned(),
             info: Some(Info { name: key.to_owned(), labels, ..Info::default() }),
             update_mask: (!paths.is_empty()).then_some(FieldMask { paths }),
         });
         let show = |answer: &UpdateSnapshotResponse| record(answer.info.clone().expect("a record"));
-        let _ = self.came(&what, async move { client.update(request).await }, show);
+        let _ = self.talk.came(&what, async move { client.update(request).await }, show);
     }
 
     /// Returns the keys, in order.
@@ -187,7 +156,7 @@ impl Client {
         let mut client = self.snapshots.clone();
         let filters: Vec<_> = filters.iter().map(|&filter| filter.to_owned()).collect();
         let what = format!("list {}", filters.join(" or "));
-        let request = self.request(ListSnapshotsRequest { snapshotter: SNAPSHOTTER.to_owned(), filters });
+        let request = self.talk.request(ListSnapshotsRequest { snapshotter: SNAPSHOTTER.to_owned(), filters });
         let answer = async move {
             let mut messages = client.list(request).await?.into_inner();
             let mut infos = Vec::new();
@@ -199,13 +168,13 @@ impl Client {
             Ok(Response::new(infos))
         };
         let show = |infos: &Vec<Info>| infos.iter().cloned().map(record).collect::<Vec<_>>().join(", ");
-        let found = self.came(&what, answer, show);
+        let found = self.talk.came(&what, answer, show);
         found.unwrap_or_default().into_iter().map(|info| info.name).collect()
     }
 
     pub(super) fn cleanup(&mut self) {
         let mut client = self.snapshots.clone();
-        let request = self.request(CleanupRequest { snapshotter: SNAPSHOTTER.to_owned() });
-        let _ = self.came("cleanup", async move { client.cleanup(request).await }, |()| "done");
+        let request = self.talk.request(CleanupRequest { snapshotter: SNAPSHOTTER.to_owned() });
+        let _ = self.talk.came("cleanup", async move { client.cleanup(request).await }, |()| "done");
     }
 }
