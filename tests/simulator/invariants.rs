@@ -174,8 +174,8 @@ impl<H: Host> Checker<'_, H> {
         self.violations.push(Violation { promise, what });
     }
 
-    /// What is recorded as committed is there, and so is what it stands on. Of what is written to the tree may be still to
-    /// come, or gone, because who makes or removes it died.
+    /// What is recorded as committed is there, and so is what it stands on, recorded or not. Of what is written to the tree
+    /// may be still to come, or gone, because who makes or removes it died.
     async fn snapshots(&mut self, namespace: &str) {
         let rows = match rows(self.host, namespace, SNAPSHOT_PREFIX).await {
             Ok(rows) => rows,
@@ -191,9 +191,16 @@ impl<H: Host> Checker<'_, H> {
                 self.broken(Promise::Kept, format!("the tree of the snapshot `{key}` is not here"));
             }
             if let Some(parent) = &record.parent {
-                let below = rows.get(parent).and_then(read);
-                if below.is_none_or(|below| below.kind != SnapshotKind::Committed) {
-                    self.broken(Promise::Kept, format!("`{parent}`, on which `{key}` stands, is not recorded"));
+                let is_here = match rows.get(parent) {
+                    Some(below) => read(below).is_some_and(|below| below.kind == SnapshotKind::Committed),
+                    // What layers have made is found by its ChainID.
+                    None => match parent.parse() {
+                        Ok(tree) => self.host.snapshot(&tree).await.is_ok(),
+                        Err(_) => false,
+                    },
+                };
+                if !is_here {
+                    self.broken(Promise::Kept, format!("`{parent}`, on which `{key}` stands, is not here"));
                 }
             }
         }

@@ -16,7 +16,7 @@ use containerd_client::tonic::transport::Channel;
 use containerd_client::tonic::{Response, Status, Streaming};
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use prost_types::FieldMask;
-use sha2::{Digest as _, Sha256};
+use wharf::demo::image::digest;
 
 /// Who asks one server about content.
 pub(super) struct Client {
@@ -36,15 +36,9 @@ pub(super) struct Writer {
     answers: Streaming<WriteContentResponse>,
 }
 
-/// The digest of some bytes.
-pub(super) fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
-}
-
 /// A digest as lines say it.
 fn short(digest: &str) -> &str {
-    digest.get("sha256:".len()..).map_or(digest, |hex| &hex[..8])
+    digest.get("sha256:".len()..).map_or(digest, |hex| hex.get(..8).unwrap_or(hex))
 }
 
 fn answered(answer: &WriteContentResponse) -> String {
@@ -67,9 +61,9 @@ fn record(info: &Info) -> String {
 }
 
 fn standing(status: &Standing) -> String {
-    let Standing { r#ref, offset, total, expected, started_at, updated_at } = status;
+    let Standing { r#ref, offset, total, started_at, updated_at, .. } = status;
     let timed = if started_at.is_some() && updated_at.is_some() { "" } else { " without times" };
-    format!("{} at {offset} of {total} `{}`{timed}", r#ref, short(expected))
+    format!("{} at {offset} of {total}{timed}", r#ref)
 }
 
 impl Client {
@@ -152,13 +146,17 @@ impl Client {
 
     /// Ends a stream, and waits until the server has ended it too: nobody holds the name then.
     pub(super) fn close(&mut self, writer: Option<Writer>) {
-        let Some(Writer { messages, mut answers }) = writer else { return };
+        let Some(Writer { messages, mut answers }) = writer else {
+            self.talk.lines.push("end: it has ended".to_owned());
+            return;
+        };
         drop(messages);
         let rest = async move {
-            let more = answers.message().await?.is_some();
-            Ok(Response::new(more))
+            // containerd repeats the last answer.
+            while answers.message().await?.is_some() {}
+            Ok(Response::new(()))
         };
-        let _ = self.talk.came("end", rest, |more| if *more { "with one more answer" } else { "done" });
+        let _ = self.talk.came("end", rest, |()| "done");
     }
 
     pub(super) fn info(&mut self, digest: &str) {
@@ -240,7 +238,8 @@ impl Client {
         let what = format!("statuses {}", filters.join(" or "));
         let request = self.talk.request(ListStatusesRequest { filters });
         let show = |answer: &ListStatusesResponse| {
-            let mut all: Vec<_> = answer.statuses.iter().map(standing).collect();
+            let expected = |status: &Standing| format!("{} `{}`", standing(status), short(&status.expected));
+            let mut all: Vec<_> = answer.statuses.iter().map(expected).collect();
             all.sort();
             all.join(", ")
         };
