@@ -1,5 +1,5 @@
 //! containerd's clients at `wharf serve --containerd`: whether its contract is containerd's, what `ctr` makes of it,
-//! and whether content and snapshots are what they are in containerd.
+//! and whether content and snapshots are what they are in containerd. `transfer` is newer than Debian's `ctr`.
 
 mod content_suite;
 mod contract;
@@ -9,6 +9,7 @@ mod peer;
 mod snapshot_suite;
 mod suite;
 mod told;
+mod transfer;
 
 use crate::support::engine_api::Serving;
 use crate::support::require;

@@ -11,9 +11,10 @@ use wharf_containerd_api::content::ReadContentResponse;
 /// How many bytes a message has: as many as containerd's.
 const MESSAGE_BYTES: u64 = 1 << 20;
 
-/// Returns `size` bytes of a blob from `offset` on, or all that follow if that is 0.
+/// Returns `size` bytes of a blob from `offset` on, or as many as follow if that is none or too many. No offset is the
+/// beginning. containerd, `content.proto`.
 ///
-/// Fails if the blob has not so many.
+/// Fails if `offset` is beyond the end.
 pub(super) fn part(blob: Blob, offset: i64, size: i64) -> Result<Answers<ReadContentResponse>, Status> {
     let range = range(blob.size(), offset, size)?;
     let messages = stream::try_unfold((blob, range), |(blob, range)| async move {
@@ -36,14 +37,15 @@ pub(super) fn part(blob: Blob, offset: i64, size: i64) -> Result<Answers<ReadCon
 
 /// The bytes that are meant of so many.
 fn range(length: u64, offset: i64, size: i64) -> Result<Range<u64>, Status> {
-    let beyond = || Status::out_of_range(format!("read past object length {length} bytes"));
-    let start = u64::try_from(offset).map_err(|_| beyond())?;
-    let size = u64::try_from(size).map_err(|_| beyond())?;
-    let end = if size == 0 { length } else { start.checked_add(size).ok_or_else(beyond)? };
-    if start > length || end > length {
-        return Err(beyond());
+    // What is negative is none.
+    let start = u64::try_from(offset).unwrap_or(0);
+    if start > length {
+        return Err(Status::out_of_range(format!("read past object length {length} bytes")));
     }
-    Ok(start..end)
+    match u64::try_from(size).unwrap_or(0) {
+        0 => Ok(start..length),
+        size => Ok(start..start.saturating_add(size).min(length)),
+    }
 }
 
 #[cfg(test)]
@@ -56,11 +58,13 @@ mod tests {
             ((0, 0), Some(0..10)),
             ((3, 0), Some(3..10)),
             ((3, 7), Some(3..10)),
-            ((3, 8), None),
+            ((3, 8), Some(3..10)),
+            ((3, 2), Some(3..5)),
             ((10, 0), Some(10..10)),
             ((11, 0), None),
-            ((-1, 0), None),
-            ((0, -1), None),
+            ((-1, 0), Some(0..10)),
+            ((4, -1), Some(4..10)),
+            ((10, i64::MAX), Some(10..10)),
             ((i64::MAX, i64::MAX), None),
         ];
         for ((offset, size), expected) in rows {

@@ -17,6 +17,9 @@ use wharf_containerd_api::Timestamp;
 use wharf_containerd_api::content::{WriteAction, WriteContentRequest, WriteContentResponse};
 use wharf_containerd_api::happenings::ContentCreate;
 
+/// How many bytes that come again are compared at once.
+const COMPARED_BYTES: usize = 256 << 10;
+
 /// Answers each message of a client with one.
 pub(super) fn answers(
     services: Services,
@@ -46,9 +49,18 @@ enum State {
     /// Bytes come into an ingest.
     Open(Open),
     /// The bytes are in the store already.
-    Shared { name: String, total: i64, there: ContentRecord },
+    Shared(Shared),
     /// There is a blob.
     Done,
+}
+
+/// What is written although it is here: a client may send the bytes again, from the beginning.
+struct Shared {
+    name: String,
+    total: i64,
+    there: ContentRecord,
+    /// How many have come again, if any has.
+    again: Option<i64>,
 }
 
 struct Open {
@@ -69,26 +81,12 @@ impl Writer {
                 let answer = open.take(action, message.offset, message.data.clone()).await?;
                 if action == WriteAction::Commit { self.commit(message).await } else { Ok(answer) }
             }
-            State::Shared { total, there, .. } => {
-                let end = i64::try_from(there.size).unwrap_or(i64::MAX);
-                if action != WriteAction::Stat
-                    && (message.offset != end && message.offset != 0 || !message.data.is_empty())
-                {
-                    let why =
-                        format!("all {end} bytes are here, and the message has some for offset {}", message.offset);
-                    return Err(Status::out_of_range(why));
+            State::Shared(shared) => {
+                if action != WriteAction::Stat {
+                    shared.take(&self.services.content, message.offset, message.data.clone()).await?;
                 }
-                if action == WriteAction::Commit {
-                    return self.commit(message).await;
-                }
-                Ok(WriteContentResponse {
-                    action: action.into(),
-                    started_at: Some(timestamp(there.created)),
-                    updated_at: Some(timestamp(there.updated)),
-                    offset: end,
-                    total: if *total > 0 { *total } else { end },
-                    digest: there.digest.clone(),
-                })
+                let answer = shared.answer(action);
+                if action == WriteAction::Commit { self.commit(message).await } else { Ok(answer) }
             }
             State::Fresh | State::Done => Err(Status::failed_precondition("the write is committed already")),
         }
@@ -106,7 +104,7 @@ impl Writer {
             records.call_admit_writing(accessor, caller, asked, expected, total, lease).await
         });
         match admission.await.map_err(status::making)? {
-            Admission::Share(there) => Ok(State::Shared { name, total, there }),
+            Admission::Share(there) => Ok(State::Shared(Shared { name, total, there, again: None })),
             Admission::Proceed(writing) => {
                 let (store, ingest) = (self.services.content.clone(), writing.ingest.clone());
                 let held = tokio::task::spawn_blocking(move || store.try_ingest(&ingest)).await;
@@ -126,10 +124,14 @@ impl Writer {
     async fn commit(&mut self, message: WriteContentRequest) -> Result<WriteContentResponse, Status> {
         let (name, blob) = match std::mem::replace(&mut self.state, State::Done) {
             State::Open(open) => (open.writing.name.clone(), open.finish(&message).await?),
-            State::Shared { name, there, .. } => {
-                let (store, digest) = (self.services.content.clone(), known(&there.digest)?);
+            State::Shared(shared) => {
+                let (here, end) = (shared.offset(), shared.end());
+                if here != end {
+                    return Err(Status::failed_precondition(format!("unexpected commit size {here}, expected {end}")));
+                }
+                let (store, digest) = (self.services.content.clone(), known(&shared.there.digest)?);
                 let blob = tokio::task::spawn_blocking(move || store.blob(&digest)).await.map_err(status::thread)?;
-                (name, blob.map_err(status::content)?)
+                (shared.name, blob.map_err(status::content)?)
             }
             State::Fresh | State::Done => return Err(Status::failed_precondition("the write is committed already")),
         };
@@ -152,6 +154,61 @@ impl Writer {
             total: size,
             digest: recorded.digest,
         })
+    }
+}
+
+impl Shared {
+    fn end(&self) -> i64 {
+        i64::try_from(self.there.size).unwrap_or(i64::MAX)
+    }
+
+    fn offset(&self) -> i64 {
+        self.again.unwrap_or(self.end())
+    }
+
+    fn answer(&self, action: WriteAction) -> WriteContentResponse {
+        WriteContentResponse {
+            action: action.into(),
+            started_at: Some(timestamp(self.there.created)),
+            updated_at: Some(timestamp(self.there.updated)),
+            offset: self.offset(),
+            total: if self.total > 0 { self.total } else { self.end() },
+            digest: self.there.digest.clone(),
+        }
+    }
+
+    /// Compares what a message brings with what is here. At offset 0 everything begins again.
+    async fn take(&mut self, store: &content::Content, offset: i64, data: Bytes) -> Result<(), Status> {
+        let here = self.offset();
+        if offset != here && offset != 0 {
+            return Err(Status::out_of_range(format!("write @{offset} must occur at current offset {here}")));
+        }
+        if data.is_empty() {
+            return Ok(());
+        }
+        let end = i64::try_from(data.len()).ok().and_then(|length| offset.checked_add(length));
+        let end = end.filter(|end| *end <= self.end()).ok_or_else(|| {
+            Status::out_of_range(format!("all {} bytes are here, and the message has more", self.end()))
+        })?;
+        let (store, digest) = (store.clone(), known(&self.there.digest)?);
+        let start = u64::try_from(offset).map_err(|_| Status::out_of_range("an offset is not negative"))?;
+        let compare = move || {
+            let (blob, mut at) = (store.blob(&digest)?, start);
+            for part in data.chunks(COMPARED_BYTES) {
+                if blob.read(at, part.len() as u64)? != part {
+                    return Ok(false);
+                }
+                at += part.len() as u64;
+            }
+            Ok::<_, content::Error>(true)
+        };
+        let is_same = tokio::task::spawn_blocking(compare).await.map_err(status::thread)?.map_err(status::content)?;
+        if !is_same {
+            let digest = &self.there.digest;
+            return Err(Status::failed_precondition(format!("these are not the bytes of `{digest}`, which is here")));
+        }
+        self.again = Some(end);
+        Ok(())
     }
 }
 
