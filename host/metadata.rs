@@ -195,12 +195,16 @@ impl Metadata {
 
     /// Begins a transaction. Never waits for another one.
     pub fn begin(&self) -> Result<Transaction, Error> {
-        let idle = self.shared.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.connect()?,
-        };
-        Ok(Transaction::new(self.shared.clone(), connection))
+        match self.begin_ready() {
+            Some(transaction) => Ok(transaction),
+            None => Ok(Transaction::new(self.shared.clone(), self.connect()?)),
+        }
+    }
+
+    /// The same, if that takes no file to be opened.
+    pub(crate) fn begin_ready(&self) -> Option<Transaction> {
+        let connection = self.shared.idle().pop()?;
+        Some(Transaction::new(self.shared.clone(), connection))
     }
 
     /// Sees to it that no commit of this process that failed comes back. Whoever removes what no record needs asks for this

@@ -96,6 +96,7 @@ fn programs_read_sizes_by_stable_names() {
                 "unique": 18_000_000, "shared": 2_000_000, "others": 0, "unneeded": 0, "total": 20_000_000,
                 "reclaimable": 9_000_000,
             },
+            "written": {"count": 3, "bytes": 1_000_000},
             "ingests": {"count": 2, "bytes": 12_300_000},
             "images": [
                 object(&["docker.io/library/app:1", "docker.io/library/app:2"], 'a', true), object(&[], 'b', false),

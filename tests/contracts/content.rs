@@ -65,6 +65,19 @@ impl Store {
         self.path("ingest").join(Digest::of(Algorithm::Sha256, name.as_bytes()).encoded()).join("data")
     }
 
+    /// Removes a blob that nobody uses. Other tests start programs, and such a child has the locks of this process for a
+    /// moment.
+    #[track_caller]
+    fn remove(&self, digest: &Digest) {
+        for _ in 0..1_000 {
+            match self.content.remove(digest) {
+                Err(Error::InUse) => std::thread::sleep(std::time::Duration::from_millis(5)),
+                other => return other.expect("it can be removed"),
+            }
+        }
+        panic!("`{digest}` is in use");
+    }
+
     fn put(&self, bytes: &[u8]) -> Blob {
         put(&self.content, bytes)
     }

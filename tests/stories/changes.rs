@@ -154,7 +154,7 @@ fn sizes_add_up_to_what_is_on_the_disk() {
 
     let table = wharf.run(&["df"]).success();
     let heads: Vec<&str> = table.lines().map(|line| line.split_ascii_whitespace().next().expect("a word")).collect();
-    assert_eq!(heads, ["UNIQUE", "content", "unpacked", "ingests", "all"], "{table}");
+    assert_eq!(heads, ["UNIQUE", "content", "unpacked", "written", "ingests", "all"], "{table}");
     let table = wharf.run(&["df", "-v"]).success();
     assert!(table.contains("docker.io/library/kept:1") && table.contains("IN USE"), "{table}");
 

@@ -2,7 +2,7 @@
 //! has what they are about: labels, filters and times are records of whoever calls it.
 
 use super::super::shelf::Shelf;
-use super::{Client, made, names, prepare, read, remove, same, shown, write};
+use super::{Client, made, names, prepare, read, same, shown, write};
 use crate::support::tree::{self, Tree};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -143,7 +143,7 @@ fn remove() {
         let below = shelf.layers.snapshot("committed-1").expect("a snapshot");
         drop(shelf.layers.prepare("reuse-1", writable, Some(&below)).expect("a top"));
         drop(below);
-        remove(&shelf.layers, "reuse-1");
+        super::remove(&shelf.layers, "reuse-1");
     }
     let top = prepare(&shelf, "reuse-1", None);
     shelf.layers.remove("committed-1").expect("nobody uses it");
@@ -240,7 +240,7 @@ fn remove_intermediate_snapshot() {
     drop(prepare(&shelf, "top", Some(&inter)));
     drop((base, inter));
     assert!(matches!(shelf.layers.remove("inter"), Err(Error::InUse)));
-    remove(&shelf.layers, "top");
+    super::remove(&shelf.layers, "top");
     shelf.layers.remove("inter").expect("nobody uses it");
     shelf.layers.remove("base").expect("nobody uses it");
     assert!(shelf.names("snapshots").is_empty());
@@ -281,7 +281,7 @@ fn view_readonly() {
     let client = Client::of(&view);
     assert!(fs::write(client.join("testfile"), "testcontent").is_err());
     drop((client, view, committed));
-    remove(&shelf.layers, "view");
+    super::remove(&shelf.layers, "view");
     shelf.layers.remove("committed").expect("nobody uses it");
 }
 
