@@ -1,5 +1,9 @@
-//! What of a transfer's request can be done. What cannot is refused and not passed over, except what every client says:
-//! `ctr` names the platforms of the machine, and for an import a prefix for images that have no name.
+//! What of a transfer's request can be done. What cannot is refused and not passed over, except what clients say unless
+//! they are told otherwise:
+//!
+//! - `ctr images pull` asks for manifests of platforms that are not chosen (`all_metadata`). They do not come.
+//! - `ctr images import` names a prefix for images whose name is a tag alone (`allow_overwrite`). It is not used.
+//! - `nerdctl` names containerd's `certs.d` (`host_dir`), which is among those that are read where the server runs.
 
 use super::super::convert::unless_empty;
 use super::super::snapshots::SNAPSHOTTER;
@@ -7,12 +11,13 @@ use crate::images::{Form, Wanted};
 use std::collections::BTreeMap;
 use tonic::Status;
 use wharf_containerd_api::types::Platform;
-use wharf_containerd_api::types::transfer::{
-    HttpDebug, ImageExportStream, ImageImportStream, ImageReference, ImageStore, OciRegistry,
-};
+use wharf_containerd_api::types::transfer::{HttpDebug, ImageExportStream, ImageImportStream, ImageStore, OciRegistry};
 
 /// What archives are, where a client says it.
 const ARCHIVES: [&str; 3] = ["", "application/vnd.oci.image.layout.v1+tar", "application/vnd.oci.image.layout.v1.tar"];
+
+/// Where the configuration of registries is by containerd's custom. It is one of the usual places of wharf.
+const HOST_DIR: &str = "/etc/containerd/certs.d";
 
 /// An image of a registry, and how it is asked for.
 #[derive(Debug)]
@@ -78,8 +83,8 @@ pub(super) fn registry(wanted: OciRegistry) -> Result<Registry, Status> {
     if !resolver.headers.is_empty() {
         return refused("wharf sends no headers of clients to registries: `headers` is set");
     }
-    if !resolver.host_dir.is_empty() {
-        return refused("registries are configured where the server runs: `host_dir` is set");
+    if !["", HOST_DIR].contains(&resolver.host_dir.as_str()) {
+        return refused("registries are configured where the server runs: `host_dir` is another directory");
     }
     if resolver.http_debug != i32::from(HttpDebug::Disabled) || !resolver.logs_stream.is_empty() {
         return refused("requests to registries are not shown to clients: `http_debug` or `logs_stream` is set");
@@ -106,8 +111,9 @@ pub(super) fn stored(wanted: ImageStore) -> Result<Stored, Status> {
 pub(super) fn stored_by_archive(mut wanted: ImageStore) -> Result<Stored, Status> {
     let (prefixes, names): (Vec<_>, Vec<_>) =
         wanted.extra_references.into_iter().partition(|reference| reference.is_prefix);
-    if prefixes.iter().any(|ImageReference { allow_overwrite, add_digest, .. }| *allow_overwrite || *add_digest) {
-        return refused("an archive names its images: `allow_overwrite` or `add_digest` is set");
+    // Without `allow_overwrite` images that are called otherwise are to stay out, and here all would come.
+    if prefixes.iter().any(|prefix| !prefix.allow_overwrite || prefix.add_digest) {
+        return refused("an archive names its images: a prefix is without `allow_overwrite`, or with `add_digest`");
     }
     if !names.is_empty() {
         return refused("an archive names its images: `extra_references` has a name");
@@ -117,11 +123,8 @@ pub(super) fn stored_by_archive(mut wanted: ImageStore) -> Result<Stored, Status
 }
 
 fn of_store(wanted: ImageStore) -> Result<Stored, Status> {
-    let ImageStore { name, labels, platforms: wanted, all_metadata, manifest_limit, extra_references, unpacks } =
+    let ImageStore { name, labels, platforms: wanted, all_metadata: _, manifest_limit, extra_references, unpacks } =
         wanted;
-    if all_metadata {
-        return refused("manifests come for the platforms that are chosen: `all_metadata` is set");
-    }
     if manifest_limit > 0 {
         return refused("of an index the platforms are chosen, and no number of manifests: `manifest_limit` is set");
     }
@@ -172,7 +175,12 @@ fn of_archive(media_type: &str) -> Result<(), Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wharf_containerd_api::types::transfer::RegistryResolver;
+    use wharf_containerd_api::types::transfer::{ImageReference, RegistryResolver, UnpackConfiguration};
+
+    fn prefixed(prefix: ImageReference) -> ImageStore {
+        let prefix = ImageReference { name: "import-2026-11-23".to_owned(), is_prefix: true, ..prefix };
+        ImageStore { extra_references: vec![prefix], ..Default::default() }
+    }
 
     #[test]
     fn what_cannot_be_done_is_refused() {
@@ -191,7 +199,6 @@ mod tests {
             assert_eq!(asked(resolver).unwrap_err().code(), tonic::Code::InvalidArgument);
         }
         for store in [
-            ImageStore { all_metadata: true, ..Default::default() },
             ImageStore { manifest_limit: 1, ..Default::default() },
             ImageStore {
                 extra_references: vec![ImageReference { is_prefix: true, ..Default::default() }],
@@ -199,6 +206,47 @@ mod tests {
             },
         ] {
             assert_eq!(stored(store).unwrap_err().code(), tonic::Code::InvalidArgument);
+        }
+    }
+
+    /// containerd, `cmd/ctr/commands/images`: `pull.go` and `import.go`. nerdctl, `pkg/imgutil/transfer.go`.
+    #[test]
+    fn what_clients_say_by_themselves_is_no_reason_to_refuse() {
+        let amd64 = || Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), ..Default::default() };
+        let name = "registry.lan/app:1".to_owned();
+        let pulled = stored(ImageStore {
+            name: name.clone(),
+            platforms: vec![amd64()],
+            all_metadata: true,
+            unpacks: vec![UnpackConfiguration { platform: Some(amd64()), snapshotter: String::new() }],
+            ..Default::default()
+        });
+        let pulled = pulled.unwrap();
+        assert_eq!(
+            (pulled.name, pulled.platforms, pulled.unpack),
+            (name.clone(), vec!["linux/amd64".to_owned()], true)
+        );
+
+        let imported = prefixed(ImageReference { allow_overwrite: true, ..Default::default() });
+        let imported = stored_by_archive(imported).unwrap();
+        assert_eq!((imported.name, imported.extra), (String::new(), Vec::new()));
+
+        let resolver = RegistryResolver { host_dir: HOST_DIR.to_owned(), ..Default::default() };
+        assert_eq!(
+            registry(OciRegistry { reference: name.clone(), resolver: Some(resolver) }).unwrap().reference,
+            name
+        );
+    }
+
+    /// A prefix without `allow_overwrite` was once taken, and all images came. With it `ctr` was refused.
+    #[test]
+    fn an_import_that_would_bring_more_than_was_asked_for_is_refused() {
+        for prefix in [
+            ImageReference::default(),
+            ImageReference { add_digest: true, ..Default::default() },
+            ImageReference { allow_overwrite: true, add_digest: true, ..Default::default() },
+        ] {
+            assert_eq!(stored_by_archive(prefixed(prefix)).unwrap_err().code(), tonic::Code::InvalidArgument);
         }
     }
 }
