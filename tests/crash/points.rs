@@ -259,8 +259,10 @@ fn judge(machine: &Machine, expected: &Expected, base: &Base, store: &Path, is_d
 fn swallowed(run: &Run, errno: Errno, scenario: Scenario) -> Option<String> {
     let at = run.struck?;
     let call = run.calls.get(at)?;
-    // The last that a prune records is that it has ended. What stays of that says nothing after a while.
-    let is_end = scenario == Scenario::Pruned && at + 1 == run.calls.len();
+    // The last that a prune records is that it has ended. What stays of that says nothing after a while. That it was
+    // not recorded is written, too.
+    let mut after = run.calls.iter().skip(at + 1);
+    let is_end = scenario == Scenario::Pruned && after.all(|call| call.path.to_string_lossy().starts_with("metadata."));
     // SQLite does not look at what the sync of its directory says, which is that of the store.
     let is_minded = call.deed == Deed::Sync && call.path != Path::new("") && !is_end;
     // A layer of which no recipe could be written keeps its blob, and that is told.
