@@ -11,7 +11,8 @@
 //! - `wanted`: what of a request can be done; the rest is refused.
 //! - `progress`, `logins`, `archives`: what goes through streams of `streaming` meanwhile.
 //!
-//! Names are recorded as the client writes them, as the service of images has them.
+//! Names are recorded as the client writes them, by what the service of images does: a name that is there points to the
+//! same then. Whether it may is decided by the component, as for any client.
 
 mod archives;
 mod logins;
@@ -19,7 +20,7 @@ mod progress;
 mod wanted;
 
 use super::convert::{needed, pairs};
-use super::streaming::{Line, is, unpacked};
+use super::streaming::Line;
 use super::{Services, status};
 use crate::bindings::exports::wharf::images::records::ImageRecord;
 use crate::credentials::Credentials;
@@ -30,27 +31,25 @@ use progress::Teller;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
-use wanted::{Registry, Stored};
-use wharf_containerd_api::Any;
+use wanted::{Errand, Registry, Stored};
 use wharf_containerd_api::transfer::TransferRequest;
 use wharf_containerd_api::transfer::transfer_server::Transfer;
-use wharf_containerd_api::types::transfer::{ImageExportStream, ImageImportStream, ImageStore, OciRegistry};
 
 #[tonic::async_trait]
 impl Transfer for Services {
     async fn transfer(&self, request: Request<TransferRequest>) -> Result<Response<()>, Status> {
         let caller = self.asked(request.metadata())?;
         let TransferRequest { source, destination, options } = request.into_inner();
-        let (source, destination) = (needed(source, "source")?, needed(destination, "destination")?);
         let heard = options.map(|options| options.progress_stream).filter(|name| !name.is_empty());
         let heard = heard.map(|name| self.streams.take(&caller.namespace, &name)).transpose()?;
+        let errand = wanted::errand(&needed(source, "source")?, &needed(destination, "destination")?)?;
         // What is dropped is stopped, and has time to leave nothing.
         let stop = self.exchange.over.child_token();
         let _guard = stop.clone().drop_guard();
         let services = self.clone();
         let work = tokio::spawn(async move {
             let work = Work { services, caller, stop };
-            work.run(&source, &destination, heard).await
+            work.run(errand, heard).await
         });
         work.await.map_err(status::thread)??;
         Ok(Response::new(()))
@@ -65,45 +64,17 @@ struct Work {
 }
 
 impl Work {
-    async fn run(&self, source: &Any, destination: &Any, heard: Option<Line>) -> Result<(), Status> {
-        if is::<OciRegistry>(source) && is::<ImageStore>(destination) {
-            let (registry, stored) = (wanted::registry(unpacked(source)?)?, wanted::stored(unpacked(destination)?)?);
-            let teller = Teller::new(heard, &stored.name);
-            let done = self.pull(registry, stored, &teller).await;
-            teller.end().await;
-            return done;
-        }
-        if is::<ImageStore>(source) && is::<OciRegistry>(destination) {
-            let (stored, registry) = (wanted::stored(unpacked(source)?)?, wanted::registry(unpacked(destination)?)?);
-            let teller = Teller::new(heard, &stored.name);
-            let done = self.push(stored, registry, &teller).await;
-            teller.end().await;
-            return done;
-        }
-        if is::<ImageImportStream>(source) && is::<ImageStore>(destination) {
-            let stream = wanted::imported(unpacked(source)?)?;
-            let stored = wanted::stored_by_archive(unpacked(destination)?)?;
-            let teller = Teller::new(heard, &stored.name);
-            let done = self.import(&stream, stored, &teller).await;
-            teller.end().await;
-            return done;
-        }
-        if is::<ImageStore>(source) && is::<ImageExportStream>(destination) {
-            let (stored, exported) = (wanted::stored(unpacked(source)?)?, wanted::exported(unpacked(destination)?)?);
-            let teller = Teller::new(heard, &stored.name);
-            let done = self.export(stored, exported, &teller).await;
-            teller.end().await;
-            return done;
-        }
-        if is::<ImageStore>(source) && is::<ImageStore>(destination) {
-            let (from, to) = (wanted::stored(unpacked(source)?)?, wanted::stored(unpacked(destination)?)?);
-            let teller = Teller::new(heard, &to.name);
-            let done = self.record(&from.name, &to, &teller).await;
-            teller.end().await;
-            return done;
-        }
-        let (source, destination) = (source.type_url.escape_debug(), destination.type_url.escape_debug());
-        Err(Status::unimplemented(format!("there is no transfer from `{source}` to `{destination}`")))
+    async fn run(&self, errand: Errand, heard: Option<Line>) -> Result<(), Status> {
+        let teller = Teller::new(heard, errand.image());
+        let done = match errand {
+            Errand::Pull(registry, stored) => self.pull(registry, stored, &teller).await,
+            Errand::Push(stored, registry) => self.push(stored, registry, &teller).await,
+            Errand::Import(stream, stored) => self.import(&stream, stored, &teller).await,
+            Errand::Export(stored, exported) => self.export(stored, exported, &teller).await,
+            Errand::Tag(from, to) => self.record(&from.name, &to, &teller).await,
+        };
+        teller.end().await;
+        done
     }
 
     /// Makes ready what speaks to a registry in the name of the client.
@@ -134,10 +105,10 @@ impl Work {
         };
         let reference = &registry.reference;
         teller.say(format!("Resolving from {reference}"));
-        let _turn = self.turn().await;
+        let turn = self.turn().await;
         let mut tell = |event| teller.event(event);
         let pulled = wharf.pull(&self.caller, reference, &options, &self.stop, &mut tell).await?;
-        drop(_turn);
+        drop(turn);
         let pulled = pulled.into_iter().next().ok_or_else(|| Status::internal("the pull has brought nothing"))?;
         self.record(&pulled.image.name, &stored, teller).await?;
         teller.say(format!("Completed pull from {reference}"));

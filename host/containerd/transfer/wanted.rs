@@ -7,9 +7,11 @@
 
 use super::super::convert::unless_empty;
 use super::super::snapshots::SNAPSHOTTER;
+use super::super::streaming::{is, unpacked};
 use crate::images::{Form, Wanted};
 use std::collections::BTreeMap;
 use tonic::Status;
+use wharf_containerd_api::Any;
 use wharf_containerd_api::types::Platform;
 use wharf_containerd_api::types::transfer::{HttpDebug, ImageExportStream, ImageImportStream, ImageStore, OciRegistry};
 
@@ -18,6 +20,51 @@ const ARCHIVES: [&str; 3] = ["", "application/vnd.oci.image.layout.v1+tar", "app
 
 /// Where the configuration of registries is by containerd's custom. It is one of the usual places of wharf.
 const HOST_DIR: &str = "/etc/containerd/certs.d";
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Errand {
+    Pull(Registry, Stored),
+    Push(Stored, Registry),
+    /// The stream has the archive.
+    Import(String, Stored),
+    Export(Stored, Exported),
+    Tag(Stored, Stored),
+}
+
+impl Errand {
+    /// The name that it is about; empty for what an archive names.
+    pub(super) fn image(&self) -> &str {
+        match self {
+            Self::Pull(_, stored)
+            | Self::Push(stored, _)
+            | Self::Import(_, stored)
+            | Self::Export(stored, _)
+            | Self::Tag(_, stored) => &stored.name,
+        }
+    }
+}
+
+/// Reads from where to where something is to go.
+pub(super) fn errand(from: &Any, to: &Any) -> Result<Errand, Status> {
+    if is::<OciRegistry>(from) && is::<ImageStore>(to) {
+        return Ok(Errand::Pull(registry(unpacked(from)?)?, stored(unpacked(to)?)?));
+    }
+    if is::<ImageStore>(from) && is::<OciRegistry>(to) {
+        return Ok(Errand::Push(only(source(unpacked(from)?)?)?, registry(unpacked(to)?)?));
+    }
+    if is::<ImageImportStream>(from) && is::<ImageStore>(to) {
+        return Ok(Errand::Import(imported(unpacked(from)?)?, stored_by_archive(unpacked(to)?)?));
+    }
+    if is::<ImageStore>(from) && is::<ImageExportStream>(to) {
+        return Ok(Errand::Export(whole(source(unpacked(from)?)?)?, exported(unpacked(to)?)?));
+    }
+    if is::<ImageStore>(from) && is::<ImageStore>(to) {
+        return Ok(Errand::Tag(whole(only(source(unpacked(from)?)?)?)?, whole(stored(unpacked(to)?)?)?));
+    }
+    let (from, to) = (from.type_url.escape_debug(), to.type_url.escape_debug());
+    Err(Status::unimplemented(format!("there is no transfer from `{from}` to `{to}`")))
+}
 
 /// An image of a registry, and how it is asked for.
 #[derive(Debug)]
@@ -74,7 +121,7 @@ fn platforms(wanted: Vec<Platform>) -> Result<Vec<String>, Status> {
 }
 
 /// Reads which image of which registry is meant.
-pub(super) fn registry(wanted: OciRegistry) -> Result<Registry, Status> {
+fn registry(wanted: OciRegistry) -> Result<Registry, Status> {
     let OciRegistry { reference, resolver } = wanted;
     if reference.is_empty() {
         return refused("the registry has no `reference`");
@@ -99,7 +146,7 @@ pub(super) fn registry(wanted: OciRegistry) -> Result<Registry, Status> {
 }
 
 /// Reads which images here are meant. Names are whole.
-pub(super) fn stored(wanted: ImageStore) -> Result<Stored, Status> {
+fn stored(wanted: ImageStore) -> Result<Stored, Status> {
     if let Some(reference) = wanted.extra_references.iter().find(|reference| reference.is_prefix) {
         let name = reference.name.escape_debug();
         return Err(Status::invalid_argument(format!("a name is made of a prefix only for an archive: `{name}`")));
@@ -107,8 +154,29 @@ pub(super) fn stored(wanted: ImageStore) -> Result<Stored, Status> {
     of_store(wanted)
 }
 
+/// Reads which images are meant that are here already.
+fn source(wanted: ImageStore) -> Result<Stored, Status> {
+    if !wanted.labels.is_empty() || !wanted.unpacks.is_empty() {
+        return refused("what is here stays as it is: the source has `labels` or `unpacks`");
+    }
+    stored(wanted)
+}
+
+/// Refuses more names than one.
+fn only(stored: Stored) -> Result<Stored, Status> {
+    if stored.extra.is_empty() { Ok(stored) } else { refused("one image is meant: `extra_references` is set") }
+}
+
+/// Refuses a choice of platforms, and to unpack.
+fn whole(stored: Stored) -> Result<Stored, Status> {
+    if stored.platforms.is_empty() && !stored.unpack {
+        return Ok(stored);
+    }
+    refused("a name is of all that is here of an image: the store has `platforms` or `unpacks`")
+}
+
 /// Reads how images of an archive are to be called. The archive says it; images without a name get one of wharf.
-pub(super) fn stored_by_archive(mut wanted: ImageStore) -> Result<Stored, Status> {
+fn stored_by_archive(mut wanted: ImageStore) -> Result<Stored, Status> {
     let (prefixes, names): (Vec<_>, Vec<_>) =
         wanted.extra_references.into_iter().partition(|reference| reference.is_prefix);
     // Without `allow_overwrite` images that are called otherwise are to stay out, and here all would come.
@@ -145,7 +213,7 @@ fn of_store(wanted: ImageStore) -> Result<Stored, Status> {
 }
 
 /// Reads where an archive comes from.
-pub(super) fn imported(wanted: ImageImportStream) -> Result<String, Status> {
+fn imported(wanted: ImageImportStream) -> Result<String, Status> {
     let ImageImportStream { stream, media_type, force_compress } = wanted;
     of_archive(&media_type)?;
     if force_compress {
@@ -155,7 +223,7 @@ pub(super) fn imported(wanted: ImageImportStream) -> Result<String, Status> {
 }
 
 /// Reads what archive is wanted, and where it goes to.
-pub(super) fn exported(wanted: ImageExportStream) -> Result<Exported, Status> {
+fn exported(wanted: ImageExportStream) -> Result<Exported, Status> {
     of_archive(&wanted.media_type)?;
     if wanted.skip_non_distributable {
         return refused("an archive has every layer that is here: `skip_non_distributable` is set");
@@ -175,6 +243,7 @@ fn of_archive(media_type: &str) -> Result<(), Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wharf_containerd_api::packed;
     use wharf_containerd_api::types::transfer::{ImageReference, RegistryResolver, UnpackConfiguration};
 
     fn prefixed(prefix: ImageReference) -> ImageStore {
@@ -207,6 +276,39 @@ mod tests {
         ] {
             assert_eq!(stored(store).unwrap_err().code(), tonic::Code::InvalidArgument);
         }
+    }
+
+    #[test]
+    fn what_is_not_heeded_is_refused() {
+        let plain = || ImageStore { name: "registry.lan/app:1".to_owned(), ..Default::default() };
+        let labels = BTreeMap::from([("team".to_owned(), "web".to_owned())]);
+        let labelled = || ImageStore { labels: labels.clone(), ..plain() };
+        let more = ImageReference { name: "registry.lan/app:2".to_owned(), ..Default::default() };
+        let several = || ImageStore { extra_references: vec![more.clone()], ..plain() };
+        let some = Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), ..Default::default() };
+        let partial = || ImageStore { platforms: vec![some.clone()], ..plain() };
+        let registry = || packed(&OciRegistry { reference: "registry.lan/app:1".to_owned(), resolver: None });
+        let archive = || packed(&ImageExportStream::default());
+        let store = |store: ImageStore| packed(&store);
+        for (from, to, is_done) in [
+            (store(plain()), registry(), true),
+            (store(partial()), registry(), true),
+            (store(labelled()), registry(), false),
+            (store(several()), registry(), false),
+            (store(several()), archive(), true),
+            (store(partial()), archive(), false),
+            (store(labelled()), archive(), false),
+            (store(plain()), store(labelled()), true),
+            (store(plain()), store(several()), true),
+            (store(several()), store(plain()), false),
+            (store(partial()), store(plain()), false),
+            (store(plain()), store(partial()), false),
+        ] {
+            let refused = errand(&from, &to).map(drop).map_err(|status| status.code());
+            let expected = if is_done { Ok(()) } else { Err(tonic::Code::InvalidArgument) };
+            assert_eq!(refused, expected, "{from:?} {to:?}");
+        }
+        assert_eq!(errand(&registry(), &registry()).unwrap_err().code(), tonic::Code::Unimplemented);
     }
 
     /// containerd, `cmd/ctr/commands/images`: `pull.go` and `import.go`. nerdctl, `pkg/imgutil/transfer.go`.
