@@ -290,8 +290,8 @@ pub type Made<T> = std::result::Result<T, Refusal>;
 
 /// See `layers.layer`. Holding it keeps it on disk.
 pub trait Layer {
-    /// See `layers.layer.size`.
-    fn size(&self) -> u64;
+    /// See `layers.layer.usage`.
+    fn usage(&self) -> (u64, u64);
     /// See `layers.layer.warnings`.
     fn warnings(&self) -> Vec<String>;
     /// See `layers.layer.verify`.

@@ -8,6 +8,7 @@ mod config;
 mod crossings;
 mod deny;
 mod embedded;
+mod exports;
 mod limits;
 mod meter;
 mod pool;
@@ -20,7 +21,9 @@ pub(crate) use limits::{Budget, Share};
 pub(crate) use meter::Meter;
 pub use state::Services;
 
-use crate::bindings::{Manager, ManagerPre};
+use crate::bindings::Manager;
+pub(crate) use exports::Exported;
+use exports::Exports;
 use state::{HasState, State, Visit};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +38,8 @@ const EPOCH: Duration = Duration::from_millis(10);
 #[derive(Clone)]
 pub struct Engine {
     engine: wasmtime::Engine,
-    manager: Arc<ManagerPre<State>>,
+    instance: InstancePre<State>,
+    exports: Arc<Exports>,
     service: Arc<ServicePre<State>>,
     imports: Arc<[String]>,
 }
@@ -43,20 +47,6 @@ pub struct Engine {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Engine")
-    }
-}
-
-/// One store with an instance in it, for one call.
-pub struct Session {
-    /// The store.
-    pub store: Store<State>,
-    /// The exports.
-    pub manager: Manager,
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Session")
     }
 }
 
@@ -78,10 +68,10 @@ impl Engine {
     fn of(engine: wasmtime::Engine, component: Component) -> Result<Self> {
         let linker = link(&engine, &component)?;
         let instance = linker.instantiate_pre(&component)?;
-        let manager = Arc::new(ManagerPre::new(instance.clone())?);
-        let service = Arc::new(ServicePre::new(instance)?);
+        let exports = Arc::new(Exports::of(&instance)?);
+        let service = Arc::new(ServicePre::new(instance.clone())?);
         let imports = component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect();
-        Ok(Self { engine, manager, service, imports })
+        Ok(Self { engine, instance, exports, service, imports })
     }
 
     /// Returns the interfaces that the component imports, as in
@@ -91,12 +81,13 @@ impl Engine {
         &self.imports
     }
 
-    /// Makes a store with an instance in it.
-    pub async fn session(&self, services: &Services, limits: &Limits) -> Result<Session> {
+    /// Makes a store with an instance in it, for one call of one interface.
+    pub(crate) async fn session<E: Exported>(&self, services: &Services, limits: &Limits) -> Result<(Store<State>, E)> {
         let mut store = Store::new(&self.engine, State::new(services.clone(), limits));
         limits.apply(&mut store)?;
-        let manager = self.manager.instantiate_async(&mut store).await?;
-        Ok(Session { store, manager })
+        let instance = self.instance.instantiate_async(&mut store).await?;
+        let exported = E::load(&self.exports, &mut store, &instance)?;
+        Ok((store, exported))
     }
 
     /// Makes a store with an instance in it that answers one request as `visit` says.

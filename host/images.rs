@@ -28,9 +28,9 @@ pub use wharf_vocabulary::vocabulary::{
     Rule, Step, Transfer, Tree, Wanted,
 };
 
-use crate::bindings::Manager;
+use crate::bindings::exports::wharf::images::images;
 use crate::engine::state::State;
-use crate::engine::{Crossings, Engine, Limits, Services, Session};
+use crate::engine::{Crossings, Engine, Exported, Limits, Services};
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -117,8 +117,8 @@ impl Wharf {
     /// See `images.entries` in `wit/images.wit`.
     pub async fn entries(&self, caller: &Caller, filters: &[String]) -> Result<Listing, Failure> {
         let (caller, filters) = (caller.clone(), filters.to_vec());
-        self.call(&self.services, "entries", async |accessor, manager| {
-            manager.wharf_images_images().call_entries(accessor, caller, filters).await
+        self.call(&self.services, "entries", async |accessor, images| {
+            images.call_entries(accessor, caller, filters).await
         })
         .await
     }
@@ -133,11 +133,8 @@ impl Wharf {
         provenance: bool,
     ) -> Result<String, Failure> {
         let (caller, reference, platform) = (caller.clone(), reference.to_owned(), platform.map(str::to_owned));
-        self.call(&self.services, "inspect", async |accessor, manager| {
-            manager
-                .wharf_images_images()
-                .call_inspect(accessor, caller, reference, platform, manifests, provenance)
-                .await
+        self.call(&self.services, "inspect", async |accessor, images| {
+            images.call_inspect(accessor, caller, reference, platform, manifests, provenance).await
         })
         .await
     }
@@ -150,8 +147,8 @@ impl Wharf {
         platform: Option<&str>,
     ) -> Result<Vec<Step>, Failure> {
         let (caller, reference, platform) = (caller.clone(), reference.to_owned(), platform.map(str::to_owned));
-        self.call(&self.services, "history", async |accessor, manager| {
-            manager.wharf_images_images().call_history(accessor, caller, reference, platform).await
+        self.call(&self.services, "history", async |accessor, images| {
+            images.call_history(accessor, caller, reference, platform).await
         })
         .await
     }
@@ -165,8 +162,8 @@ impl Wharf {
     ) -> Result<PullPlans, Failure> {
         let services = self.services_for(&[reference], &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
-        self.call(&services, "plan-pull", async |accessor, manager| {
-            manager.wharf_images_images().call_plan_pull(accessor, caller, reference, options).await
+        self.call(&services, "plan-pull", async |accessor, images| {
+            images.call_plan_pull(accessor, caller, reference, options).await
         })
         .await
     }
@@ -183,8 +180,8 @@ impl Wharf {
     ) -> Result<Vec<Pulled>, Failure> {
         let services = self.services_for(&[reference], &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
-        self.call(&services, "pull", async |accessor, manager| {
-            let told = manager.wharf_images_images().call_pull(accessor, caller, reference, options).await?;
+        self.call(&services, "pull", async |accessor, images| {
+            let told = images.call_pull(accessor, caller, reference, options).await?;
             listen(accessor, told, stop, tell).await
         })
         .await
@@ -205,8 +202,8 @@ impl Wharf {
             None => self.services_for(&[], access),
         };
         let (caller, document, access) = (caller.clone(), document.to_owned(), access.clone());
-        self.call(&services, "pull-planned", async |accessor, manager| {
-            let told = manager.wharf_images_images().call_pull_planned(accessor, caller, document, access).await?;
+        self.call(&services, "pull-planned", async |accessor, images| {
+            let told = images.call_pull_planned(accessor, caller, document, access).await?;
             listen(accessor, told, stop, tell).await
         })
         .await
@@ -222,8 +219,8 @@ impl Wharf {
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Tree, Failure> {
         let (caller, reference, platform) = (caller.clone(), reference.to_owned(), platform.map(str::to_owned));
-        self.call(&self.services, "unpack", async |accessor, manager| {
-            let told = manager.wharf_images_images().call_unpack(accessor, caller, reference, platform).await?;
+        self.call(&self.services, "unpack", async |accessor, images| {
+            let told = images.call_unpack(accessor, caller, reference, platform).await?;
             listen(accessor, told, stop, tell).await
         })
         .await
@@ -246,8 +243,8 @@ impl Wharf {
         };
         let (caller, references, repair) =
             (caller.clone(), references.to_vec(), repair.map(|(access, _)| access.clone()));
-        self.call(&services, "fsck", async |accessor, manager| {
-            let told = manager.wharf_images_images().call_fsck(accessor, caller, references, repair, rebuild).await?;
+        self.call(&services, "fsck", async |accessor, images| {
+            let told = images.call_fsck(accessor, caller, references, repair, rebuild).await?;
             listen(accessor, told, stop, tell).await
         })
         .await
@@ -263,8 +260,8 @@ impl Wharf {
     ) -> Result<Explanation, Failure> {
         let (caller, reference, wanted) = (caller.clone(), reference.to_owned(), wanted.clone());
         let access = access.clone();
-        self.call(&self.services, "explain", async |accessor, manager| {
-            manager.wharf_images_images().call_explain(accessor, caller, reference, wanted, access).await
+        self.call(&self.services, "explain", async |accessor, images| {
+            images.call_explain(accessor, caller, reference, wanted, access).await
         })
         .await
     }
@@ -274,8 +271,8 @@ impl Wharf {
         // A registry alone would be read as a path in the default one.
         let services = self.services_for(&[&format!("{registry}/")], access);
         let (caller, registry, access) = (caller.clone(), registry.to_owned(), access.clone());
-        self.call(&services, "check-login", async |accessor, manager| {
-            manager.wharf_images_images().call_check_login(accessor, caller, registry, access).await
+        self.call(&services, "check-login", async |accessor, images| {
+            images.call_check_login(accessor, caller, registry, access).await
         })
         .await
     }
@@ -284,8 +281,8 @@ impl Wharf {
     pub async fn tags(&self, caller: &Caller, repository: &str, access: &Access) -> Result<Vec<String>, Failure> {
         let services = self.services_for(&[repository], access);
         let (caller, repository, access) = (caller.clone(), repository.to_owned(), access.clone());
-        self.call(&services, "tags", async |accessor, manager| {
-            manager.wharf_images_images().call_tags(accessor, caller, repository, access).await
+        self.call(&services, "tags", async |accessor, images| {
+            images.call_tags(accessor, caller, repository, access).await
         })
         .await
     }
@@ -295,21 +292,31 @@ impl Wharf {
         // A registry alone would be read as a path in the default one.
         let services = self.services_for(&[&format!("{registry}/")], access);
         let (caller, registry, access) = (caller.clone(), registry.to_owned(), access.clone());
-        self.call(&services, "catalog", async |accessor, manager| {
-            manager.wharf_images_images().call_catalog(accessor, caller, registry, access).await
+        self.call(&services, "catalog", async |accessor, images| {
+            images.call_catalog(accessor, caller, registry, access).await
         })
         .await
     }
 
-    /// Runs one export in a store of its own, on these services.
+    /// Runs one of `images` on these services.
     async fn call<R>(
         &self,
         services: &Services,
         export: &'static str,
-        run: impl AsyncFnOnce(&Accessor<State>, &Manager) -> wasmtime::Result<Result<R, Problem>>,
+        run: impl AsyncFnOnce(&Accessor<State>, &images::Guest) -> wasmtime::Result<Result<R, Problem>>,
     ) -> Result<R, Failure> {
-        let Session { mut store, manager } = self.engine.session(services, &self.limits).await?;
-        let answer = store.run_concurrent(async |accessor| run(accessor, &manager).await).await.flatten();
+        self.session(services, export, run).await
+    }
+
+    /// Runs one function of an interface in a store of its own.
+    async fn session<E: Exported, R>(
+        &self,
+        services: &Services,
+        export: &'static str,
+        run: impl AsyncFnOnce(&Accessor<State>, &E) -> wasmtime::Result<Result<R, Problem>>,
+    ) -> Result<R, Failure> {
+        let (mut store, exported) = self.engine.session::<E>(services, &self.limits).await?;
+        let answer = store.run_concurrent(async |accessor| run(accessor, &exported).await).await.flatten();
         // A call that was stopped may have left a commit to itself. What has returned changes nothing any more.
         drop(store.data().commits.clone().write_owned().await);
         if let Some(observer) = &self.observer {

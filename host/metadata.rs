@@ -228,6 +228,8 @@ impl Metadata {
         connection.pragma_update(None, "synchronous", synchronous)?;
         // What is in the file was perhaps not written by us.
         connection.pragma_update(None, "trusted_schema", false)?;
+        // What is bound to a statement, as the number of rows, is no reason to plan it anew each time.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         // Closing moves nothing: the log is moved when it has grown, by whoever commits.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;

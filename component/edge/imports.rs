@@ -375,8 +375,8 @@ impl Blob for content::Blob {
 }
 
 impl Layer for layers::Layer {
-    fn size(&self) -> u64 {
-        self.size()
+    fn usage(&self) -> (u64, u64) {
+        self.usage()
     }
 
     fn warnings(&self) -> Vec<String> {

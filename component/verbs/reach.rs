@@ -443,7 +443,7 @@ pub(super) async fn is_described<H: Host>(host: &H, diff_id: &Digest) -> Result<
 
 /// What a layer takes on the disk: its files, and its recipe.
 pub(super) async fn weight<L: Layer>(layer: &L) -> Result<u64, Failure> {
-    Ok(layer.size().saturating_add(layer.recipe().await?.unwrap_or_default()))
+    Ok(layer.usage().0.saturating_add(layer.recipe().await?.unwrap_or_default()))
 }
 
 /// What is not here is none. A host without trees has none.

@@ -91,8 +91,13 @@ impl Content for Services {
         let found =
             self.ask("get-content", async |accessor, records| records.call_get_content(accessor, caller, digest).await);
         let digest = known(&found.await?.digest)?;
-        let store = self.content.clone();
-        let blob = tokio::task::spawn_blocking(move || store.blob(&digest)).await.map_err(status::thread)?;
+        let blob = match self.content.blob_ready(&digest) {
+            Some(blob) => Ok(blob),
+            None => {
+                let store = self.content.clone();
+                tokio::task::spawn_blocking(move || store.blob(&digest)).await.map_err(status::thread)?
+            }
+        };
         Ok(Response::new(read::part(blob.map_err(status::content)?, wanted.offset, wanted.size)?))
     }
 

@@ -3,12 +3,12 @@
 //! Bytes were verified when they were committed; they are hashed again for those who ask.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IoSliceMut, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use rustix::fs::{FileType, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 
 use super::{Content, Error, pin};
 use crate::hash::{Digest, Hasher};
@@ -16,6 +16,10 @@ use crate::planted::{self, Bug};
 
 /// How many bytes [`Blob::read`] gives at most: as much as the largest document that wharf reads.
 pub const READ_BYTES_MAX: u64 = 4 << 20;
+
+/// How many bytes [`Blob::read_ready`] gives at most: more than most manifests and configurations have, and copied in a
+/// few microseconds.
+const READY_BYTES_MAX: u64 = 64 << 10;
 
 /// How many bytes a step of a [`Verifier`] hashes at most: a few hundredths of a second.
 const VERIFY_STEP_BYTES: usize = 64 << 20;
@@ -57,6 +61,18 @@ impl Blob {
         let mut bytes = vec![0; usize::try_from(length).expect("the limit fits into memory")];
         self.file.read_exact_at(&mut bytes, offset).map_err(Error::io("cannot read a blob"))?;
         Ok(bytes)
+    }
+
+    /// The same, if it is little and the kernel has it in memory.
+    pub(crate) fn read_ready(&self, offset: u64, length: u64) -> Option<Vec<u8>> {
+        let length = length.min(self.size.saturating_sub(offset));
+        if length > READY_BYTES_MAX {
+            return None;
+        }
+        let mut bytes = vec![0; usize::try_from(length).ok()?];
+        let into = &mut [IoSliceMut::new(&mut bytes)];
+        let count = rustix::io::preadv2(&self.file, into, offset, ReadWriteFlags::NOWAIT).ok()?;
+        (count == bytes.len()).then_some(bytes)
     }
 
     /// Returns the bytes from `offset` on. The reader pins the blob too.
@@ -142,18 +158,33 @@ impl Content {
                 Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Err(Error::NotFound),
                 Err(error) => return Err(Error::io("cannot open a blob")(error)),
             };
-            let stat = rustix::fs::fstat(&file).map_err(Error::io("cannot describe a blob"))?;
-            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-                return Err(Error::NotFound);
-            }
+            let size = size_of(&file)?;
             if !planted::has(Bug::PinDropped) {
                 pin::share(&file).map_err(Error::io("cannot pin a blob"))?;
             }
             if pin::is_linked(&file).map_err(Error::io("cannot describe a blob"))? {
-                let size = u64::try_from(stat.st_size).expect("the size of a file is not negative");
                 return Ok(Blob::pinned(*digest, size, file));
             }
             // It was removed between opening and locking. By now there may be a new one.
         }
     }
+
+    /// The same, if it takes neither the disk nor anybody else. Whatever there is to be said against it, `blob` says.
+    pub(crate) fn blob_ready(&self, digest: &Digest) -> Option<Blob> {
+        let file = self.blobs(digest).open_cached(&digest.encoded()).ok()?;
+        let size = size_of(&file).ok()?;
+        let is_pinned = planted::has(Bug::PinDropped) || pin::try_share(&file).ok()?;
+        (is_pinned && pin::is_linked(&file).ok()?).then(|| Blob::pinned(*digest, size, file))
+    }
+}
+
+/// The size of a blob.
+///
+/// Fails with [`Error::NotFound`] if it is no file.
+fn size_of(blob: &File) -> Result<u64, Error> {
+    let stat = rustix::fs::fstat(blob).map_err(Error::io("cannot describe a blob"))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Error::NotFound);
+    }
+    Ok(u64::try_from(stat.st_size).expect("the size of a file is not negative"))
 }

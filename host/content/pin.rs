@@ -14,6 +14,11 @@ pub(crate) fn share(object: impl AsFd) -> Result<()> {
     retry_on_intr(|| flock(&object, FlockOperation::LockShared))
 }
 
+/// Takes a shared lock unless somebody is removing the object, and says whether it did.
+pub(crate) fn try_share(object: impl AsFd) -> Result<bool> {
+    tried(retry_on_intr(|| flock(&object, FlockOperation::NonBlockingLockShared)))
+}
+
 /// Takes the exclusive lock. Waits for as long as somebody holds the object.
 pub(crate) fn claim(object: impl AsFd) -> Result<()> {
     retry_on_intr(|| flock(&object, FlockOperation::LockExclusive))
@@ -21,7 +26,12 @@ pub(crate) fn claim(object: impl AsFd) -> Result<()> {
 
 /// Takes the exclusive lock if nobody holds the object, and says whether it did.
 pub(crate) fn try_claim(object: impl AsFd) -> Result<bool> {
-    match retry_on_intr(|| flock(&object, FlockOperation::NonBlockingLockExclusive)) {
+    tried(retry_on_intr(|| flock(&object, FlockOperation::NonBlockingLockExclusive)))
+}
+
+/// Whether a lock was taken.
+fn tried(taken: Result<()>) -> Result<bool> {
+    match taken {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error),
@@ -36,11 +46,10 @@ pub(crate) fn is_linked(file: impl AsFd) -> Result<bool> {
 /// Whether somebody holds the object exclusively, at this moment. Who wants the exclusive lock at this very moment sees
 /// a holder in whoever asks here, and tries again; who waits for it, waits for two calls.
 pub(crate) fn is_claimed(object: impl AsFd) -> Result<bool> {
-    match retry_on_intr(|| flock(&object, FlockOperation::NonBlockingLockShared)) {
-        Ok(()) => retry_on_intr(|| flock(&object, FlockOperation::Unlock)).map(|()| false),
-        Err(Errno::WOULDBLOCK) => Ok(true),
-        Err(error) => Err(error),
+    if !try_share(&object)? {
+        return Ok(true);
     }
+    retry_on_intr(|| flock(&object, FlockOperation::Unlock)).map(|()| false)
 }
 
 /// Returns what `claim` makes of `wanted`, in order, until the process is short of descriptors, by `is_short`. It lets go

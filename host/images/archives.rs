@@ -80,8 +80,8 @@ impl Wharf {
             Some(access) => self.services_for(&origins.iter().map(String::as_str).collect::<Vec<_>>(), access),
             None => self.services.clone(),
         };
-        self.call(&services, "save", async |accessor, manager| {
-            let answer = manager.wharf_images_images().call_save(accessor, caller, references, options).await?;
+        self.call(&services, "save", async |accessor, images| {
+            let answer = images.call_save(accessor, caller, references, options).await?;
             let (saved, bytes, end) = match answer {
                 Ok(begun) => begun,
                 Err(problem) => return Ok(Err(problem)),
@@ -122,13 +122,13 @@ impl Wharf {
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Loaded, Failure> {
         let (caller, options) = (caller.clone(), options.clone());
-        self.call(&self.services, "load", async |accessor, manager| {
+        self.call(&self.services, "load", async |accessor, images| {
             let Reading { receiver, failed, stop } = Reading::begin(archive, stop)?;
             let archive = accessor.with(|mut access| {
                 let share = access.data_mut().budget.stream()?;
                 serve(&mut access, receiver, share)
             })?;
-            let told = manager.wharf_images_images().call_load(accessor, caller, archive, options).await?;
+            let told = images.call_load(accessor, caller, archive, options).await?;
             Ok(read(listen(accessor, told, &stop, tell).await?, failed))
         })
         .await
@@ -144,13 +144,13 @@ impl Wharf {
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Imported, Failure> {
         let (caller, options) = (caller.clone(), options.clone());
-        self.call(&self.services, "import", async |accessor, manager| {
+        self.call(&self.services, "import", async |accessor, images| {
             let Reading { receiver, failed, stop } = Reading::begin(archive, stop)?;
             let archive = accessor.with(|mut access| {
                 let share = access.data_mut().budget.stream()?;
                 serve(&mut access, receiver, share)
             })?;
-            let told = manager.wharf_images_images().call_import(accessor, caller, archive, options).await?;
+            let told = images.call_import(accessor, caller, archive, options).await?;
             Ok(read(listen(accessor, told, &stop, tell).await?, failed))
         })
         .await
@@ -173,8 +173,8 @@ impl Wharf {
         let services = Services { credentials: self.services.credentials.named(&[]), ..self.services.clone() };
         let (caller, url, options) = (caller.clone(), url.to_owned(), options.clone());
         let access = access.clone();
-        self.call(&services, "import-from", async |accessor, manager| {
-            let told = manager.wharf_images_images().call_import_from(accessor, caller, url, options, access).await?;
+        self.call(&services, "import-from", async |accessor, images| {
+            let told = images.call_import_from(accessor, caller, url, options, access).await?;
             listen(accessor, told, stop, tell).await
         })
         .await
@@ -190,8 +190,8 @@ impl Wharf {
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Imported, Failure> {
         let (caller, key, options) = (caller.clone(), key.to_owned(), options.clone());
-        self.call(&self.services, "commit", async |accessor, manager| {
-            let told = manager.wharf_images_images().call_commit(accessor, caller, key, options).await?;
+        self.call(&self.services, "commit", async |accessor, images| {
+            let told = images.call_commit(accessor, caller, key, options).await?;
             listen(accessor, told, stop, tell).await
         })
         .await

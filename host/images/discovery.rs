@@ -14,8 +14,8 @@ impl Wharf {
     ) -> Result<Found, Failure> {
         let services = self.services_for(&[&named::searched(term)], access);
         let (caller, term, options, access) = (caller.clone(), term.to_owned(), options.clone(), access.clone());
-        self.call(&services, "search", async |accessor, manager| {
-            manager.wharf_images_images().call_search(accessor, caller, term, options, access).await
+        self.call(&services, "search", async |accessor, images| {
+            images.call_search(accessor, caller, term, options, access).await
         })
         .await
     }
@@ -31,8 +31,8 @@ impl Wharf {
         let services = self.services_for(&[reference], access);
         let (caller, reference, kind) = (caller.clone(), reference.to_owned(), artifact_type.map(str::to_owned));
         let access = access.clone();
-        self.call(&services, "referrers", async |accessor, manager| {
-            manager.wharf_images_images().call_referrers(accessor, caller, reference, kind, access).await
+        self.call(&services, "referrers", async |accessor, images| {
+            images.call_referrers(accessor, caller, reference, kind, access).await
         })
         .await
     }

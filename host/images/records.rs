@@ -12,8 +12,7 @@ impl Wharf {
         export: &'static str,
         run: impl AsyncFnOnce(&Accessor<State>, &records::Guest) -> wasmtime::Result<Result<R, Problem>>,
     ) -> Result<R, Failure> {
-        self.call(&self.services, export, async |accessor, manager| run(accessor, manager.wharf_images_records()).await)
-            .await
+        self.session(&self.services, export, run).await
     }
 
     /// Runs one of `snapshots`.
@@ -22,9 +21,6 @@ impl Wharf {
         export: &'static str,
         run: impl AsyncFnOnce(&Accessor<State>, &snapshots::Guest) -> wasmtime::Result<Result<R, Problem>>,
     ) -> Result<R, Failure> {
-        self.call(&self.services, export, async |accessor, manager| {
-            run(accessor, manager.wharf_images_snapshots()).await
-        })
-        .await
+        self.session(&self.services, export, run).await
     }
 }

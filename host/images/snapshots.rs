@@ -9,8 +9,8 @@ impl Wharf {
     /// See `snapshots.stat-snapshot`.
     pub async fn stat_snapshot(&self, caller: &Caller, key: &str) -> Result<SnapshotRecord, Failure> {
         let (caller, key) = (caller.clone(), key.to_owned());
-        self.call(&self.services, "stat-snapshot", async |accessor, manager| {
-            manager.wharf_images_snapshots().call_stat_snapshot(accessor, caller, key).await
+        self.snapshots("stat-snapshot", async |accessor, snapshots| {
+            snapshots.call_stat_snapshot(accessor, caller, key).await
         })
         .await
     }
@@ -21,8 +21,8 @@ impl Wharf {
         loop {
             let (caller, filters) = (caller.clone(), filters.to_vec());
             let after = all.last().map(|last| last.name.clone());
-            let page = self.call(&self.services, "list-snapshots", async |accessor, manager| {
-                manager.wharf_images_snapshots().call_list_snapshots(accessor, caller, filters, after, PAGE).await
+            let page = self.snapshots("list-snapshots", async |accessor, snapshots| {
+                snapshots.call_list_snapshots(accessor, caller, filters, after, PAGE).await
             });
             match page.await? {
                 page if page.is_empty() => return Ok(all),
@@ -42,8 +42,7 @@ impl Wharf {
     ) -> Result<(), Failure> {
         let (caller, key, parent) = (caller.clone(), key.to_owned(), parent.map(str::to_owned));
         let labels = labels.to_vec();
-        let tree = self.call(&self.services, "prepare-snapshot", async |accessor, manager| {
-            let snapshots = manager.wharf_images_snapshots();
+        let tree = self.snapshots("prepare-snapshot", async |accessor, snapshots| {
             snapshots.call_prepare_snapshot(accessor, caller, key, parent, writable, labels, None).await
         });
         tree.await.map(drop)
@@ -52,8 +51,8 @@ impl Wharf {
     /// See `snapshots.remove-snapshot`.
     pub async fn remove_snapshot(&self, caller: &Caller, key: &str) -> Result<(), Failure> {
         let (caller, key) = (caller.clone(), key.to_owned());
-        self.call(&self.services, "remove-snapshot", async |accessor, manager| {
-            manager.wharf_images_snapshots().call_remove_snapshot(accessor, caller, key).await
+        self.snapshots("remove-snapshot", async |accessor, snapshots| {
+            snapshots.call_remove_snapshot(accessor, caller, key).await
         })
         .await
     }

@@ -19,8 +19,8 @@ impl Wharf {
     ) -> Result<Vec<Pushed>, Failure> {
         let services = self.services_for(&named(reference, origins), &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
-        self.call(&services, "push", async |accessor, manager| {
-            let told = manager.wharf_images_images().call_push(accessor, caller, reference, options).await?;
+        self.call(&services, "push", async |accessor, images| {
+            let told = images.call_push(accessor, caller, reference, options).await?;
             listen(accessor, told, stop, tell).await
         })
         .await
@@ -39,8 +39,8 @@ impl Wharf {
         let services = self.services_for(&[source, destination], &options.access);
         let (caller, options) = (caller.clone(), options.clone());
         let (source, destination) = (source.to_owned(), destination.to_owned());
-        self.call(&services, "copy", async |accessor, manager| {
-            let told = manager.wharf_images_images().call_copy(accessor, caller, source, destination, options).await?;
+        self.call(&services, "copy", async |accessor, images| {
+            let told = images.call_copy(accessor, caller, source, destination, options).await?;
             listen(accessor, told, stop, tell).await
         })
         .await
@@ -57,8 +57,8 @@ impl Wharf {
         let services = self.services_for(&[source, destination], &options.access);
         let (caller, options) = (caller.clone(), options.clone());
         let (source, destination) = (source.to_owned(), destination.to_owned());
-        self.call(&services, "plan-copy", async |accessor, manager| {
-            manager.wharf_images_images().call_plan_copy(accessor, caller, source, destination, options).await
+        self.call(&services, "plan-copy", async |accessor, images| {
+            images.call_plan_copy(accessor, caller, source, destination, options).await
         })
         .await
     }
@@ -73,8 +73,8 @@ impl Wharf {
     ) -> Result<Vec<Pushed>, Failure> {
         let services = self.services_for(&named(reference, origins), &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
-        self.call(&services, "plan-push", async |accessor, manager| {
-            manager.wharf_images_images().call_plan_push(accessor, caller, reference, options).await
+        self.call(&services, "plan-push", async |accessor, images| {
+            images.call_plan_push(accessor, caller, reference, options).await
         })
         .await
     }

@@ -2,7 +2,8 @@
 //!
 //! Bytes that a guest hands on as a stream go from the stream's producer into
 //! the service and never into guest memory. Blocking work runs on tokio's
-//! blocking threads. What works on one ingest takes turns, so that a call
+//! blocking threads; a little that the kernel has in memory is read at once,
+//! since to change threads takes longer. What works on one ingest takes turns, so that a call
 //! finds no rest of one that was dropped; a dropped `append` ends its run,
 //! which stops the batch that is under way at the chunk that it is writing.
 
@@ -120,7 +121,11 @@ impl<T: Send + 'static> HostWithStore<T> for HasState {
     async fn open(store: &Accessor<T, Self>, digest: types::Digest) -> Answer<Resource<Blob>> {
         let (content, budget) = store.content("content.open");
         let Ok(digest) = digest.parse::<Digest>() else { return Ok(Err(ErrorCode::Invalid)) };
-        match blocking(&budget, move || content.blob(&digest)).await? {
+        let found = match content.blob_ready(&digest) {
+            Some(blob) => Ok(blob),
+            None => blocking(&budget, move || content.blob(&digest)).await?,
+        };
+        match found {
             Ok(blob) => Ok(Ok(store.push(Blob { service: Arc::new(blob) })?)),
             Err(code) => Ok(Err(code)),
         }
@@ -386,7 +391,10 @@ impl<T: Send + 'static> HostBlobWithStore<T> for HasState {
             let state = access.get();
             Ok::<_, wasmtime::Error>((state.table.get(&blob)?.service.clone(), state.budget.clone()))
         })?;
-        let answer = blocking(&budget, move || service.read(offset, length)).await?;
+        let answer = match service.read_ready(offset, length) {
+            Some(bytes) => Ok(bytes),
+            None => blocking(&budget, move || service.read(offset, length)).await?,
+        };
         if let Ok(bytes) = &answer {
             store.with(|mut access| access.get().crossings.entered(bytes.len() as u64));
         }

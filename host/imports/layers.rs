@@ -379,8 +379,9 @@ impl<T: Send + 'static> HostLayerWithStore<T> for HasState {
         Ok(store.get().table.get(&layer)?.service.diff_id().to_string())
     }
 
-    fn size(mut store: Access<'_, T, Self>, layer: Resource<Layer>) -> Result<u64> {
-        Ok(store.get().table.get(&layer)?.service.size())
+    fn usage(mut store: Access<'_, T, Self>, layer: Resource<Layer>) -> Result<(u64, u64)> {
+        let layer = &store.get().table.get(&layer)?.service;
+        Ok((layer.size(), layer.inodes()))
     }
 
     fn warnings(mut store: Access<'_, T, Self>, layer: Resource<Layer>) -> Result<Vec<String>> {

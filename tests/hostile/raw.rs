@@ -156,7 +156,7 @@ pub(crate) static IMPORTS: &[Import] = imports! {
         "[static]extraction.finish"(i32, i32, i32, i32, i32), [Given(Extraction), Lent(Blob), Text, Result], Perhaps(Layer);
         "[resource-drop]extraction"(i32), [Given(Extraction)], Nothing;
         "[method]layer.diff-id"(i32, i32), [Lent(Layer), Result], Nothing;
-        "[method]layer.size"(i32) -> i64, [Lent(Layer)], Nothing;
+        "[method]layer.usage"(i32, i32), [Lent(Layer), Result], Nothing;
         "[method]layer.warnings"(i32, i32), [Lent(Layer), Result], Nothing;
         "[resource-drop]layer"(i32), [Given(Layer)], Nothing;
         "[method]snapshot.name"(i32, i32), [Lent(Snapshot), Result], Nothing;

@@ -15,8 +15,8 @@ use wharf_component::nouns::digest::Digest;
 pub(crate) struct Layer(pub(super) layers::Layer);
 
 impl host::Layer for Layer {
-    fn size(&self) -> u64 {
-        self.0.size()
+    fn usage(&self) -> (u64, u64) {
+        (self.0.size(), self.0.inodes())
     }
 
     fn warnings(&self) -> Vec<String> {

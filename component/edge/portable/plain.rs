@@ -72,8 +72,8 @@ fn lacking() -> Refusal {
 }
 
 impl host::Layer for Absent {
-    fn size(&self) -> u64 {
-        0
+    fn usage(&self) -> (u64, u64) {
+        (0, 0)
     }
 
     fn warnings(&self) -> Vec<String> {

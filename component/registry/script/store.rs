@@ -131,7 +131,7 @@ impl Blob for ScriptBlob {
 pub(crate) enum NoLayer {}
 
 impl Layer for NoLayer {
-    fn size(&self) -> u64 {
+    fn usage(&self) -> (u64, u64) {
         match *self {}
     }
 

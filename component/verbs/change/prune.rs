@@ -190,7 +190,7 @@ async fn tree_sizes<H: Host>(desk: &Desk<'_, H>, reach: &Reach) -> Result<BTreeM
     let mut sizes = BTreeMap::new();
     for name in &reach.layers {
         match desk.host.layer(name).await {
-            Ok(layer) => drop(sizes.insert(format!("layer {name}"), layer.size())),
+            Ok(layer) => drop(sizes.insert(format!("layer {name}"), layer.usage().0)),
             Err(ErrorCode::NotFound | ErrorCode::Unsupported) => {}
             Err(other) => return Err(other.into()),
         }

@@ -23,11 +23,16 @@ pub(super) fn part(blob: Blob, offset: i64, size: i64) -> Result<Answers<ReadCon
             return Ok(None);
         }
         let (end, offset, length) = (range.end, next.start, next.end - next.start);
-        let read = move || {
-            let bytes = blob.read(offset, length);
-            (blob, bytes)
+        let (blob, bytes) = match blob.read_ready(offset, length) {
+            Some(bytes) => (blob, Ok(bytes)),
+            None => {
+                let read = move || {
+                    let bytes = blob.read(offset, length);
+                    (blob, bytes)
+                };
+                tokio::task::spawn_blocking(read).await.map_err(status::thread)?
+            }
         };
-        let (blob, bytes) = tokio::task::spawn_blocking(read).await.map_err(status::thread)?;
         let data = Bytes::from(bytes.map_err(status::content)?);
         let offset = i64::try_from(offset).unwrap_or(i64::MAX);
         Ok(Some((ReadContentResponse { offset, data }, (blob, next.end..end))))

@@ -90,7 +90,7 @@ fn a_layer_is_there_after_it_was_unpacked_and_not_before<S: Archives>() {
         assert!(!is_here(host, &diff_id).await);
         let layer = host.unpack(&blob, &diff_id).await.expect("a layer");
         assert_eq!(wharf_component::host::Layer::warnings(&layer), [""; 0]);
-        assert_eq!(wharf_component::host::Layer::size(&layer), 4, "of its file");
+        assert_eq!(wharf_component::host::Layer::usage(&layer), (4, 2), "of its file, and the root");
         assert!(is_here(host, &diff_id).await && is_here(&other, &diff_id).await);
     });
 }

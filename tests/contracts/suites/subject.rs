@@ -237,7 +237,7 @@ impl Chunks for Pieces {
 pub(super) enum Never {}
 
 impl Layer for Never {
-    fn size(&self) -> u64 {
+    fn usage(&self) -> (u64, u64) {
         match *self {}
     }
 

@@ -217,8 +217,9 @@ pub struct Layer {
 }
 
 impl host::Layer for Layer {
-    fn size(&self) -> u64 {
-        self.pin.size()
+    fn usage(&self) -> (u64, u64) {
+        // Its root, and one file.
+        (self.pin.size(), 2)
     }
 
     fn warnings(&self) -> Vec<String> {

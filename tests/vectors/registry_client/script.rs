@@ -356,7 +356,7 @@ impl Blob for Kept {
 pub(super) enum NoLayer {}
 
 impl Layer for NoLayer {
-    fn size(&self) -> u64 {
+    fn usage(&self) -> (u64, u64) {
         match *self {}
     }
 

@@ -109,10 +109,10 @@ pub async fn usage<H: Host>(host: &H, caller: &Caller, key: &str) -> Result<(u64
         let (bytes, inodes) = snapshot.usage();
         // Most show the tree of their layer, and have none for themselves.
         let layer = match snapshot.layer() {
-            Some(diff_id) => found(host.layer(&diff_id).await)?.map_or(0, |layer| layer.size()),
-            None => 0,
+            Some(diff_id) => found(host.layer(&diff_id).await)?.map_or((0, 0), |layer| layer.usage()),
+            None => (0, 0),
         };
-        Ok((bytes.saturating_add(layer), inodes))
+        Ok((bytes.saturating_add(layer.0), inodes.saturating_add(layer.1)))
     };
     within(caller, format!("cannot tell the size of the snapshot `{}`", key.escape_debug()), work).await
 }
