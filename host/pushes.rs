@@ -18,7 +18,7 @@ pub(crate) async fn push(
     let mut options = asked.options();
     // What refers to the image may be where something else of its names is.
     let origins = if asked.referrers { known(cli, caller).await? } else { Vec::new() };
-    let names: Vec<String> = std::iter::once(&asked.reference).chain(&origins).cloned().collect();
+    let names: Vec<String> = std::iter::once(asked.named().to_owned()).chain(origins.iter().cloned()).collect();
     let (wharf, access) = connect_all(cli, &names, &asked.access, &asked.patience, options.access)?;
     options.access = access;
     let reference = &asked.reference;

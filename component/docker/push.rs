@@ -50,6 +50,7 @@ async fn bring<H: Host, C: Client>(context: &Context<'_, H>, name: &str, lines: 
     let tag = query.text("tag");
     let typed = Reference::parse(name).map_err(|error| Refusal::new(400, error.to_string()))?;
     let options = PushOptions {
+        destination: None,
         platform: query.platform()?,
         all_tags: tag.is_none() && typed.tag().is_none() && typed.digest().is_none(),
         compress: None,

@@ -114,6 +114,9 @@ impl<'h, H: Host> Call<'h, H> {
             let failure = invalid("a copy passes layers on as they are");
             return Err(try_this(failure, "pull it, and `wharf push --compress`"));
         }
+        if options.destination.is_some() {
+            return Err(invalid("a copy has one destination, and two are said"));
+        }
         let (from, to) = match options.all_tags {
             true => (
                 resolve::repository(source, "wharf copy --all-tags")?,

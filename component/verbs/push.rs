@@ -21,7 +21,7 @@ use super::{
     contract::{Access, Caller, Event, PushOptions, Pushed, PushedPart, Way},
     documents::{self, Held},
     failing::{because, fail, invalid, problem, try_this},
-    library::{Library, Meant},
+    library::Library,
     listen::{Board, Listener, accompany},
     quay::{Quay, part, sort},
     resolve, store,
@@ -84,7 +84,7 @@ pub async fn push<H: Host>(
     let outcome = accompany(host, listener, &board, work).await.unwrap_or_else(|| Err(stopped()));
     // What was compressed costs space and nothing else, and a collection finds it as well.
     let _ = brought.tidy(host, caller).await;
-    outcome.map_err(problem(title(&reference)))
+    outcome.map_err(problem(title(&reference, options)))
 }
 
 /// Returns what [`push`] would do: one entry a name. See `images.plan-push`.
@@ -102,13 +102,30 @@ pub async fn plan_push<H: Host>(
     };
     let outcome = plan.await;
     let _ = brought.tidy(host, caller).await;
-    outcome.map_err(problem(title(&reference)))
+    outcome.map_err(problem(title(&reference, options)))
 }
 
-fn title(reference: &str) -> String {
-    match Reference::parse_docker(reference) {
-        Ok(name) => format!("cannot push `{name}`"),
-        Err(_) => format!("cannot push `{}`", reference.escape_debug()),
+fn title(reference: &str, options: &PushOptions) -> String {
+    let name = match Reference::parse_docker(reference) {
+        Ok(name) => name.to_string(),
+        Err(_) => reference.escape_debug().to_string(),
+    };
+    match &options.destination {
+        Some(destination) => format!("cannot push `{name}` as `{}`", destination.escape_debug()),
+        None => format!("cannot push `{name}`"),
+    }
+}
+
+/// One image that is pushed.
+struct Name {
+    /// What it is found by here.
+    here: String,
+    there: Reference,
+}
+
+impl Name {
+    fn same(name: Reference) -> Self {
+        Self { here: name.to_string(), there: name }
     }
 }
 
@@ -126,7 +143,7 @@ struct Call<'h, H: Host> {
     caller: &'h Caller,
     board: &'h Board,
     library: Library,
-    names: Vec<Reference>,
+    names: Vec<Name>,
     platform: Option<&'h str>,
     /// How the registries are spoken to that may have what refers to the images, if that is
     /// to go with them.
@@ -167,17 +184,20 @@ impl<'h, H: Host> Call<'h, H> {
             (None, false) => None,
         };
         let library = Library::load(host, caller).await?;
-        let names = match options.all_tags {
-            true => all_tags(&library, reference)?,
-            false => vec![name(&library, reference)?],
+        let names = match (&options.destination, options.all_tags) {
+            (Some(_), true) => return Err(invalid("every tag has its own name there: a destination is for one image")),
+            (Some(text), false) => vec![renamed(&library, reference, text, &options.access)?],
+            (None, true) => all_tags(&library, reference)?.into_iter().map(Name::same).collect(),
+            (None, false) => vec![Name::same(name(&library, reference)?)],
         };
         let platform = options.platform.as_deref();
         let mut wanted = BTreeSet::new();
         for name in &names {
-            let cargo = Cargo::<H>::load(host, &library, name.clone(), found(&library, name)?, platform).await?;
+            let meant = library.find(&name.here)?;
+            let cargo = Cargo::<H>::load(host, &library, name.there.clone(), meant, platform).await?;
             wanted.extend(cargo.blobs.into_iter().map(|(what, _)| what.digest));
         }
-        let first = names.first().expect("a push is about a name");
+        let first = &names.first().expect("a push is about a name").there;
         let sources = cargo::sources(host, &library, first, &wanted).await;
         let repositories = sources.values().filter_map(|paths| paths.first().cloned()).collect();
         let repository = Repository::open_home(host, first, &options.access, &repositories)?;
@@ -201,8 +221,8 @@ impl<'h, H: Host> Call<'h, H> {
         let mut done = Vec::new();
         for name in &self.names {
             let one = async {
-                let meant = found(&self.library, name)?;
-                let mut cargo = Cargo::load(self.host, &self.library, name.clone(), meant, self.platform).await?;
+                let (meant, there) = (self.library.find(&name.here)?, name.there.clone());
+                let mut cargo = Cargo::load(self.host, &self.library, there, meant, self.platform).await?;
                 if let Some(recompression) = &self.recompression {
                     recompression.change(&mut cargo, self.quay.at_once).await?;
                 }
@@ -212,7 +232,7 @@ impl<'h, H: Host> Call<'h, H> {
                 Ok(pushed) => done.push(pushed),
                 Err(failure) if self.names.len() == 1 => return Err(failure),
                 Err(failure) => {
-                    let (tag, before, all) = (name.tag().unwrap_or_default(), done.len(), self.names.len());
+                    let (tag, before, all) = (name.there.tag().unwrap_or_default(), done.len(), self.names.len());
                     return Err(because(format!("`{tag}` failed, after {before} of {all} tags"))(failure));
                 }
             }
@@ -336,7 +356,7 @@ impl<'h, H: Host> Call<'h, H> {
         if missing.is_empty() {
             return Ok(());
         }
-        let (name, total) = (cargo.name.familiar(), listed(cargo));
+        let (name, total) = (cargo.here.familiar(), listed(cargo));
         let mut why = vec![format!(
             "of the {total} manifests that its index lists {} are neither here nor in the registry",
             missing.len()
@@ -375,7 +395,7 @@ impl<'h, H: Host> Call<'h, H> {
             self.board.warn(format!("that it was pushed could not be recorded: {}", failure.why.join(": ")));
         }
         store::forget(self.host, self.caller).await;
-        store::touch(self.host, self.caller, &cargo.name, cargo.updated).await;
+        store::touch(self.host, self.caller, &cargo.here, cargo.updated).await;
     }
 }
 
@@ -411,6 +431,21 @@ fn name(library: &Library, text: &str) -> Result<Reference, Failure> {
     }
 }
 
+/// Reads which image goes under which other name.
+fn renamed(library: &Library, text: &str, destination: &str, access: &Access) -> Result<Name, Failure> {
+    let meant = library.find(text)?;
+    let (destination, _) = resolve::expand(destination, &access.aliases);
+    let there = Reference::parse_docker(&destination).map_err(invalid)?;
+    if there.digest().is_some() {
+        return Err(invalid(format!("`{there}` has a digest, which the registry makes of what it gets")));
+    }
+    let there = match (there.tag(), meant.entry.name.tag()) {
+        (None, Some(tag)) => there.with_tag(tag).map_err(invalid)?,
+        _ => there.with_default_tag(),
+    };
+    Ok(Name { here: text.to_owned(), there })
+}
+
 /// Returns every name of a repository that has a tag.
 fn all_tags(library: &Library, text: &str) -> Result<Vec<Reference>, Failure> {
     let repository = resolve::repository(text, "wharf push --all-tags")?.repository();
@@ -422,8 +457,4 @@ fn all_tags(library: &Library, text: &str) -> Result<Vec<Reference>, Failure> {
         return Err(try_this(fail(ErrorCode::NotFound, why), "see what is here with `wharf images`"));
     }
     Ok(names)
-}
-
-fn found<'l>(library: &'l Library, name: &Reference) -> Result<Meant<'l>, Failure> {
-    library.find(&name.to_string())
 }

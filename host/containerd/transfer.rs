@@ -117,11 +117,6 @@ impl Work {
 
     async fn push(&self, stored: Stored, registry: Registry, teller: &Teller) -> Result<(), Status> {
         let reference = &registry.reference;
-        if stored.name != *reference {
-            let (name, reference) = (stored.name.escape_debug(), reference.escape_debug());
-            let why = format!("an image is pushed to where its name says: `{name}` is to go to `{reference}`");
-            return Err(Status::invalid_argument(why));
-        }
         let platform = match stored.platforms.as_slice() {
             [] => None,
             [one] => Some(one.clone()),
@@ -129,6 +124,7 @@ impl Work {
         };
         let (wharf, settings) = self.prepared(&registry).await?;
         let options = PushOptions {
+            destination: Some(reference.clone()).filter(|reference| *reference != stored.name),
             platform,
             all_tags: false,
             compress: None,
@@ -140,7 +136,7 @@ impl Work {
         teller.say(format!("Pushing to {reference}"));
         let _turn = self.turn().await;
         let mut tell = |event| teller.event(event);
-        wharf.push(&self.caller, reference, &[], &options, &self.stop, &mut tell).await?;
+        wharf.push(&self.caller, &stored.name, &[], &options, &self.stop, &mut tell).await?;
         teller.say(format!("Completed push to {reference}"));
         Ok(())
     }

@@ -17,7 +17,7 @@ impl Wharf {
         stop: &CancellationToken,
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Vec<Pushed>, Failure> {
-        let services = self.services_for(&named(reference, origins), &options.access);
+        let services = self.services_for(&named(reference, origins, options), &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
         self.call(&services, "push", async |accessor, images| {
             let told = images.call_push(accessor, caller, reference, options).await?;
@@ -71,7 +71,7 @@ impl Wharf {
         origins: &[String],
         options: &PushOptions,
     ) -> Result<Vec<Pushed>, Failure> {
-        let services = self.services_for(&named(reference, origins), &options.access);
+        let services = self.services_for(&named(reference, origins, options), &options.access);
         let (caller, reference, options) = (caller.clone(), reference.to_owned(), options.clone());
         self.call(&services, "plan-push", async |accessor, images| {
             images.call_plan_push(accessor, caller, reference, options).await
@@ -80,7 +80,8 @@ impl Wharf {
     }
 }
 
-/// All names of a call.
-fn named<'a>(reference: &'a str, origins: &'a [String]) -> Vec<&'a str> {
-    std::iter::once(reference).chain(origins.iter().map(String::as_str)).collect()
+/// The names whose registries a call is about.
+fn named<'a>(reference: &'a str, origins: &'a [String], options: &'a PushOptions) -> Vec<&'a str> {
+    let there = options.destination.as_deref().unwrap_or(reference);
+    std::iter::once(there).chain(origins.iter().map(String::as_str)).collect()
 }

@@ -53,8 +53,10 @@ fn the_options_of_a_push_become_those_of_the_component() {
         assert_eq!(asked.platform.as_deref(), Some("linux/arm64"));
         assert_eq!((asked.all_tags, asked.concurrent_uploads, asked.access.retries), (true, 9, 2));
     }
+    assert_eq!(options("push app:1 lan.test/app").destination.as_deref(), Some("lan.test/app"));
     for words in [
         "push",
+        "push --all-tags app lan.test/app",
         "copy app",
         "push --platform a --all-platforms app",
         "push --max-concurrent-uploads 0 app",

@@ -71,6 +71,43 @@ fn what_is_here_is_there_afterwards_byte_for_byte() {
 }
 
 #[test]
+fn an_image_goes_under_another_name_that_it_does_not_get_here() {
+    let world = World::new();
+    let built = world.image("library/app", Some("1"), Recipe::default());
+    world.pull("app:1", &options()).unwrap();
+    let dock = world.dock();
+    let to = |destination: &str| PushOptions { destination: Some(destination.to_owned()), ..pushing() };
+    let identifier = built.manifest.as_str();
+    for (here, destination, there) in [
+        ("app:1", "dock.test/team/app:2", "team/app:2"),
+        ("app:1", "dock.test/team/app", "team/app:1"),
+        (identifier, "dock.test/team/other", "team/other:1"),
+    ] {
+        let [pushed] = &world.push(here, &to(destination)).unwrap()[..] else { panic!("one name") };
+        assert_eq!((pushed.name.as_str(), &pushed.target.digest), (&*format!("dock.test/{there}"), &built.manifest));
+        assert_eq!(dock.tags().get(there), Some(&built.manifest));
+    }
+    assert_eq!(dock.flaws(), Vec::<String>::new());
+    let rows = world.memory.snapshot().rows;
+    let names: Vec<_> = rows.keys().filter_map(|(_, key)| key.strip_prefix("image/")).collect();
+    assert_eq!(names, ["docker.io/library/app:1"]);
+
+    let all = PushOptions { all_tags: true, ..to("dock.test/team/app") };
+    let digest = format!("dock.test/team/app@{}", built.manifest);
+    for (here, options, why) in [
+        ("app", all, "every tag has its own name there"),
+        ("app:1", to(&digest), "has a digest"),
+        ("app:1", to("dock.test/UPPER"), "has to be lower case"),
+        ("none:1", to("dock.test/team/app:9"), "no image here is called"),
+    ] {
+        let problem = world.push(here, &options).unwrap_err();
+        assert!(problem.why[0].contains(why), "{problem:?}");
+    }
+    let problem = world.push("none:1", &to("dock.test/a:9")).unwrap_err();
+    assert_eq!(problem.what, "cannot push `docker.io/library/none:1` as `dock.test/a:9`");
+}
+
+#[test]
 fn an_index_goes_as_a_whole_or_not_at_all() {
     let world = World::new();
     let (index, built) = world.alpine();

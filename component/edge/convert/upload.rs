@@ -6,10 +6,10 @@ use wharf_vocabulary::uploads as wit;
 
 impl From<wit::PushOptions> for contract::PushOptions {
     fn from(options: wit::PushOptions) -> Self {
-        let wit::PushOptions { platform, all_tags, compress, force_compress, referrers, concurrent_uploads, access } =
-            options;
+        let wit::PushOptions { destination, platform, all_tags, compress, force_compress, .. } = options;
+        let wit::PushOptions { referrers, concurrent_uploads, access, .. } = options;
         let access = access.into();
-        Self { platform, all_tags, compress, force_compress, referrers, concurrent_uploads, access }
+        Self { destination, platform, all_tags, compress, force_compress, referrers, concurrent_uploads, access }
     }
 }
 

@@ -14,7 +14,7 @@ use wharf_vocabulary::vocabulary::Problem;
 /// `wharf push`.
 pub(super) async fn push(asked: &cli::Push, caller: &Caller, root: &Path, palette: Palette) -> Result<(), Problem> {
     let options = asked.options();
-    let mut names = vec![asked.reference.clone()];
+    let mut names = vec![asked.named().to_owned()];
     if asked.referrers {
         // What refers to the image may be where something else of its names is.
         let listing = verbs::images::entries(&offline(root).await?, caller, &[]).await?;

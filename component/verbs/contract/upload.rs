@@ -5,6 +5,8 @@ use crate::nouns::{access::Access, descriptor::Descriptor, digest::Digest};
 /// See `uploads.push-options`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PushOptions {
+    /// The name in the registry, if it is another than here.
+    pub destination: Option<String>,
     /// Only the manifest of this platform.
     pub platform: Option<String>,
     /// Every name of the repository that is here.

@@ -41,7 +41,10 @@ const NAMES_MAX: usize = 64;
 
 /// What goes with one name.
 pub(super) struct Cargo<H: Host> {
+    /// The name in the registry.
     pub(super) name: Reference,
+    /// The name of the record.
+    pub(super) here: Reference,
     /// What the name is to point to.
     pub(super) target: Descriptor,
     /// What it points to here, if that is something else.
@@ -84,14 +87,18 @@ impl<H: Host> Cargo<H> {
         let record = &meant.entry.record;
         let target = match (platform, meant.present) {
             (Some(_), _) => history::present(library, meant, platform)?.manifest.clone(),
-            (None, Some(present)) if name.digest() == Some(&present.manifest.digest) => present.manifest.clone(),
+            (None, Some(present)) if name.digest().is_none_or(|digest| *digest == present.manifest.digest) => {
+                present.manifest.clone()
+            }
             (None, _) => record.target.clone(),
         };
         let reduced_from = (target.digest != record.target.digest).then(|| record.target.digest.clone());
         let updated = record.updated;
         let (blobs, foreign, manifests) = (Vec::new(), Vec::new(), Vec::new());
         let absent = Vec::new();
-        let mut cargo = Self { name, target, reduced_from, blobs, foreign, manifests, absent, updated, changed: None };
+        let here = meant.entry.name.clone();
+        let changed = None;
+        let mut cargo = Self { name, here, target, reduced_from, blobs, foreign, manifests, absent, updated, changed };
         cargo.gather(host).await.map_err(|failure| {
             let is_gone = failure.code == ErrorCode::NotFound;
             if failure.fix.is_some() || !(is_gone || documents::is_damage(&failure)) {

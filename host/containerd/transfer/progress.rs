@@ -64,7 +64,8 @@ impl Teller {
                 self.put(Progress {
                     event: event.to_owned(),
                     name: format!("{}-{}", kind(&told.blob.media_type), told.blob.digest),
-                    parents: vec![self.image.clone()],
+                    // What comes in an archive belongs to what the archive says, later.
+                    parents: Some(self.image.clone()).filter(|image| !image.is_empty()).into_iter().collect(),
                     progress,
                     total: size,
                     desc: Some(pointer(&told.blob)),

@@ -12,10 +12,14 @@ pub const CONCURRENT_UPLOADS_MAX: u32 = 64;
 
 /// The arguments of `wharf push`.
 #[derive(Args, Clone, Debug)]
-#[command(override_usage = "wharf push [OPTIONS] <REFERENCE>", after_help = help::PUSH, after_long_help = help::PUSH_LONG)]
+#[command(override_usage = "wharf push [OPTIONS] <REFERENCE> [DESTINATION]", after_help = help::PUSH, after_long_help = help::PUSH_LONG)]
 pub struct Push {
     /// The image, by the name that it is to have there, as in `registry.lan:5000/team/app:1.2`
     pub reference: String,
+
+    /// Another name that it is to have there, in whatever registry; without a tag that of REFERENCE
+    #[arg(conflicts_with = "all_tags", value_parser = NonEmptyStringValueParser::new())]
+    pub destination: Option<String>,
 
     /// Push the manifest of this platform, as in `linux/arm64`, in the place of an index
     #[arg(long, value_name = "P", value_parser = NonEmptyStringValueParser::new())]
@@ -127,6 +131,7 @@ impl Copy {
     /// Returns the options as the component takes them, without configuration.
     pub fn options(&self) -> PushOptions {
         PushOptions {
+            destination: None,
             platform: self.platform.clone(),
             all_tags: self.all_tags,
             compress: None,
@@ -139,9 +144,15 @@ impl Copy {
 }
 
 impl Push {
+    /// Returns the name that it is to have in a registry.
+    pub fn named(&self) -> &str {
+        self.destination.as_deref().unwrap_or(&self.reference)
+    }
+
     /// Returns the options as the component takes them, without configuration.
     pub fn options(&self) -> PushOptions {
         PushOptions {
+            destination: self.destination.clone(),
             platform: self.platform.clone(),
             all_tags: self.all_tags,
             compress: self.compress.clone(),

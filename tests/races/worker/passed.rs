@@ -10,6 +10,7 @@ use wharf::images::{Failure, Form, LoadOptions, PushOptions, SaveOptions, SavedI
 
 fn options() -> PushOptions {
     PushOptions {
+        destination: None,
         platform: None,
         all_tags: false,
         compress: None,

@@ -33,6 +33,7 @@ fn options(platform: Option<&str>) -> PushOptions {
     };
     let rule = Rule { prefix: AUTHORITY.to_owned(), blocked: false, endpoints: vec![endpoint] };
     PushOptions {
+        destination: None,
         platform: platform.map(str::to_owned),
         all_tags: false,
         compress: None,

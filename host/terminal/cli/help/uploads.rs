@@ -4,7 +4,7 @@ macro_rules! push_examples {
     () => {
         "\
 Examples:
-  wharf tag alpine:3.20 registry.lan:5000/base/alpine:3.20
+  wharf push alpine:3.20 registry.lan:5000/base/alpine:3.20
   wharf push registry.lan:5000/base/alpine:3.20
   wharf push --platform linux/arm64 ghcr.io/org/app:1.2
   wharf push --compress zstd:3 ghcr.io/org/app:1.2
