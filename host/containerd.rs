@@ -4,7 +4,7 @@
 //!
 //! - `asked`: in which namespace, and under which lease.
 //! - `convert`, `status`: words and failures of either side.
-//! - `content` with `read` and `write`, `diff`, `events`, `images`, `introspection`, `leases`, `namespaces`, `snapshots`,
+//! - `containers`, of which there are none, `content` with `read` and `write`, `diff`, `events`, `images`, `introspection`, `leases`, `namespaces`, `snapshots`,
 //!   `streaming`, `transfer`, `version`: the services.
 //! - `exchange`, `told`: what happens, between who tells it and who listens, and its words. `follow` is what the records say
 //!   has happened.
@@ -16,6 +16,7 @@
 //! ```
 
 mod asked;
+mod containers;
 mod content;
 mod convert;
 mod diff;

@@ -31,12 +31,13 @@ use crate::engine::state::{State, Visit};
 use crate::engine::{Engine, Limits, Services, is_full};
 use crate::images::{ErrorCode, Failure, Problem};
 use bytes::Bytes;
+use futures::StreamExt;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, BodyStream, Full, Limited, StreamBody};
 use metrics::{Counted, Metrics};
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -44,6 +45,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tasks::Tasks;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
 use wasmtime::component::Accessor;
 use wasmtime_wasi_http::p3::bindings::Service;
 use wasmtime_wasi_http::{Error as WasiError, WasiHttpView};
@@ -68,6 +70,8 @@ pub struct Door {
     places: Arc<Places>,
     metrics: Arc<Metrics>,
     tasks: Tasks,
+    /// Ends what has no end of its own.
+    closing: CancellationToken,
 }
 
 /// How many more there may be.
@@ -100,7 +104,8 @@ impl Door {
     pub fn new(prepare: Prepare, bounds: Bounds) -> Result<Self, Failure> {
         let (engine, limits) = (Engine::pool(bounds.stores())?, Limits::default());
         let (places, metrics) = (Places::new(&bounds), Arc::new(Metrics::new()));
-        Ok(Self { engine, limits, prepare, bounds: Arc::new(bounds), places, metrics, tasks: Tasks::default() })
+        let (tasks, closing) = (Tasks::default(), CancellationToken::new());
+        Ok(Self { engine, limits, prepare, bounds: Arc::new(bounds), places, metrics, tasks, closing })
     }
 
     /// Replaces the limits of each request.
@@ -126,6 +131,7 @@ impl Door {
         let counted = Arc::new(Counted::new(self.metrics.clone(), request.method(), wanted));
         let is_endless = request.uri().path_and_query().is_some_and(|target| requested::is_endless(target.as_str()));
         let response = match self.admit(request, is_endless, &counted).await {
+            Ok(response) if is_endless => response.map(|body| until(body, &self.closing)),
             Ok(response) => response,
             Err(Refusal { status, message }) => refuse(status, &message),
         };
@@ -193,8 +199,9 @@ impl Door {
         let (door, request, counted) = (self.clone(), seen(head, asked, body), counted.clone());
         let noting = counted.clone();
         let visit = Visit { settings, note: Box::new(move |what| noting.note(what)) };
+        let limits = if is_endless { self.limits.endless() } else { self.limits.clone() };
         self.tasks.spawn(async move {
-            door.run(&services, visit, request, sender, &counted).await;
+            door.run(&services, &limits, visit, request, sender, &counted).await;
             drop(turn);
         });
         receiver.await.map_err(|_| Refusal::internal(&"the request was dropped"))?
@@ -204,6 +211,7 @@ impl Door {
     async fn run(
         &self,
         services: &Services,
+        limits: &Limits,
         visit: Visit,
         request: Request<Body>,
         sender: oneshot::Sender<Result<Response<Body>, Refusal>>,
@@ -211,7 +219,7 @@ impl Door {
     ) {
         let mut sender = Some(sender);
         let begin = Instant::now();
-        let made = self.engine.visit(services, &self.limits, visit).await;
+        let made = self.engine.visit(services, limits, visit).await;
         match &made {
             Ok(_) => self.metrics.made(begin.elapsed()),
             Err(_) => self.metrics.unmade(),
@@ -232,7 +240,7 @@ impl Door {
                 Ok::<_, wasmtime::Error>(())
             });
             let outcome = answered.await.flatten();
-            let fuel = self.limits.fuel.saturating_sub(store.get_fuel()?);
+            let fuel = limits.fuel.saturating_sub(store.get_fuel()?);
             counted.left(fuel, &store.data().limits, &outcome);
             outcome
         };
@@ -259,6 +267,12 @@ async fn respond(
     let response = service.handle(accessor, request).await?;
     let response = response.map_err(|code| wasmtime::format_err!("the component has no answer: {code:?}"))?;
     accessor.with(|access| response.into_http(access, std::future::ready(Ok(()))))
+}
+
+/// The same body, which ends when the server does.
+fn until(body: Body, closing: &CancellationToken) -> Body {
+    let frames = BodyStream::new(body).take_until(closing.clone().cancelled_owned());
+    StreamBody::new(frames).boxed_unsync()
 }
 
 /// The same body, which drops `kept` when nobody reads it any more.

@@ -9,10 +9,11 @@ use wharf_containerd_api::introspection::{
 };
 
 /// Types and IDs. containerd, `docs/PLUGINS.md`.
-const PLUGINS: [(&str, &str); 18] = [
+const PLUGINS: [(&str, &str); 19] = [
     ("io.containerd.content.v1", "content"),
     ("io.containerd.differ.v1", "walking"),
     ("io.containerd.event.v1", "exchange"),
+    ("io.containerd.grpc.v1", "containers"),
     ("io.containerd.grpc.v1", "content"),
     ("io.containerd.grpc.v1", "diff"),
     ("io.containerd.grpc.v1", "events"),

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use wharf_containerd_api::CONTRACT;
+use wharf_containerd_api::containers::containers_server::ContainersServer;
 use wharf_containerd_api::content::content_server::ContentServer;
 use wharf_containerd_api::diff::diff_server::DiffServer;
 use wharf_containerd_api::events::events_server::EventsServer;
@@ -70,6 +71,7 @@ impl Services {
             .add_service(health)
             .add_service(contract().build_v1()?)
             .add_service(contract().build_v1alpha()?)
+            .add_service(ContainersServer::new(self.clone()))
             .add_service(ContentServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(DiffServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(EventsServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))

@@ -52,6 +52,7 @@ impl Door {
             accept(self, listener, places.clone(), &clients, stop)
         });
         futures::future::join_all(accepting).await;
+        self.closing.cancel();
         let all = async {
             // A client may ask for something until it is gone.
             clients.wait().await;

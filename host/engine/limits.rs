@@ -66,6 +66,13 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The same without a CPU budget, for what follows events and has no end of its own: it goes on for as long as somebody
+    /// listens, and yields as all others do.
+    #[must_use]
+    pub fn endless(&self) -> Self {
+        Self { fuel: u64::MAX, ..self.clone() }
+    }
+
     /// The part that wasmtime asks about growth.
     pub(super) fn store_limits(&self) -> StoreLimits {
         StoreLimitsBuilder::new()

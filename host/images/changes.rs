@@ -155,10 +155,12 @@ impl Wharf {
     ) -> Result<(), Failure> {
         let (since, until) = (since.map(str::to_owned), until.map(str::to_owned));
         let (caller, filters) = (caller.clone(), filters.to_vec());
-        self.call(&self.services, "watch", async |accessor, images| {
-            let told = images.call_watch(accessor, caller, since, until, filters).await?;
-            listen(accessor, told, stop, tell).await
-        })
-        .await
+        let endless = self.clone().with_limits(self.limits.endless());
+        endless
+            .call(&self.services, "watch", async |accessor, images| {
+                let told = images.call_watch(accessor, caller, since, until, filters).await?;
+                listen(accessor, told, stop, tell).await
+            })
+            .await
     }
 }

@@ -39,6 +39,8 @@ fn it_says_who_it_is_and_what_it_has() {
         let is_there = plugins.lines().any(|line| line.contains("io.containerd.grpc.v1") && line.contains(service));
         assert!(is_there, "{service}: {plugins}");
     }
+    assert_eq!(door.ctr_tells(&["containers", "ls", "-q"]), "", "wharf runs none");
+    assert!(door.ctr_fails(&["containers", "info", "web"]).contains("not found"));
 }
 
 #[test]

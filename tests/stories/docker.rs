@@ -3,7 +3,7 @@
 use super::{json as json_of, open_registry, wharf};
 use crate::support::docker_registry::{Access, DockerRegistry};
 use crate::support::dockerd::Dockerd;
-use crate::support::engine_api::{Reply, Serving, docker_is_here, request};
+use crate::support::engine_api::{Reply, Serving, request};
 use crate::support::ordered;
 use crate::support::push::large;
 use crate::support::wharf::Wharf;
@@ -34,9 +34,6 @@ fn fields<'l>(lines: &'l [Value], name: &str) -> Vec<&'l str> {
 
 #[test]
 fn dockers_own_program_manages_images_through_wharf() {
-    if !docker_is_here() {
-        return;
-    }
     let (registry, directory, wharf, serving) = served();
     let at = directory.path();
     let (one, two) = (format!("{}/app:1", registry.address()), format!("{}/app:2", registry.address()));
@@ -244,9 +241,6 @@ fn a_login_is_the_requests_own_and_is_not_kept() {
     assert_eq!(refused.status, 401, "{}", refused.text());
     assert!(!refused.text().contains("wrong") || !refused.text().contains(PASSWORD));
     let at = directory.path();
-    if !docker_is_here() {
-        return;
-    }
     serving.docker_tells(at, &["login", "-u", USER, "-p", PASSWORD, &registry.address().to_string()]);
     serving.docker_tells(at, &["pull", "-q", &format!("{}/app:1", registry.address())]);
 }

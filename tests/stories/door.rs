@@ -1,11 +1,12 @@
-//! Who comes in at `wharf serve`, how many at once, and what it tells of that: certificates, crowds, systemd, numbers,
-//! traces; and the examples of its documentation.
+//! Who comes in at `wharf serve`, how many at once, how it ends, and what it tells of that: certificates, crowds, systemd,
+//! stops, numbers, traces; and the examples of its documentation.
 
 mod certificates;
 mod crowds;
 mod examples;
 mod numbers;
 mod service;
+mod stops;
 mod traces;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};

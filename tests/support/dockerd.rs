@@ -1,5 +1,6 @@
 //! Docker's own daemon, on a socket and with images of its own.
 
+use super::require;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,16 +17,14 @@ pub(crate) struct Dockerd {
 }
 
 impl Dockerd {
-    /// None if docker is not installed, or this is not root.
+    /// None if this is not root, for whom it does not start.
     pub(crate) fn start(root: &Path) -> Option<Self> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let is_here = |name: &str| std::env::split_paths(&path).any(|directory| directory.join(name).is_file());
-        if !(is_here("dockerd") && is_here("docker") && rustix::process::geteuid().is_root()) {
-            println!("skipped: docker's daemon is not installed, or this is not root");
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: docker's daemon needs root");
             return None;
         }
         let log = File::create(root.join("dockerd.log")).expect("a file");
-        let mut command = Command::new("dockerd");
+        let mut command = Command::new(require("dockerd"));
         let socket = format!("unix://{}", root.join("docker.sock").display());
         command.args(["--host", &socket, "--iptables=false", "--ip6tables=false", "--bridge=none"]);
         command.args(["--storage-driver", "vfs", "--pidfile"]).arg(root.join("docker.pid"));
@@ -48,7 +47,7 @@ impl Dockerd {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("docker");
+        let mut command = Command::new(require("docker"));
         let socket = format!("unix://{}", self.socket().display());
         command.args(["--host", &socket]).args(arguments).env("HOME", &self.root).current_dir(&self.root);
         command

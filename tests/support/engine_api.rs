@@ -77,16 +77,6 @@ impl Serving {
     }
 }
 
-/// Whether docker's own program is installed. Where it is not, nothing but this is skipped.
-pub(crate) fn docker_is_here() -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_here = std::env::split_paths(&path).any(|directory| directory.join("docker").is_file());
-    if !is_here {
-        println!("skipped: docker's program is not installed");
-    }
-    is_here
-}
-
 /// Runs docker's own program against whoever listens on a socket.
 pub(crate) fn docker(socket: &Path, directory: &Path, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new(require("docker"));

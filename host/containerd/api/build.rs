@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::{env, error, fs};
 
 /// What is compiled. The others are imported by these.
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
+    "containers.proto",
     "content.proto",
     "diff.proto",
     "events.proto",

@@ -10,6 +10,7 @@ mod contract {
 }
 
 pub use contract::containerd::events as happenings;
+pub use contract::containerd::services::containers::v1 as containers;
 pub use contract::containerd::services::content::v1 as content;
 pub use contract::containerd::services::diff::v1 as diff;
 pub use contract::containerd::services::events::v1 as events;

@@ -3,7 +3,7 @@
 use super::super::wharf;
 use super::{connect, free_address};
 use crate::network::authority::{Authority, Validity};
-use crate::support::engine_api::{Serving, docker_is_here};
+use crate::support::engine_api::Serving;
 use crate::support::require;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -97,21 +97,19 @@ fn over_the_network_a_client_shows_a_certificate() {
     // What is no TLS is reset, or answered with an alert of TLS.
     let _ = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP"), "{}", String::from_utf8_lossy(&answer));
-    if docker_is_here() {
-        fs::write(at.join("ca.pem"), ours.pem()).expect("the directory is writable");
-        fs::write(at.join("client.pem"), &known.certificates).expect("the directory is writable");
-        fs::write(at.join("client-key.pem"), &known.key).expect("the directory is writable");
-        let docker = |options: &[&str]| {
-            let mut command = Command::new(require("docker"));
-            command.args(["--host", &format!("tcp://{address}"), "--tlsverify", "--tlscacert", "ca.pem"]);
-            command.args(options).arg("version").env("HOME", at).current_dir(at);
-            let output = command.output().expect("docker starts");
-            (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
-        };
-        let (is_done, text) = docker(&["--tlscert", "client.pem", "--tlskey", "client-key.pem"]);
-        assert!(is_done && text.contains("wharf"), "{text}");
-        assert!(!docker(&[]).0);
-    }
+    fs::write(at.join("ca.pem"), ours.pem()).expect("the directory is writable");
+    fs::write(at.join("client.pem"), &known.certificates).expect("the directory is writable");
+    fs::write(at.join("client-key.pem"), &known.key).expect("the directory is writable");
+    let docker = |options: &[&str]| {
+        let mut command = Command::new(require("docker"));
+        command.args(["--host", &format!("tcp://{address}"), "--tlsverify", "--tlscacert", "ca.pem"]);
+        command.args(options).arg("version").env("HOME", at).current_dir(at);
+        let output = command.output().expect("docker starts");
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (is_done, text) = docker(&["--tlscert", "client.pem", "--tlskey", "client-key.pem"]);
+    assert!(is_done && text.contains("wharf"), "{text}");
+    assert!(!docker(&[]).0);
     let said = serving.stop().stderr;
     assert!(said.contains("a client was refused in the handshake"), "{said}");
 }
