@@ -1,8 +1,9 @@
-//! Many clients at once: those that follow, and those that only stay.
+//! Many clients at once: those that follow, and those that only stay. And bodies that are larger than a sandbox.
 
-use super::super::wharf;
+use super::super::{open_registry, wharf};
 use super::TIMEOUT;
 use crate::support::engine_api::{Serving, exchange};
+use crate::support::push::large;
 use crate::support::{services, wait};
 use bytes::Bytes;
 use futures::stream;
@@ -11,6 +12,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::convert::Infallible;
+use std::fs;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +25,10 @@ use wharf::images::{Access, Caller};
 
 /// More than the thousand that have to be held.
 const CLIENTS: usize = 1_100;
+
+/// What a sandbox needs for small images, and what no body of a large one fits into.
+const SANDBOX_BYTES: usize = 4 << 20;
+const LAYER_BYTES: usize = 32 << 20;
 
 /// A door with an empty store behind it.
 fn door(bounds: Bounds) -> (TempDir, Door) {
@@ -145,6 +151,47 @@ fn a_request_that_uses_too_much_is_told_so_and_counted_and_the_next_is_served() 
             assert!(door.metrics().contains(&line), "{line}: {}", door.metrics());
             assert_eq!(self::text(ask(&door, "/_ping").await).await, (200, "OK".to_owned()));
         }
+        drop(directory);
+    });
+}
+
+/// Bodies go between the client and the store: none of them is ever in the memory of the component.
+#[test]
+fn images_of_any_size_pass_a_sandbox_of_a_few_megabytes() {
+    let registry = open_registry();
+    registry.push("app", "1", &large(6, 1, LAYER_BYTES));
+    let address = registry.address();
+    let name = format!("{address}/app:1");
+    let (from, wharf) = wharf();
+    wharf.run(&["pull", "-q", &name]).success();
+    let archive = from.path().join("app.tar");
+    wharf.run(&["save", "-q", &name, "-o", &archive.to_string_lossy()]).success();
+    let archive = Bytes::from(fs::read(&archive).expect("it was written"));
+    let (directory, door) = door(Bounds::default());
+    let narrow = door.with_limits(Limits { memory_bytes_max: SANDBOX_BYTES, ..Limits::default() });
+    wait(async move {
+        let send = async |method: &str, target: &str, body: Bytes| {
+            let request = Request::builder().method(method).uri(target).body(Full::new(body)).expect("an address");
+            timeout(TIMEOUT, narrow.answer(request)).await.expect("it is answered")
+        };
+        let tell = async |method: &str, target: &str, body: Bytes| text(send(method, target, body).await).await;
+        let (status, told) = tell("POST", "/images/load", archive).await;
+        assert_eq!((status, told.contains("Loaded image")), (200, true), "{told}");
+        let saved = send("GET", &format!("/images/{name}/get"), Bytes::new()).await;
+        let saved = saved.into_body().collect().await.expect("it has an end").to_bytes();
+        assert!(saved.len() > LAYER_BYTES, "{}", saved.len());
+        let (_, told) = tell("POST", &format!("/images/{name}/tag?repo={address}/copy&tag=2"), Bytes::new()).await;
+        assert_eq!(told, "");
+        let (_, told) = tell("POST", &format!("/images/{address}/copy/push?tag=2"), Bytes::new()).await;
+        assert!(told.contains("2: digest: sha256:"), "{told}");
+        for name in [&name, &format!("{address}/copy:2")] {
+            assert_eq!(tell("DELETE", &format!("/images/{name}"), Bytes::new()).await.0, 200);
+        }
+        let target = format!("/images/create?fromImage={address}/copy&tag=2");
+        let (_, told) = tell("POST", &target, Bytes::new()).await;
+        assert!(told.contains("Downloaded newer image"), "{told}");
+        let (_, told) = tell("POST", "/images/create?fromSrc=-&repo=imported&tag=1", saved).await;
+        assert!(told.contains("sha256:"), "{told}");
         drop(directory);
     });
 }
