@@ -44,12 +44,14 @@ use crate::door::Prepare;
 use crate::engine::{self, state::State};
 use crate::images::{Caller, Failure, Problem, Wharf};
 use crate::layers::Layers;
+use crate::scheduler::Cause;
 use exchange::Exchange;
 use futures::stream::Stream;
 use std::pin::Pin;
 use std::sync::Arc;
 use streaming::Streams;
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedSender;
 use tonic::Status;
 use wasmtime::component::Accessor;
 
@@ -84,6 +86,8 @@ pub struct Services {
     streams: Streams,
     /// Makes what speaks to registries.
     prepare: Prepare,
+    /// Tells who collects. Nobody may listen.
+    causes: UnboundedSender<Cause>,
 }
 
 impl std::fmt::Debug for Services {
@@ -93,19 +97,21 @@ impl std::fmt::Debug for Services {
 }
 
 impl Services {
-    /// Answers from this store. `prepare` is as in [`Door::new`](crate::door::Door::new).
+    /// Answers from this store. `prepare` is as in [`Door::new`](crate::door::Door::new). `causes` are for
+    /// [`scheduler::run_hearing`](crate::scheduler::run_hearing).
     pub fn new(
         services: engine::Services,
         caller: Caller,
         identity: Identity,
         prepare: Prepare,
+        causes: UnboundedSender<Cause>,
     ) -> Result<Self, Failure> {
         let (content, layers) = (services.content.clone(), services.layers.clone());
         let wharf = Wharf::pooled(services, SANDBOXES_MAX)?;
         let turns = Arc::new(Semaphore::new(SANDBOXES_MAX as usize));
         let exchange = Exchange::default();
         let (identity, streams) = (Arc::new(identity), Streams::default());
-        Ok(Self { wharf, content, layers, caller, identity, turns, exchange, streams, prepare })
+        Ok(Self { wharf, content, layers, caller, identity, turns, exchange, streams, prepare, causes })
     }
 
     /// Asks the component about records, once it is the turn of this request.
@@ -115,7 +121,9 @@ impl Services {
         run: impl AsyncFnOnce(&Accessor<State>, &records::Guest) -> wasmtime::Result<Result<R, Problem>>,
     ) -> Result<R, Failure> {
         let _turn = self.turns.acquire().await.expect("nobody closes the semaphore");
-        self.wharf.records(export, run).await
+        let answer = self.wharf.records(export, run).await;
+        self.caused(export, answer.is_ok());
+        answer
     }
 
     /// The same, about snapshots.
@@ -125,6 +133,47 @@ impl Services {
         run: impl AsyncFnOnce(&Accessor<State>, &trees::Guest) -> wasmtime::Result<Result<R, Problem>>,
     ) -> Result<R, Failure> {
         let _turn = self.turns.acquire().await.expect("nobody closes the semaphore");
-        self.wharf.snapshots(export, run).await
+        let answer = self.wharf.snapshots(export, run).await;
+        self.caused(export, answer.is_ok());
+        answer
+    }
+
+    fn caused(&self, export: &str, is_done: bool) {
+        if let Some(cause) = cause(export).filter(|_| is_done) {
+            // Whoever does not collect does not listen.
+            let _ = self.causes.send(cause);
+        }
+    }
+}
+
+/// What a call of an export means to who collects. containerd, docs/garbage-collection.md: whatever takes a reference away is
+/// a deletion, and any other write a mutation.
+fn cause(export: &str) -> Option<Cause> {
+    match export.split_once('-').map_or(export, |(verb, _)| verb) {
+        "delete" | "remove" => Some(Cause::Deletion),
+        "create" | "update" | "add" | "apply" | "diff" | "prepare" | "commit" | "wrote" => Some(Cause::Mutation),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_collects_hears_of_what_changes() {
+        for (export, expected) in [
+            ("delete-image", Some(Cause::Deletion)),
+            ("delete-lease", Some(Cause::Deletion)),
+            ("remove-snapshot", Some(Cause::Deletion)),
+            ("wrote", Some(Cause::Mutation)),
+            ("create-image", Some(Cause::Mutation)),
+            ("add-resource", Some(Cause::Mutation)),
+            ("get-image", None),
+            ("list-content", None),
+            ("admit-writing", None),
+        ] {
+            assert_eq!(cause(export), expected, "{export}");
+        }
     }
 }

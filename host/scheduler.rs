@@ -24,14 +24,15 @@
 
 pub mod cadence;
 
-pub use cadence::Settings;
+pub use cadence::{Cause, Settings};
 
 use crate::images::{Action, Caller, Change, Changed, Collecting, ErrorCode, Event, Failure, Problem, Wharf};
-use cadence::{Cadence, Cause, retry};
+use cadence::{Cadence, retry};
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +70,21 @@ pub async fn run(
     stop: &CancellationToken,
     tell: &mut (dyn FnMut(Told) + Send),
 ) {
+    let (_nobody, mut causes) = mpsc::unbounded_channel();
+    run_hearing(wharf, caller, collecting, settings, &mut causes, stop, tell).await;
+}
+
+/// The same, for a host that itself knows of more causes than the records of what happens tell, as a server does of the
+/// requests about blobs, leases and other namespaces.
+pub async fn run_hearing(
+    wharf: &Wharf,
+    caller: &Caller,
+    collecting: &Collecting,
+    settings: Settings,
+    causes: &mut UnboundedReceiver<Cause>,
+    stop: &CancellationToken,
+    tell: &mut (dyn FnMut(Told) + Send),
+) {
     let cadence = Mutex::new(Cadence::new(settings));
     let scheduler =
         Scheduler { wharf, caller, stop, begun: Instant::now(), cadence, news: Notify::new(), tell: Mutex::new(tell) };
@@ -77,6 +93,7 @@ pub async fn run(
         () = stop.cancelled() => {}
         never = scheduler.collect(Change::Collect(*collecting)) => match never {},
         never = scheduler.listen() => match never {},
+        never = scheduler.hear(causes) => match never {},
     }
 }
 
@@ -154,6 +171,15 @@ impl Scheduler<'_> {
         }
     }
 
+    /// Hears what the host tells.
+    async fn hear(&self, causes: &mut UnboundedReceiver<Cause>) -> Infallible {
+        while let Some(cause) = causes.recv().await {
+            self.caused(cause);
+        }
+        // Nobody will ever tell anything.
+        std::future::pending().await
+    }
+
     fn count(&self, action: Action) {
         let cause = match action {
             Action::Pull | Action::Tag | Action::Label | Action::Load | Action::Import => Cause::Mutation,
@@ -161,6 +187,10 @@ impl Scheduler<'_> {
             // What a prune took away is told by itself, and who takes a lease away collects what it held.
             Action::Prune | Action::Push | Action::Lease | Action::Expire => return,
         };
+        self.caused(cause);
+    }
+
+    fn caused(&self, cause: Cause) {
         self.cadence().happened(cause, self.now());
         self.news.notify_one();
     }

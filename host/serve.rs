@@ -16,17 +16,22 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 use wharf::cli::{self, Cli, exit};
 use wharf::containerd;
 use wharf::door::{Bounds, Door, Settings, Station, Stopped};
 use wharf::engine::Services;
-use wharf::images::{Caller, ErrorCode, Problem};
+use wharf::images::{Caller, Collecting, ErrorCode, Problem, Wharf};
 use wharf::network::{self, Network, Proxies};
+use wharf::scheduler::{self, Cause, Told};
 use wharf::traces::Traces;
 
 /// How long requests have to end after the first signal. The second one ends them.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// After how long without a change what has arrived of a blob is given up, as by `wharf gc`.
+const INGEST_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How long the last spans may take.
 const TRACES_PATIENCE: Duration = Duration::from_secs(5);
@@ -58,9 +63,16 @@ pub(crate) async fn serve(
     let bounds = Bounds { silence, ..Bounds::default() };
     let prepare = prepare(asked.clone(), services.clone(), caller.clone());
     let door = Door::new(prepare.clone(), bounds)?;
-    let gate =
-        || containerd::Services::new(services.clone(), caller.clone(), identity::identity(&root), prepare.clone());
+    let (cause, causes) = mpsc::unbounded_channel();
+    let gate = || {
+        let identity = identity::identity(&root);
+        containerd::Services::new(services.clone(), caller.clone(), identity, prepare.clone(), cause)
+    };
     let gate = asked.containerd().map(|_| gate()).transpose()?;
+    let collector = match &gate {
+        Some(_) if !asked.no_gc => Some(Wharf::new(services.clone())?),
+        _ => None,
+    };
     // The sockets come last: whoever finds one is answered.
     let (listeners, own) = sockets.open().await?;
     let other = socket_for_containerd(asked).await?;
@@ -74,7 +86,14 @@ pub(crate) async fn serve(
                 None => Ok(true),
             }
         };
-        tokio::join!(door.serve(listeners, &stop, PATIENCE), clients_of_containerd)
+        let collecting = async {
+            if let Some(wharf) = collector {
+                collect(&wharf, caller, causes, &stop).await;
+            }
+        };
+        let (stopped, all_done, ()) =
+            tokio::join!(door.serve(listeners, &stop, PATIENCE), clients_of_containerd, collecting);
+        (stopped, all_done)
     };
     let signals = async {
         interrupts.next().await;
@@ -98,6 +117,19 @@ pub(crate) async fn serve(
         tokio::select! { _ = sent => {}, () = interrupts.next() => {} }
     }
     Ok(exit::DONE)
+}
+
+/// Collects what clients of containerd leave behind, as their own server does.
+async fn collect(wharf: &Wharf, caller: &Caller, mut causes: UnboundedReceiver<Cause>, stop: &CancellationToken) {
+    let collecting = Collecting { ingest_age_s: INGEST_AGE.as_secs() };
+    let mut tell = |told| match told {
+        Told::Failed { failure, wait } => {
+            tracing::warn!(%failure, "nothing could be collected, which is tried again in {wait:?}");
+        }
+        Told::Collected(_) | Told::Event(_) => {}
+    };
+    let settings = scheduler::Settings::default();
+    scheduler::run_hearing(wharf, caller, &collecting, settings, &mut causes, stop, &mut tell).await;
 }
 
 /// Opens the socket for clients of containerd, if there is to be one.

@@ -168,15 +168,27 @@ impl Services {
         let (caller, lease) = (self.asked(said)?, asked::lease(said)?);
         let PrepareSnapshotRequest { snapshotter, key, parent, labels } = wanted;
         is_here(&snapshotter)?;
-        let (namespace, labels) = (caller.namespace.clone(), pairs(labels));
+        let (same, labels) = (caller.clone(), pairs(labels));
         let told = SnapshotPrepare { key: key.clone(), parent: parent.clone(), snapshotter: SNAPSHOTTER.to_owned() };
         let parent = unless_empty(parent);
         let made = self.ask_of_trees("prepare-snapshot", async |accessor, snapshots| {
             snapshots.call_prepare_snapshot(accessor, caller, key, parent, writable, labels, lease).await
         });
         let tree = made.await.map_err(status::making)?;
-        self.exchange.tell(&namespace, &told);
-        self.mounts_of(tree).await
+        let (mounts, namespace) = (self.mounts_of(tree).await, same.namespace.clone());
+        match &mounts {
+            Ok(_) => self.exchange.tell(&namespace, &told),
+            Err(_) => {
+                // Nobody has heard of it, so that the next request may ask for the same key.
+                let gone = self.ask_of_trees("remove-snapshot", async |accessor, snapshots| {
+                    snapshots.call_remove_snapshot(accessor, same, told.key).await
+                });
+                if let Err(failure) = gone.await {
+                    tracing::warn!(%failure, "a snapshot that cannot be mounted stays");
+                }
+            }
+        }
+        mounts
     }
 }
 

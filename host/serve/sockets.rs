@@ -3,6 +3,7 @@
 
 use crate::ambient::variable;
 use crate::{problem, talk};
+use rustix::fs::Mode;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
@@ -225,7 +226,11 @@ pub(super) async fn bind(path: &Path) -> Result<UnixListener, Problem> {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(wrong(error)),
     }
-    let listener = UnixListener::bind(path).map_err(wrong)?;
+    // From the first moment on: whoever started this may let everybody write to what it makes.
+    let before = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    let bound = UnixListener::bind(path);
+    rustix::process::umask(before);
+    let listener = bound.map_err(wrong)?;
     fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE)).map_err(wrong)?;
     Ok(listener)
 }

@@ -82,6 +82,7 @@ impl Writer {
                 if action == WriteAction::Commit { self.commit(message).await } else { Ok(answer) }
             }
             State::Shared(shared) => {
+                shared.agree(&message)?;
                 if action != WriteAction::Stat {
                     shared.take(&self.services.content, message.offset, message.data.clone()).await?;
                 }
@@ -177,6 +178,12 @@ impl Shared {
         }
     }
 
+    /// Refuses a message that is about something else than what is here.
+    fn agree(&self, message: &WriteContentRequest) -> Result<(), Status> {
+        same_total(message, self.end())?;
+        same_digest(message, &self.there.digest)
+    }
+
     /// Compares what a message brings with what is here. At offset 0 everything begins again.
     async fn take(&mut self, store: &content::Content, offset: i64, data: Bytes) -> Result<(), Status> {
         let here = self.offset();
@@ -212,29 +219,34 @@ impl Shared {
     }
 }
 
+/// Refuses another total than was said.
+fn same_total(message: &WriteContentRequest, said: i64) -> Result<(), Status> {
+    if message.total <= 0 || message.total == said {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(format!("provided total differs from status: {} != {said}", message.total)))
+}
+
+/// Refuses another digest than was said.
+fn same_digest(message: &WriteContentRequest, said: &str) -> Result<(), Status> {
+    if message.expected.is_empty() || message.expected == said {
+        return Ok(());
+    }
+    let other = message.expected.escape_debug();
+    Err(Status::invalid_argument(format!("provided digest differs from status: {other} != {said}")))
+}
+
 impl Open {
     /// Refuses a message that contradicts what was said before, and takes what it adds.
     fn agree(&mut self, message: &WriteContentRequest) -> Result<(), Status> {
         let Writing { total, expected, .. } = &mut self.writing;
         match *total {
             0 => *total = message.total,
-            said if message.total > 0 && message.total != said => {
-                return Err(Status::invalid_argument(format!(
-                    "provided total differs from status: {} != {said}",
-                    message.total
-                )));
-            }
-            _ => {}
+            said => same_total(message, said)?,
         }
         match expected {
-            None if !message.expected.is_empty() => *expected = Some(message.expected.clone()),
-            Some(said) if !message.expected.is_empty() && message.expected != *said => {
-                return Err(Status::invalid_argument(format!(
-                    "provided digest differs from status: {} != {said}",
-                    message.expected.escape_debug()
-                )));
-            }
-            _ => {}
+            Some(said) => same_digest(message, said)?,
+            None => *expected = Some(message.expected.clone()).filter(|expected| !expected.is_empty()),
         }
         Ok(())
     }

@@ -48,7 +48,7 @@ impl Errand {
 /// Reads from where to where something is to go.
 pub(super) fn errand(from: &Any, to: &Any) -> Result<Errand, Status> {
     if is::<OciRegistry>(from) && is::<ImageStore>(to) {
-        return Ok(Errand::Pull(registry(unpacked(from)?)?, stored(unpacked(to)?)?));
+        return Ok(Errand::Pull(registry(unpacked(from)?)?, named(stored(unpacked(to)?)?)?));
     }
     if is::<ImageStore>(from) && is::<OciRegistry>(to) {
         return Ok(Errand::Push(only(source(unpacked(from)?)?)?, registry(unpacked(to)?)?));
@@ -60,7 +60,7 @@ pub(super) fn errand(from: &Any, to: &Any) -> Result<Errand, Status> {
         return Ok(Errand::Export(whole(source(unpacked(from)?)?)?, exported(unpacked(to)?)?));
     }
     if is::<ImageStore>(from) && is::<ImageStore>(to) {
-        return Ok(Errand::Tag(whole(only(source(unpacked(from)?)?)?)?, whole(stored(unpacked(to)?)?)?));
+        return Ok(Errand::Tag(whole(only(source(unpacked(from)?)?)?)?, whole(named(stored(unpacked(to)?)?)?)?));
     }
     let (from, to) = (from.type_url.escape_debug(), to.type_url.escape_debug());
     Err(Status::unimplemented(format!("there is no transfer from `{from}` to `{to}`")))
@@ -160,6 +160,11 @@ fn source(wanted: ImageStore) -> Result<Stored, Status> {
         return refused("what is here stays as it is: the source has `labels` or `unpacks`");
     }
     stored(wanted)
+}
+
+/// Refuses what has no name.
+fn named(stored: Stored) -> Result<Stored, Status> {
+    if stored.name.is_empty() { refused("the store has no `name`") } else { Ok(stored) }
 }
 
 /// Refuses more names than one.
@@ -302,6 +307,9 @@ mod tests {
             (store(plain()), store(several()), true),
             (store(several()), store(plain()), false),
             (store(partial()), store(plain()), false),
+            (store(plain()), store(ImageStore::default()), false),
+            (registry(), store(ImageStore::default()), false),
+            (registry(), store(plain()), true),
             (store(plain()), store(partial()), false),
         ] {
             let refused = errand(&from, &to).map(drop).map_err(|status| status.code());

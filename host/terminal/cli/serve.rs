@@ -36,6 +36,10 @@ pub struct Serve {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     containerd: Option<PathBuf>,
 
+    /// Leave what clients of containerd need no more where it is, until `wharf gc`
+    #[arg(long, requires = "containerd")]
+    pub no_gc: bool,
+
     /// Tell what is counted at `/metrics` of this address of the machine itself, as in `127.0.0.1:9323`
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,

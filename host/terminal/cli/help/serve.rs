@@ -28,6 +28,11 @@ What there is:
   remove, prune, save, load, search, distribution, and version, info, df, events, auth and _ping. There are no
   containers: everything else is answered with status 501.
 
+Clients of containerd:
+  --containerd answers them on a socket of its own: ctr, and whatever speaks its services for images, content, snapshots,
+  leases, namespaces, events, diffs and transfers. What they need no more is collected, by containerd's thresholds, as by
+  `wharf gc --scheduled`; --no-gc leaves that to you.
+
 Who may:
   Whoever can open the socket; it belongs to you and your group. --tcp without TLS listens on this machine alone, and
   whoever reaches the address may do everything, too. With --tls-cert, --tls-key and --client-ca it listens anywhere, and
