@@ -10,7 +10,7 @@
 //! - `client`: where an answer goes. `lines`: an answer that grows while a verb runs.
 //! - `refusal`: statuses and messages of what does not work. `note`: what is told for whoever counts.
 //! - one file a family of routes: `list`, `inspect` (with `manifests`), `create` (`pull` and `import`), `push`,
-//!   `change`, `archive`, `discovery`, `events`, `system` and `info`.
+//!   `change`, `archive`, `discovery`, `events`, `system`, `info` and `usage`.
 //!
 //! No router stands before them: names of images have slashes in them, as in
 //! `/images/{name}/json`, and a list of segments is matched with what stands
@@ -34,6 +34,7 @@ mod push;
 mod query;
 mod refusal;
 mod system;
+mod usage;
 mod version;
 
 pub use client::{Body, Client, Head};
@@ -152,7 +153,7 @@ async fn route<H: Host>(
         ("GET" | "HEAD", ["_ping"]) => Ok(system::ping()),
         ("GET", ["version"]) => Ok(system::version(context)),
         ("GET", ["info"]) => info::info(context).await,
-        ("GET", ["system", "df"]) => system::disk_usage(context).await,
+        ("GET", ["system", "df"]) => usage::disk_usage(context).await,
         ("POST", ["auth"]) => system::log_in(context, body).await,
         ("GET", ["images", "json"]) => list::list(context).await,
         ("GET", ["images", "search"]) => discovery::search(context).await,
