@@ -91,6 +91,8 @@ pub struct Ask {
     pub method: String,
     /// Path and query, as in `/v1.41/images/json?all=1`.
     pub target: String,
+    /// The values of `Accept`, with commas between; empty if there are none.
+    pub accept: String,
 }
 
 /// What every route gets.
@@ -99,6 +101,7 @@ struct Context<'c, H> {
     settings: &'c Settings,
     version: Version,
     query: Query,
+    accept: &'c str,
 }
 
 /// Answers one request.
@@ -113,7 +116,7 @@ pub async fn serve<H: Host, C: Client<Blob = H::Blob>>(
         Ok(path) => path,
         Err(refusal) => return client::send(client, refusal.into()).await,
     };
-    let context = Context { host, settings, version: path.version, query: path.query };
+    let context = Context { host, settings, version: path.version, query: path.query, accept: &ask.accept };
     let segments: Vec<&str> = path.text.split('/').skip(1).collect();
     (settings.note)(Note::Route(note::route(&segments)));
     // Whatever comes of an answer that grows is told where it grows.

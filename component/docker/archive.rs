@@ -52,7 +52,7 @@ async fn bring<H: Host, C: Client>(
     archive: H::Stream,
     lines: &Lines<C>,
 ) -> Result<Vec<u8>, Refusal> {
-    let Context { host, settings, query, version } = context;
+    let Context { host, settings, query, version, .. } = context;
     // Before, it is not a parameter, and says nothing.
     let platforms = if version.since(48) { query.platforms("platform")? } else { Vec::new() };
     let options = LoadOptions { names: Vec::new(), platforms, unpack: settings.unpack, retention: None };

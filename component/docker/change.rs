@@ -43,7 +43,7 @@ impl Listener for Deaf {
 
 /// Removes a name, or an image.
 pub(super) async fn remove<H: Host>(context: &Context<'_, H>, name: &str) -> Result<Answer, Refusal> {
-    let Context { host, settings, query, version } = context;
+    let Context { host, settings, query, version, .. } = context;
     let identities = identities(*host, &settings.caller).await?;
     let removal = Removal {
         references: vec![name.to_owned()],

@@ -27,7 +27,7 @@ pub(super) async fn import<H: Host, C: Client>(
     body: H::Stream,
     lines: &Lines<C>,
 ) -> Result<Vec<u8>, Refusal> {
-    let Context { host, settings, query, version } = context;
+    let Context { host, settings, query, version, .. } = context;
     let options = ImportOptions {
         name: query.text("repo").map(|repository| named(repository, query.text("tag"))),
         changes: query.all("changes"),

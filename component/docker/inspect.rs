@@ -158,7 +158,7 @@ impl Serialize for Execution {
 
 /// Answers with one image.
 pub(super) async fn inspect<H: Host>(context: &Context<'_, H>, name: &str) -> Result<Answer, Refusal> {
-    let Context { host, settings, query, version } = context;
+    let Context { host, settings, query, version, .. } = context;
     let platform = query.platform()?.filter(|_| version.since(49));
     let inspect = verbs::inspect(*host, &settings.caller, name, platform.as_deref(), false, false);
     let told = inspect.await.map_err(Refusal::of_image(name))?;
@@ -220,7 +220,7 @@ struct Step {
 
 /// Answers with how an image was made.
 pub(super) async fn history<H: Host>(context: &Context<'_, H>, name: &str) -> Result<Answer, Refusal> {
-    let Context { host, settings, query, version } = context;
+    let Context { host, settings, query, version, .. } = context;
     let platform = query.platform()?.filter(|_| version.since(48));
     let steps = verbs::history(*host, &settings.caller, name, platform.as_deref()).await;
     let steps = steps.map_err(Refusal::of_image(name))?;

@@ -105,6 +105,7 @@ fn size(bytes: u64) -> String {
 
 /// The answer.
 pub(super) struct Lines<C: Client> {
+    content_type: &'static str,
     state: RefCell<State<C>>,
 }
 
@@ -117,14 +118,23 @@ enum State<C: Client> {
 
 impl<C: Client> Lines<C> {
     pub(super) fn new(client: C) -> Self {
-        Self { state: RefCell::new(State::Waiting(client)) }
+        Self::typed(client, "application/json")
+    }
+
+    /// With a type of its own.
+    pub(super) fn typed(client: C, content_type: &'static str) -> Self {
+        Self { content_type, state: RefCell::new(State::Waiting(client)) }
+    }
+
+    fn head(&self) -> Head {
+        Head::new(200, Some(self.content_type))
     }
 
     /// Sends the head before there is a line.
     pub(super) async fn begin(&self) {
         let state = self.state.replace(State::Gone);
         self.state.replace(match state {
-            State::Waiting(client) => State::Begun(client.begin(Head::new(200, Some("application/json"))).await),
+            State::Waiting(client) => State::Begun(client.begin(self.head()).await),
             other => other,
         });
     }
@@ -138,7 +148,7 @@ impl<C: Client> Lines<C> {
                 self.state.replace(State::Waiting(client));
                 return true;
             }
-            State::Waiting(client) => client.begin(Head::new(200, Some("application/json"))).await,
+            State::Waiting(client) => client.begin(self.head()).await,
             State::Begun(body) => body,
             State::Gone => return false,
         };

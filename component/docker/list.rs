@@ -92,7 +92,7 @@ pub(super) struct Details {
 
 /// Answers.
 pub(super) async fn list<H: Host>(context: &Context<'_, H>) -> Result<Answer, Refusal> {
-    let Context { host, settings, query, version } = context;
+    let Context { host, settings, query, version, .. } = context;
     let Asked { filters, shared_size, manifests } = Asked::read(query, *version)?;
     let usage = match shared_size {
         true => verbs::usage::disk_usage(*host, &settings.caller).await?,

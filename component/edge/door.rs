@@ -19,11 +19,12 @@ pub(super) async fn answer<H: Host + 'static>(
     meet: impl AsyncFnOnce(&Ask, Fields, StreamReader<u8>) -> Result<Met<H>, Refusal> + 'static,
     archive: fn(Vec<Piece<H::Blob>>) -> StreamReader<u8>,
 ) -> Result<Response, ErrorCode> {
+    let headers = request.get_headers();
     let ask = Ask {
         method: name(request.get_method()),
         target: request.get_path_with_query().unwrap_or_else(|| "/".to_owned()),
+        accept: accepted(&headers),
     };
-    let headers = request.get_headers();
     // The writer of this future is dropped at once, which says that all is well at this end.
     let (_, received) = wasip3::wit_future::new(|| Ok(()));
     let (body, trailers) = Request::consume_body(request, received);
@@ -37,6 +38,12 @@ pub(super) async fn answer<H: Host + 'static>(
         drop(trailers);
     });
     receiver.await.map_err(|_| ErrorCode::InternalError(None))
+}
+
+/// The values of `Accept`.
+fn accepted(headers: &Fields) -> String {
+    let values = headers.get("accept");
+    values.iter().filter_map(|value| std::str::from_utf8(value).ok()).collect::<Vec<_>>().join(",")
 }
 
 /// As in `GET`.

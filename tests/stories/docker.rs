@@ -137,6 +137,8 @@ fn what_does_not_work_has_dockers_status_and_a_message() {
         ("GET", "/images/json?filters=%7B%22color%22%3A%5B%22red%22%5D%7D", 400, "invalid filter 'color'"),
         ("GET", "/images/json?filters=nonsense", 400, "invalid filters"),
         ("GET", "/images/get", 400, "names no image"),
+        ("GET", "/v1.41/events?since=nonsense", 400, "`nonsense` is neither a time"),
+        ("GET", "/v1.41/events?since=20&until=10", 400, "before that of `since`"),
         ("GET", "/images/search?limit=1000&term=a", 400, "outside the range"),
         ("GET", "/v1.23/images/json", 400, "client version 1.23 is too old"),
         ("GET", "/v1.99/images/json", 400, "client version 1.99 is too new"),
@@ -155,6 +157,25 @@ fn what_does_not_work_has_dockers_status_and_a_message() {
     assert_eq!(broken.json(400)["message"], "invalid X-Registry-Auth header: it is not in base64");
     // The image is here as before.
     assert_eq!(serving.get("/images/json").json(200)[0]["RepoTags"], json!([name]));
+}
+
+#[test]
+fn events_come_in_the_form_that_a_client_accepts() {
+    let (registry, _directory, wharf, serving) = served();
+    wharf.run(&["pull", "-q", &format!("{}/app:1", registry.address())]).success();
+    let rows = [
+        ("1.52", "application/json-seq", "application/json-seq", "\u{1e}{"),
+        ("1.52", "application/x-ndjson", "application/x-ndjson", "{"),
+        ("1.51", "application/json-seq", "application/json", "{"),
+    ];
+    for (version, accept, content_type, begin) in rows {
+        let target = format!("/v{version}/events?since=1h&until=0s");
+        let reply = request(serving.socket(), "GET", &target, &[("Accept", accept)], b"");
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some(content_type)), "{version} {accept}");
+        let text = reply.text();
+        assert!(text.contains(r#""Action":"pull""#), "{text}");
+        assert!(text.lines().all(|line| line.starts_with(begin)), "{text}");
+    }
 }
 
 #[test]
