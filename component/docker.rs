@@ -22,6 +22,8 @@ mod client;
 mod create;
 mod discovery;
 mod events;
+#[cfg(test)]
+mod gates;
 mod import;
 mod info;
 mod inspect;

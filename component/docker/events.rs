@@ -157,9 +157,22 @@ fn message(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::registry::script::Script;
+    use crate::{docker::version::Version, registry::script::Script};
+
+    /// What a client of this version is told of a pull.
+    pub(in crate::docker) fn pulled(version: Version) -> String {
+        let happening = Happening {
+            time: (1, 2),
+            action: Action::Pull,
+            subject: "docker.io/library/app:1".to_owned(),
+            target: None,
+        };
+        let mut bytes = Vec::new();
+        message(&happening, !version.since(52), Form::Json, &mut bytes);
+        String::from_utf8(bytes).unwrap()
+    }
 
     fn asked(pairs: &[(&str, &str)]) -> Result<(Vec<String>, bool), String> {
         let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();

@@ -5,7 +5,7 @@ use super::{
     Context,
     client::Client,
     lines::{Line, Lines, Teller, put},
-    pull::named,
+    pull::{PLATFORM_SINCE, named},
     refusal::Refusal,
 };
 use crate::{
@@ -32,7 +32,7 @@ pub(super) async fn import<H: Host, C: Client>(
         name: query.text("repo").map(|repository| named(repository, query.text("tag"))),
         changes: query.all("changes"),
         message: query.text("message").map(str::to_owned),
-        platform: query.platform()?.filter(|_| version.since(32)),
+        platform: query.platform_since(PLATFORM_SINCE, *version)?,
         created: None,
     };
     let tell = |event, bytes: &mut Vec<u8>| {

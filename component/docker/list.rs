@@ -72,8 +72,11 @@ pub(super) struct Asked {
 impl Asked {
     /// What a version does not have says nothing.
     pub(super) fn read(query: &Query, version: Version) -> Result<Self, Refusal> {
+        let mut filters = query.known_filters(FILTERS)?;
+        // A pattern of names, as old clients write it.
+        filters.extend(query.text("filter").filter(|_| !version.since(41)).map(|name| format!("reference={name}")));
         Ok(Self {
-            filters: query.known_filters(FILTERS)?,
+            filters,
             shared_size: version.since(42) && query.flag("shared-size"),
             manifests: version.since(47) && query.flag("manifests"),
         })
@@ -217,5 +220,17 @@ pub(super) mod tests {
         let found = [41, 42, 46, 47, 52].map(asked);
         let expected = [(false, false), (true, false), (true, false), (true, true), (true, true)];
         assert_eq!(found, expected.map(Ok));
+    }
+
+    #[test]
+    fn the_filter_of_old_clients_is_a_pattern_of_names() {
+        let filters =
+            |text: &str, minor| Asked::read(&Query::read(text), Version::of(minor)).map(|asked| asked.filters);
+        let filter = || "reference=app*".to_owned();
+        assert_eq!(filters("filter=app*", 24), Ok(vec![filter()]));
+        assert_eq!(filters("filter=app*", 40), Ok(vec![filter()]));
+        assert_eq!(filters("filter=app*", 41), Ok(Vec::new()));
+        let both = "filter=app*&filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D";
+        assert_eq!(filters(both, 24), Ok(vec!["dangling=true".to_owned(), filter()]));
     }
 }

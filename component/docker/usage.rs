@@ -165,7 +165,7 @@ impl Sums {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{
         docker::list::tests::summary,
@@ -190,8 +190,7 @@ mod tests {
         Usage { images: vec![image], content, ..Usage::default() }
     }
 
-    fn ask(minor: u32, query: &str) -> Result<Value, Refusal> {
-        let version = Version::of(minor);
+    pub(in crate::docker) fn ask(version: Version, query: &str) -> Result<Value, Refusal> {
         let asked = Asked::read(&Query::read(query), version)?;
         let images = asked.has("image").then(|| (usage(), vec![summary(version, "app", &details(&usage()))]));
         Ok(serde_json::to_value(DiskUsage::new(version, &asked, images)).unwrap())
@@ -202,7 +201,7 @@ mod tests {
     #[test]
     fn every_version_tells_what_is_shared_and_that_nothing_is_in_use() {
         for minor in [24, 41, 42, 50, 51, 52] {
-            let answer = ask(minor, "").unwrap();
+            let answer = ask(Version::of(minor), "").unwrap();
             let image = &answer["Images"][0];
             let found = (&image["Containers"], &image["SharedSize"], &image["Size"], &answer["LayersSize"]);
             assert_eq!(found, (&json!(0), &json!(40), &json!(100), &json!(105)), "1.{minor}");
@@ -226,13 +225,13 @@ mod tests {
             (52, "type=image&type=volume", [&lists[..], &["ImageUsage", "Volumes", "VolumeUsage"]].concat()),
         ];
         for (minor, query, mut expected) in rows {
-            let answer = ask(minor, query).unwrap();
+            let answer = ask(Version::of(minor), query).unwrap();
             let mut names: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
             names.sort_unstable();
             expected.sort_unstable();
             assert_eq!(names, expected, "1.{minor} {query}");
         }
-        let refused = |minor, query| ask(minor, query).unwrap_err();
+        let refused = |minor, query| ask(Version::of(minor), query).unwrap_err();
         assert_eq!(refused(42, "type=network"), Refusal::new(400, "unknown object type: network".to_owned()));
         assert_eq!(refused(52, "verbose=yes"), Refusal::new(400, "invalid value for verbose: yes".to_owned()));
     }
@@ -241,9 +240,9 @@ mod tests {
     fn the_sums_of_images_are_what_a_prune_would_free_and_what_there_is() {
         let brief = json!({"ActiveCount": 0, "Reclaimable": 65, "TotalCount": 1, "TotalSize": 105});
         for query in ["", "verbose=0"] {
-            assert_eq!(ask(52, query).unwrap()["ImageUsage"], brief, "{query}");
+            assert_eq!(ask(Version::of(52), query).unwrap()["ImageUsage"], brief, "{query}");
         }
-        let full = ask(52, "verbose=true").unwrap();
+        let full = ask(Version::of(52), "verbose=true").unwrap();
         assert_eq!(full["ImageUsage"]["Items"][0]["RepoTags"], json!(["app:1"]));
         let nothing = json!({"ActiveCount": 0, "Reclaimable": 0, "TotalCount": 0, "TotalSize": 0});
         assert_eq!(full["ContainerUsage"], nothing);

@@ -111,7 +111,9 @@ fn a_pull_tells_each_layer_and_ends_with_the_digest() {
     let [.., digest, status] = statuses.as_slice() else { panic!("{statuses:?}") };
     assert!(digest.starts_with("Digest: sha256:"), "{digest}");
     assert_eq!(*status, format!("Status: Downloaded newer image for {}/app:1", registry.address()));
-    let again = serving.post(&target, b"").lines();
+    // A client that wants every tag may put a colon behind the name; the tag of the query counts all the same.
+    let colon = format!("/v1.41/images/create?fromImage={}/app:&tag=1", registry.address());
+    let again = serving.post(&colon, b"").lines();
     assert_eq!(fields(&again, "status").iter().filter(|status| **status == "Already exists").count(), 0);
     assert!(fields(&again, "status").last().is_some_and(|status| status.starts_with("Status: Image is up to date")));
 }
@@ -137,6 +139,11 @@ fn what_does_not_work_has_dockers_status_and_a_message() {
         ("GET", "/images/json?filters=%7B%22color%22%3A%5B%22red%22%5D%7D", 400, "invalid filter 'color'"),
         ("GET", "/images/json?filters=nonsense", 400, "invalid filters"),
         ("GET", "/images/get", 400, "names no image"),
+        ("GET", "/v1.48/images/get?names=a&platform=linux/arm64&platform=linux/amd64", 400, "API 1.52 and later"),
+        ("POST", "/v1.51/images/load?platform=linux/arm64&platform=linux/amd64", 400, "API 1.52 and later"),
+        ("GET", "/v1.49/images/nothing/json?manifests=1&platform=linux/arm64", 400, "exclude each other"),
+        ("GET", "/v1.42/system/df?type=network", 400, "unknown object type: network"),
+        ("POST", "/v1.24/images/prune", 400, "API 1.25 and later"),
         ("GET", "/v1.41/events?since=nonsense", 400, "`nonsense` is neither a time"),
         ("GET", "/v1.41/events?since=20&until=10", 400, "before that of `since`"),
         ("GET", "/images/search?limit=1000&term=a", 400, "outside the range"),
