@@ -10,7 +10,7 @@
 //! - `client`: where an answer goes. `lines`: an answer that grows while a verb runs.
 //! - `refusal`: statuses and messages of what does not work. `note`: what is told for whoever counts.
 //! - one file a family of routes: `list`, `inspect` (with `manifests`), `create` (`pull` and `import`), `push`,
-//!   `change`, `archive`, `discovery`, `events`, `system` and `info`.
+//!   `change`, `archive`, `discovery`, `events`, `system`, `info` and `usage`.
 //!
 //! No router stands before them: names of images have slashes in them, as in
 //! `/images/{name}/json`, and a list of segments is matched with what stands
@@ -22,6 +22,8 @@ mod client;
 mod create;
 mod discovery;
 mod events;
+#[cfg(test)]
+mod gates;
 mod import;
 mod info;
 mod inspect;
@@ -34,6 +36,7 @@ mod push;
 mod query;
 mod refusal;
 mod system;
+mod usage;
 mod version;
 
 pub use client::{Body, Client, Head};
@@ -90,6 +93,8 @@ pub struct Ask {
     pub method: String,
     /// Path and query, as in `/v1.41/images/json?all=1`.
     pub target: String,
+    /// The values of `Accept`, with commas between; empty if there are none.
+    pub accept: String,
 }
 
 /// What every route gets.
@@ -98,6 +103,7 @@ struct Context<'c, H> {
     settings: &'c Settings,
     version: Version,
     query: Query,
+    accept: &'c str,
 }
 
 /// Answers one request.
@@ -112,7 +118,7 @@ pub async fn serve<H: Host, C: Client<Blob = H::Blob>>(
         Ok(path) => path,
         Err(refusal) => return client::send(client, refusal.into()).await,
     };
-    let context = Context { host, settings, version: path.version, query: path.query };
+    let context = Context { host, settings, version: path.version, query: path.query, accept: &ask.accept };
     let segments: Vec<&str> = path.text.split('/').skip(1).collect();
     (settings.note)(Note::Route(note::route(&segments)));
     // Whatever comes of an answer that grows is told where it grows.
@@ -152,7 +158,7 @@ async fn route<H: Host>(
         ("GET" | "HEAD", ["_ping"]) => Ok(system::ping()),
         ("GET", ["version"]) => Ok(system::version(context)),
         ("GET", ["info"]) => info::info(context).await,
-        ("GET", ["system", "df"]) => system::disk_usage(context).await,
+        ("GET", ["system", "df"]) => usage::disk_usage(context).await,
         ("POST", ["auth"]) => system::log_in(context, body).await,
         ("GET", ["images", "json"]) => list::list(context).await,
         ("GET", ["images", "search"]) => discovery::search(context).await,

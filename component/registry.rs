@@ -38,7 +38,7 @@ mod rest;
 pub mod retry;
 mod rounds;
 #[cfg(test)]
-mod script;
+pub(crate) mod script;
 mod search;
 mod sent;
 mod server;

@@ -32,7 +32,7 @@ use crate::engine::{Engine, Limits, Services, is_full};
 use crate::images::{ErrorCode, Failure, Problem};
 use bytes::Bytes;
 use futures::StreamExt;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
@@ -290,8 +290,10 @@ fn seen(head: Parts, asked: PathAndQuery, body: Body) -> Request<Body> {
     *request.method_mut() = head.method;
     *request.uri_mut() = asked.into();
     let mut headers = HeaderMap::new();
-    if let Some(content_type) = head.headers.get(CONTENT_TYPE) {
-        headers.insert(CONTENT_TYPE, content_type.clone());
+    for name in [ACCEPT, CONTENT_TYPE] {
+        for value in head.headers.get_all(&name) {
+            headers.append(name.clone(), value.clone());
+        }
     }
     *request.headers_mut() = headers;
     request

@@ -31,11 +31,18 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Serves a store in this directory.
+    /// Serves a store in this directory. Nothing is collected by itself: when that is, no test can say.
     #[track_caller]
     pub(crate) fn open(directory: &Path) -> Self {
+        Self::open_with(directory, &["--no-gc"])
+    }
+
+    /// The same with these options.
+    #[track_caller]
+    pub(crate) fn open_with(directory: &Path, options: &[&str]) -> Self {
         let (wharf, socket) = (Wharf::new(directory), directory.join("containerd.sock"));
-        let serving = Serving::start(&wharf, directory, &["--containerd", socket.to_str().expect("a text")]);
+        let place = socket.to_str().expect("a text");
+        let serving = Serving::start(&wharf, directory, &[&["--containerd", place], options].concat());
         let begin = Instant::now();
         while UnixStream::connect(&socket).is_err() {
             assert!(begin.elapsed() < TIMEOUT, "`wharf serve --containerd` does not listen");

@@ -19,7 +19,7 @@ use std::cell::RefCell;
 
 /// Answers with an archive of the images that are called so.
 pub(super) async fn save<H: Host, C: Client<Blob = H::Blob>>(context: &Context<'_, H>, names: Vec<String>, client: C) {
-    let Context { host, settings, query, .. } = context;
+    let Context { host, settings, query, version, .. } = context;
     // Clients repeat the name, or put commas between.
     let names: Vec<String> =
         names.iter().flat_map(|names| names.split(',')).filter(|name| !name.is_empty()).map(str::to_owned).collect();
@@ -27,8 +27,8 @@ pub(super) async fn save<H: Host, C: Client<Blob = H::Blob>>(context: &Context<'
         if names.is_empty() {
             return Err(Refusal::new(400, "`names` names no image".to_owned()));
         }
-        let options =
-            SaveOptions { form: Form::DockerArchive, platforms: query.platforms("platform")?, complete: None };
+        let platforms = query.platforms_of_archive(*version)?;
+        let options = SaveOptions { form: Form::DockerArchive, platforms, complete: None };
         give(*host, &settings.caller, &names, &options).await.map_err(Refusal::of_image(&names.join(", ")))
     };
     match made.await {
@@ -52,9 +52,8 @@ async fn bring<H: Host, C: Client>(
     archive: H::Stream,
     lines: &Lines<C>,
 ) -> Result<Vec<u8>, Refusal> {
-    let Context { host, settings, query, version } = context;
-    // Before, it is not a parameter, and says nothing.
-    let platforms = if version.since(48) { query.platforms("platform")? } else { Vec::new() };
+    let Context { host, settings, query, version, .. } = context;
+    let platforms = query.platforms_of_archive(*version)?;
     let options = LoadOptions { names: Vec::new(), platforms, unpack: settings.unpack, retention: None };
     let quiet = query.flag("quiet");
     let tell = |event, bytes: &mut Vec<u8>| match event {

@@ -43,13 +43,13 @@ impl Listener for Deaf {
 
 /// Removes a name, or an image.
 pub(super) async fn remove<H: Host>(context: &Context<'_, H>, name: &str) -> Result<Answer, Refusal> {
-    let Context { host, settings, query, version } = context;
+    let Context { host, settings, query, version, .. } = context;
     let identities = identities(*host, &settings.caller).await?;
     let removal = Removal {
         references: vec![name.to_owned()],
         force: query.flag("force"),
         no_prune: query.flag("noprune"),
-        platforms: if version.since(50) { query.platforms("platforms")? } else { Vec::new() },
+        platforms: query.platforms_since(50, *version, "platforms")?,
     };
     let changed = perform(*host, &settings.caller, &Change::Remove(removal), &Deaf).await;
     let changed = changed.map_err(Refusal::of_image(name))?;
@@ -74,7 +74,10 @@ pub(super) async fn tag<H: Host>(context: &Context<'_, H>, name: &str) -> Result
 
 /// Removes what nobody needs.
 pub(super) async fn prune<H: Host>(context: &Context<'_, H>) -> Result<Answer, Refusal> {
-    let Context { host, settings, query, .. } = context;
+    let Context { host, settings, query, version, .. } = context;
+    if !version.since(25) {
+        return Err(Refusal::new(400, "a prune is of API 1.25 and later".to_owned()));
+    }
     let filters = query.known_filters(FILTERS)?;
     let (dangling, filters): (Vec<_>, Vec<_>) = filters.into_iter().partition(|filter| filter.starts_with("dangling="));
     let all = match dangling.as_slice() {

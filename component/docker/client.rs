@@ -43,18 +43,21 @@ pub trait Client {
     type Blob;
     /// Where the body goes.
     type Body: Body;
-    /// Sends the head. The body follows, and ends when it is dropped.
+    /// Sends the head. The body follows, until it is finished.
     async fn begin(self, head: Head) -> Self::Body;
     /// Sends the head and an archive, whose bytes the host moves.
     async fn send(self, head: Head, pieces: Vec<Piece<Self::Blob>>);
 }
 
-/// The body of an answer.
+/// The body of an answer. One that is dropped before it is finished is broken off: whoever reads it learns that it is
+/// not whole.
 #[expect(async_fn_in_trait, reason = "one thread, and no caller needs a Send bound")]
 pub trait Body {
     /// Sends a piece, and returns whether anybody takes more. Without bytes it only
     /// asks that.
     async fn write(&mut self, bytes: Vec<u8>) -> bool;
+    /// Ends the answer, all of which was written.
+    async fn finish(self);
 }
 
 /// A whole answer.
@@ -85,7 +88,7 @@ impl Answer {
 pub(super) async fn send<C: Client>(client: C, Answer { head, body }: Answer) {
     let head = head.with("content-length", body.len().to_string());
     let mut sink = client.begin(head).await;
-    if !body.is_empty() {
-        sink.write(body).await;
+    if body.is_empty() || sink.write(body).await {
+        sink.finish().await;
     }
 }

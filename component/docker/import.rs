@@ -5,7 +5,7 @@ use super::{
     Context,
     client::Client,
     lines::{Line, Lines, Teller, put},
-    pull::named,
+    pull::{PLATFORM_SINCE, named},
     refusal::Refusal,
 };
 use crate::{
@@ -27,12 +27,12 @@ pub(super) async fn import<H: Host, C: Client>(
     body: H::Stream,
     lines: &Lines<C>,
 ) -> Result<Vec<u8>, Refusal> {
-    let Context { host, settings, query, version } = context;
+    let Context { host, settings, query, version, .. } = context;
     let options = ImportOptions {
         name: query.text("repo").map(|repository| named(repository, query.text("tag"))),
         changes: query.all("changes"),
         message: query.text("message").map(str::to_owned),
-        platform: query.platform()?.filter(|_| version.since(32)),
+        platform: query.platform_since(PLATFORM_SINCE, *version)?,
         created: None,
     };
     let tell = |event, bytes: &mut Vec<u8>| {

@@ -145,89 +145,93 @@ struct Swarm {
     remote_managers: Option<()>,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Clone, Copy, Serialize)]
 struct Commit {
     #[serde(rename = "ID")]
     id: &'static str,
-    #[serde(rename = "Expected")]
-    expected: &'static str,
+    /// Gone from API 1.49.
+    #[serde(rename = "Expected", skip_serializing_if = "Option::is_none")]
+    expected: Option<&'static str>,
 }
 
 /// Answers.
 pub(super) async fn info<H: Host>(context: &Context<'_, H>) -> Result<Answer, Refusal> {
+    let Context { host, settings, .. } = context;
+    let images = verbs::entries(*host, &settings.caller, &[]).await?.images.len();
+    Ok(Answer::json(200, &told(context, images)))
+}
+
+pub(super) fn told<H: Host>(context: &Context<'_, H>, images: usize) -> impl Serialize + use<H> {
     let Context { host, settings, version, .. } = context;
     let station = &settings.station;
-    let images = verbs::entries(*host, &settings.caller, &[]).await?.images.len();
     let (os_type, architecture) = machine(context);
-    Ok(Answer::json(
-        200,
-        &Info {
-            id: "",
-            containers: 0,
-            containers_running: 0,
-            containers_paused: 0,
-            containers_stopped: 0,
-            images,
-            driver: "wharf",
-            driver_status: [],
-            plugins: Plugins::default(),
-            memory_limit: false,
-            swap_limit: false,
-            kernel_memory: (!version.since(42)).then_some(false),
-            cpu_cfs_period: false,
-            cpu_cfs_quota: false,
-            cpu_shares: false,
-            cpu_set: false,
-            pids_limit: false,
-            ipv4_forwarding: false,
-            bridge_nf_iptables: (!version.since(50)).then_some(false),
-            bridge_nf_ip6tables: (!version.since(50)).then_some(false),
-            debug: false,
-            n_fd: 0,
-            oom_kill_disable: false,
-            n_goroutines: 0,
-            system_time: time::format(host.now()),
-            logging_driver: "",
-            cgroup_driver: "none",
-            n_events_listener: 0,
-            kernel_version: station.kernel.clone(),
-            operating_system: station.system.clone(),
-            os_version: "",
-            os_type,
-            architecture: uname(&architecture).to_owned(),
-            index_server_address: HUB,
-            registry_config: registries(context),
-            ncpu: station.processors,
-            mem_total: station.memory_bytes,
-            generic_resources: None,
-            docker_root_dir: "",
-            http_proxy: "",
-            https_proxy: "",
-            no_proxy: "",
-            name: station.name.clone(),
-            labels: [],
-            experimental_build: false,
-            server_version: VERSION,
-            runtimes: BTreeMap::new(),
-            default_runtime: "",
-            swarm: Swarm {
-                node_id: "",
-                node_addr: "",
-                local_node_state: "inactive",
-                control_available: false,
-                error: "",
-                remote_managers: None,
-            },
-            live_restore_enabled: false,
-            isolation: "",
-            init_binary: "",
-            containerd_commit: Commit::default(),
-            runc_commit: Commit::default(),
-            init_commit: Commit::default(),
-            security_options: [],
-            warnings: ["wharf manages images and runs no containers"],
+    let commit = Commit { id: "", expected: (!version.since(49)).then_some("") };
+    Info {
+        id: "",
+        containers: 0,
+        containers_running: 0,
+        containers_paused: 0,
+        containers_stopped: 0,
+        images,
+        driver: "wharf",
+        driver_status: [],
+        plugins: Plugins::default(),
+        memory_limit: false,
+        swap_limit: false,
+        kernel_memory: (!version.since(42)).then_some(false),
+        cpu_cfs_period: false,
+        cpu_cfs_quota: false,
+        cpu_shares: false,
+        cpu_set: false,
+        pids_limit: false,
+        ipv4_forwarding: false,
+        bridge_nf_iptables: (!version.since(50)).then_some(false),
+        bridge_nf_ip6tables: (!version.since(50)).then_some(false),
+        debug: false,
+        n_fd: 0,
+        oom_kill_disable: false,
+        n_goroutines: 0,
+        system_time: time::format(host.now()),
+        logging_driver: "",
+        cgroup_driver: "none",
+        n_events_listener: 0,
+        kernel_version: station.kernel.clone(),
+        operating_system: station.system.clone(),
+        os_version: "",
+        os_type,
+        architecture: uname(&architecture).to_owned(),
+        index_server_address: HUB,
+        registry_config: registries(context),
+        ncpu: station.processors,
+        mem_total: station.memory_bytes,
+        generic_resources: None,
+        docker_root_dir: "",
+        http_proxy: "",
+        https_proxy: "",
+        no_proxy: "",
+        name: station.name.clone(),
+        labels: [],
+        experimental_build: false,
+        server_version: VERSION,
+        runtimes: BTreeMap::new(),
+        default_runtime: "",
+        swarm: Swarm {
+            node_id: "",
+            node_addr: "",
+            local_node_state: "inactive",
+            control_available: false,
+            error: "",
+            remote_managers: None,
         },
-    ))
+        live_restore_enabled: false,
+        isolation: "",
+        init_binary: "",
+        containerd_commit: commit,
+        runc_commit: commit,
+        init_commit: commit,
+        security_options: [],
+        warnings: ["wharf manages images and runs no containers"],
+    }
 }
 
 /// How the registries are spoken to that somebody has said something about.

@@ -1,41 +1,16 @@
 //! `GET /images/{name}/json` and `GET /images/{name}/history`: one image.
 
-use super::{Context, client::Answer, manifests::Manifest, refusal::Refusal};
+mod execution;
+
+use super::{Context, client::Answer, manifests::Manifest, query::Query, refusal::Refusal, version::Version};
 use crate::{
     host::Host,
     nouns::{descriptor::Descriptor, digest::Digest},
     verbs,
 };
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use execution::Execution;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-/// The keys of a config in docker's order, and what versions before 1.50 tell where
-/// it does not say.
-const KEYS: [(&str, Option<&str>); 23] = [
-    ("Hostname", Some("\"\"")),
-    ("Domainname", Some("\"\"")),
-    ("User", Some("\"\"")),
-    ("AttachStdin", Some("false")),
-    ("AttachStdout", Some("false")),
-    ("AttachStderr", Some("false")),
-    ("ExposedPorts", None),
-    ("Tty", Some("false")),
-    ("OpenStdin", Some("false")),
-    ("StdinOnce", Some("false")),
-    ("Env", Some("null")),
-    ("Cmd", Some("null")),
-    ("Healthcheck", None),
-    ("ArgsEscaped", None),
-    ("Image", Some("\"\"")),
-    ("Volumes", Some("null")),
-    ("WorkingDir", Some("\"\"")),
-    ("Entrypoint", Some("null")),
-    ("NetworkDisabled", None),
-    ("OnBuild", Some("null")),
-    ("Labels", Some("null")),
-    ("StopSignal", None),
-    ("Shell", None),
-];
 
 /// What `verbs::inspect` tells, as far as it goes on.
 #[derive(Deserialize)]
@@ -90,15 +65,18 @@ struct Inspection {
     repo_digests: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<&'static str>,
-    comment: String,
-    created: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     container_config: Option<Execution>,
     #[serde(skip_serializing_if = "Option::is_none")]
     docker_version: Option<String>,
-    author: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<String>,
     config: Option<Execution>,
     architecture: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -127,43 +105,33 @@ struct GraphDriver {
     name: &'static str,
 }
 
-/// How a container of it would run.
-struct Execution {
-    said: Map<String, Value>,
-    /// Whether what is not said is told.
-    complete: bool,
+/// What is asked for besides a name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) platform: Option<String>,
+    pub(super) manifests: bool,
 }
 
-impl Serialize for Execution {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (key, otherwise) in KEYS {
-            match (self.said.get(key), otherwise) {
-                (Some(value), _) => map.serialize_entry(key, value)?,
-                (None, Some(otherwise)) if self.complete => {
-                    let value: Value = serde_json::from_str(otherwise).expect("the table has JSON");
-                    map.serialize_entry(key, &value)?;
-                }
-                (None, _) => {}
-            }
+impl Asked {
+    /// What a version does not have says nothing.
+    pub(super) fn read(query: &Query, version: Version) -> Result<Self, Refusal> {
+        let platform = query.platform_since(49, version)?;
+        let manifests = version.since(48) && query.flag("manifests");
+        if platform.is_some() && manifests {
+            return Err(Refusal::new(400, "`manifests` and `platform` exclude each other".to_owned()));
         }
-        for (key, value) in &self.said {
-            if KEYS.iter().all(|(known, _)| known != key) {
-                map.serialize_entry(key, value)?;
-            }
-        }
-        map.end()
+        Ok(Self { platform, manifests })
     }
 }
 
 /// Answers with one image.
 pub(super) async fn inspect<H: Host>(context: &Context<'_, H>, name: &str) -> Result<Answer, Refusal> {
-    let Context { host, settings, query, version } = context;
-    let platform = query.platform()?.filter(|_| version.since(49));
+    let Context { host, settings, query, version, .. } = context;
+    let Asked { platform, manifests } = Asked::read(query, *version)?;
     let inspect = verbs::inspect(*host, &settings.caller, name, platform.as_deref(), false, false);
     let told = inspect.await.map_err(Refusal::of_image(name))?;
     let mut told: Told = serde_json::from_str(&told).expect("the verb tells what it tells");
-    let manifests = match query.flag("manifests") && version.since(48) {
+    let manifests = match manifests {
         true => {
             // The target is described without a platform where it is listed, and with that of its config here.
             let platform = told.descriptor.platform.take();
@@ -174,36 +142,42 @@ pub(super) async fn inspect<H: Host>(context: &Context<'_, H>, name: &str) -> Re
         }
         false => None,
     };
-    let complete = !version.since(50);
-    let of_config = |key: &str| told.oci_config.as_ref().and_then(|config| config.get(key));
-    let text = |key: &str| of_config(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let container_config = of_config("container_config").and_then(Value::as_object).cloned().unwrap_or_default();
-    let old = |value| (!version.since(45)).then_some(value);
-    let inspection = Inspection {
-        parent: (!version.since(52)).then_some(""),
-        container: old(text("container")),
-        container_config: (!version.since(45)).then_some(Execution { said: container_config, complete }),
-        docker_version: (!version.since(52)).then(|| text("docker_version")),
-        id: told.id,
-        repo_tags: told.repo_tags,
-        repo_digests: told.repo_digests,
-        comment: told.comment,
-        created: told.created.unwrap_or_else(|| "0001-01-01T00:00:00Z".to_owned()),
-        author: told.author,
-        config: told.config.map(|said| Execution { said, complete }),
-        architecture: told.architecture,
-        variant: told.variant,
-        os: told.os,
-        os_version: told.os_version,
-        size: told.size,
-        virtual_size: (!version.since(44)).then_some(told.size),
-        graph_driver: GraphDriver { data: None, name: "wharf" },
-        root_fs: told.root_fs.unwrap_or(RootFs { kind: "layers".to_owned(), layers: Vec::new() }),
-        metadata: told.metadata,
-        descriptor: version.since(48).then_some(told.descriptor),
-        manifests,
-    };
-    Ok(Answer::json(200, &inspection))
+    Ok(Answer::json(200, &Inspection::new(*version, told, manifests)))
+}
+
+impl Inspection {
+    fn new(version: Version, told: Told, manifests: Option<Vec<Manifest>>) -> Self {
+        let of_config = |key: &str| told.oci_config.as_ref().and_then(|config| config.get(key));
+        let text = |key: &str| of_config(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let container_config = of_config("container_config").and_then(Value::as_object).cloned().unwrap_or_default();
+        // From 1.52 on what says nothing is left out.
+        let said = |text: String| (!version.since(52) || !text.is_empty()).then_some(text);
+        let is_old = !version.since(45);
+        Self {
+            parent: (!version.since(52)).then_some(""),
+            container: is_old.then(|| text("container")),
+            container_config: is_old.then_some(Execution { said: container_config, version }),
+            docker_version: said(text("docker_version")),
+            id: told.id,
+            repo_tags: told.repo_tags,
+            repo_digests: told.repo_digests,
+            comment: said(told.comment),
+            created: told.created.or_else(|| (!version.since(44)).then(|| "0001-01-01T00:00:00Z".to_owned())),
+            author: said(told.author),
+            config: told.config.map(|said| Execution { said, version }),
+            architecture: told.architecture,
+            variant: told.variant,
+            os: told.os,
+            os_version: told.os_version,
+            size: told.size,
+            virtual_size: (!version.since(44)).then_some(told.size),
+            graph_driver: GraphDriver { data: None, name: "wharf" },
+            root_fs: told.root_fs.unwrap_or(RootFs { kind: "layers".to_owned(), layers: Vec::new() }),
+            metadata: told.metadata,
+            descriptor: version.since(48).then_some(told.descriptor),
+            manifests,
+        }
+    }
 }
 
 /// One step. The order of the fields is docker's.
@@ -220,8 +194,8 @@ struct Step {
 
 /// Answers with how an image was made.
 pub(super) async fn history<H: Host>(context: &Context<'_, H>, name: &str) -> Result<Answer, Refusal> {
-    let Context { host, settings, query, version } = context;
-    let platform = query.platform()?.filter(|_| version.since(48));
+    let Context { host, settings, query, version, .. } = context;
+    let platform = query.platform_since(48, *version)?;
     let steps = verbs::history(*host, &settings.caller, name, platform.as_deref()).await;
     let steps = steps.map_err(Refusal::of_image(name))?;
     let told = verbs::inspect(*host, &settings.caller, name, platform.as_deref(), false, false).await;
@@ -241,4 +215,62 @@ pub(super) async fn history<H: Host>(context: &Context<'_, H>, name: &str) -> Re
         }
     });
     Ok(Answer::json(200, &steps.collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// What is told of an image that says this in its config.
+    pub(in crate::docker) fn inspection(version: Version, config: &Value) -> Value {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let told = json!({
+            "Id": digest,
+            "RepoTags": ["app:1"],
+            "RepoDigests": [],
+            "Comment": config.get("comment").unwrap_or(&json!("")),
+            "Author": config.get("author").unwrap_or(&json!("")),
+            "Created": config.get("created"),
+            "Config": config["config"],
+            "Size": 3,
+            "Metadata": {"LastTagTime": "2024-03-01T00:00:00Z"},
+            "Descriptor": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": 2},
+            "OCIConfig": config,
+        });
+        let told = serde_json::from_value(told).unwrap();
+        serde_json::to_value(Inspection::new(version, told, None)).unwrap()
+    }
+
+    #[test]
+    fn what_an_image_says_is_told_by_every_version() {
+        let config = json!({"author": "Ada", "comment": "by hand", "docker_version": "20.10", "config": {}});
+        for minor in [24, 43, 44, 51, 52] {
+            let told = inspection(Version::of(minor), &config);
+            let found = ["Author", "Comment", "DockerVersion"].map(|name| told[name].as_str().unwrap_or("nothing"));
+            assert_eq!(found, ["Ada", "by hand", "20.10"], "1.{minor}");
+        }
+    }
+
+    #[test]
+    fn manifests_and_a_platform_exclude_each_other() {
+        let rows = [
+            (47, Ok((None, false))),
+            (48, Ok((None, true))),
+            (49, Err("`manifests` and `platform` exclude each other")),
+            (52, Err("`manifests` and `platform` exclude each other")),
+        ];
+        let query = Query::read("manifests=1&platform=linux/arm64");
+        for (minor, expected) in rows {
+            let found = Asked::read(&query, Version::of(minor));
+            let found = found.as_ref().map(|asked| (asked.platform.as_deref(), asked.manifests));
+            assert_eq!(
+                found.map_err(|refusal| (refusal.status, refusal.message.as_str())),
+                expected.map_err(|why| (400, why))
+            );
+        }
+        let one = |text: &str, minor| Asked::read(&Query::read(text), Version::of(minor)).map(|asked| asked.platform);
+        assert_eq!(one("platform=linux/arm64", 49), Ok(Some("linux/arm64".to_owned())));
+        assert_eq!(one("platform=%7B", 48), Ok(None));
+    }
 }

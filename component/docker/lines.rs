@@ -1,5 +1,8 @@
 //! An answer that grows while a verb runs: one JSON object a line. It begins with
 //! the first line, so that what fails before that still has a status of its own.
+//!
+//! Its end says what came of the verb. A client that does not take the end finds the
+//! answer broken off, and not one that looks whole and says nothing of a failure.
 
 use super::{
     client::{self, Body, Client, Head},
@@ -102,26 +105,36 @@ fn size(bytes: u64) -> String {
 
 /// The answer.
 pub(super) struct Lines<C: Client> {
+    content_type: &'static str,
     state: RefCell<State<C>>,
 }
 
 enum State<C: Client> {
     Waiting(C),
     Begun(C::Body),
-    /// A write is on its way, or nobody reads any more.
+    /// A write is on its way, or was given up, or nobody reads any more.
     Gone,
 }
 
 impl<C: Client> Lines<C> {
     pub(super) fn new(client: C) -> Self {
-        Self { state: RefCell::new(State::Waiting(client)) }
+        Self::typed(client, "application/json")
+    }
+
+    /// With a type of its own.
+    pub(super) fn typed(client: C, content_type: &'static str) -> Self {
+        Self { content_type, state: RefCell::new(State::Waiting(client)) }
+    }
+
+    fn head(&self) -> Head {
+        Head::new(200, Some(self.content_type))
     }
 
     /// Sends the head before there is a line.
     pub(super) async fn begin(&self) {
         let state = self.state.replace(State::Gone);
         self.state.replace(match state {
-            State::Waiting(client) => State::Begun(client.begin(Head::new(200, Some("application/json"))).await),
+            State::Waiting(client) => State::Begun(client.begin(self.head()).await),
             other => other,
         });
     }
@@ -135,7 +148,7 @@ impl<C: Client> Lines<C> {
                 self.state.replace(State::Waiting(client));
                 return true;
             }
-            State::Waiting(client) => client.begin(Head::new(200, Some("application/json"))).await,
+            State::Waiting(client) => client.begin(self.head()).await,
             State::Begun(body) => body,
             State::Gone => return false,
         };
@@ -146,23 +159,29 @@ impl<C: Client> Lines<C> {
         is_open
     }
 
-    /// Sends what is left to say.
+    /// Sends what is left to say, and ends the answer.
     pub(super) async fn end(self, outcome: Result<Vec<u8>, Refusal>) {
-        match (self.state.replace(State::Gone), outcome) {
-            (State::Waiting(client), Err(refusal)) => client::send(client, refusal.into()).await,
-            (State::Begun(mut body), Err(refusal)) => {
-                let Refusal { status, message } = &refusal;
-                let error_detail = Some(ErrorDetail { code: *status, message });
-                let mut bytes = Vec::new();
-                put(&mut bytes, &Line { error_detail, error: Some(message), ..Line::default() });
-                body.write(bytes).await;
-            }
+        let bytes = match (self.state.replace(State::Gone), outcome) {
+            (State::Waiting(client), Err(refusal)) => return client::send(client, refusal.into()).await,
             (state, Ok(bytes)) => {
                 self.state.replace(state);
-                // Whoever went away has read enough.
-                self.write(bytes).await;
+                bytes
             }
-            (State::Gone, Err(_)) => {}
+            (state, Err(Refusal { status, message })) => {
+                self.state.replace(state);
+                let mut bytes = Vec::new();
+                let error_detail = Some(ErrorDetail { code: status, message: &message });
+                put(&mut bytes, &Line { error_detail, error: Some(&message), ..Line::default() });
+                bytes
+            }
+        };
+        self.begin().await;
+        // Whoever went away has read enough. Whoever took nothing for too long has lost a part of a line, after which
+        // nothing can be written.
+        if (bytes.is_empty() || self.write(bytes).await)
+            && let State::Begun(body) = self.state.replace(State::Gone)
+        {
+            body.finish().await;
         }
     }
 }
@@ -186,6 +205,85 @@ impl<C: Client, F: FnMut(Event, &mut Vec<u8>)> Listener for Teller<'_, C, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        registry::script::Script,
+        verbs::{
+            listen::{Board, accompany},
+            save::Piece,
+        },
+    };
+    use std::{future::pending, rc::Rc};
+
+    /// A client that takes so many pieces, and then stands still.
+    struct Slow {
+        takes: usize,
+        /// What it has taken, and how it ended.
+        read: Rc<RefCell<String>>,
+    }
+
+    impl Client for Slow {
+        type Blob = ();
+        type Body = Self;
+
+        async fn begin(self, head: Head) -> Self {
+            self.read.borrow_mut().push_str(&format!("{}: ", head.status));
+            self
+        }
+
+        async fn send(self, _: Head, _: Vec<Piece<()>>) {
+            unreachable!("lines are no archive");
+        }
+    }
+
+    impl Body for Slow {
+        async fn write(&mut self, bytes: Vec<u8>) -> bool {
+            if self.takes == 0 {
+                pending::<()>().await;
+            }
+            self.takes -= 1;
+            self.read.borrow_mut().push_str(&String::from_utf8(bytes).unwrap());
+            true
+        }
+
+        async fn finish(self) {
+            self.read.borrow_mut().push_str("the end");
+        }
+    }
+
+    /// A client that took nothing of the last lines for two seconds was told nothing of how a pull had ended, and its
+    /// answer ended as one that is whole: a failed pull looked as if it had succeeded.
+    #[test]
+    fn an_answer_that_lacks_its_end_is_broken_off() {
+        let read = |takes, outcome: Result<Vec<u8>, Refusal>| {
+            let read = Rc::new(RefCell::new(String::new()));
+            let lines = Lines::new(Slow { takes, read: read.clone() });
+            let host = Script::new([]);
+            host.run(async {
+                let tell = |event, bytes: &mut Vec<u8>| {
+                    if let Event::Warning(text) = event {
+                        bytes.extend_from_slice(text.as_bytes());
+                    }
+                };
+                let (teller, board) = (Teller { lines: &lines, tell: RefCell::new(tell) }, Board::default());
+                let work = async {
+                    board.warn("a line, ".to_owned());
+                    7
+                };
+                assert_eq!(accompany(&host, &teller, &board, work).await, Some(7));
+                drop(teller);
+                lines.end(outcome).await;
+            });
+            read.take()
+        };
+        let failed = || Err(Refusal::new(500, "no".to_owned()));
+        let error = "{\"errorDetail\":{\"code\":500,\"message\":\"no\"},\"error\":\"no\"}\r\n";
+        assert_eq!(read(2, failed()), format!("200: a line, {error}the end"));
+        assert_eq!(read(2, Ok(b"Digest, ".to_vec())), "200: a line, Digest, the end");
+        assert_eq!(read(1, Ok(Vec::new())), "200: a line, the end");
+        for outcome in [failed(), Ok(b"Digest".to_vec()), Ok(Vec::new())] {
+            assert_eq!(read(0, outcome), "200: ");
+        }
+    }
 
     #[test]
     fn a_bar_has_the_width_of_its_part() {

@@ -4,7 +4,7 @@
 //! is stored of the image, compressed; docker's older store tells the size of its
 //! trees there.
 
-use super::{Context, client::Answer, manifests::Manifest, refusal::Refusal};
+use super::{Context, client::Answer, manifests::Manifest, query::Query, refusal::Refusal, version::Version};
 use crate::{
     host::Host,
     nouns::{
@@ -14,7 +14,11 @@ use crate::{
         record::{PresentView, View},
         reference::Reference,
     },
-    verbs::{self, contract::Caller, images},
+    verbs::{
+        self,
+        contract::{Caller, Usage},
+        images,
+    },
 };
 use serde::Serialize;
 use std::{
@@ -40,7 +44,7 @@ pub(super) struct Summary {
     manifests: Option<Vec<Manifest>>,
     repo_digests: Vec<String>,
     repo_tags: Vec<String>,
-    pub(super) shared_size: i64,
+    shared_size: i64,
     size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     virtual_size: Option<u64>,
@@ -57,37 +61,86 @@ struct Image {
     size: u64,
 }
 
+/// What a list is to have.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    filters: Vec<String>,
+    pub(super) shared_size: bool,
+    pub(super) manifests: bool,
+}
+
+impl Asked {
+    /// What a version does not have says nothing.
+    pub(super) fn read(query: &Query, version: Version) -> Result<Self, Refusal> {
+        let mut filters = query.known_filters(FILTERS)?;
+        // A pattern of names, as old clients write it.
+        filters.extend(query.text("filter").filter(|_| !version.since(41)).map(|name| format!("reference={name}")));
+        Ok(Self {
+            filters,
+            shared_size: version.since(42) && query.flag("shared-size"),
+            manifests: version.since(47) && query.flag("manifests"),
+        })
+    }
+}
+
+/// What is told of images besides their records.
+#[derive(Debug, Default)]
+pub(super) struct Details {
+    /// What each target shares with others, in bytes.
+    pub(super) shares: BTreeMap<Digest, u64>,
+    pub(super) manifests: bool,
+    /// How many containers each has, which is -1 where nobody has counted.
+    pub(super) containers: i64,
+}
+
 /// Answers.
 pub(super) async fn list<H: Host>(context: &Context<'_, H>) -> Result<Answer, Refusal> {
-    let filters = context.query.known_filters(FILTERS)?;
-    Ok(Answer::json(200, &summaries(context, &filters, context.query.flag("shared-size")).await?))
+    let Context { host, settings, query, version, .. } = context;
+    let Asked { filters, shared_size, manifests } = Asked::read(query, *version)?;
+    let usage = match shared_size {
+        true => verbs::usage::disk_usage(*host, &settings.caller).await?,
+        false => Usage::default(),
+    };
+    let details = Details { shares: shares(&usage), manifests, containers: containers(*version) };
+    Ok(Answer::json(200, &summaries(context, &filters, &details).await?))
+}
+
+/// Returns how many containers an image in a list has: wharf has none, and older versions do not count.
+pub(super) fn containers(version: Version) -> i64 {
+    if version.since(51) { 0 } else { -1 }
 }
 
 /// Returns the images that pass the filters, newest first.
 pub(super) async fn summaries<H: Host>(
     context: &Context<'_, H>,
     filters: &[String],
-    shared: bool,
+    details: &Details,
 ) -> Result<Vec<Summary>, Refusal> {
-    let Context { host, settings, query, version } = context;
+    let Context { host, settings, version, .. } = context;
     let images = found(*host, &settings.caller, filters).await?;
-    let shares = if shared && version.since(42) { shares(*host, &settings.caller).await? } else { BTreeMap::new() };
     let mut images: Vec<_> = images.into_iter().collect();
     images.sort_by(|(one, a), (other, b)| (Reverse(a.created), one).cmp(&(Reverse(b.created), other)));
     let mut summaries = Vec::with_capacity(images.len());
     for (id, image) in images {
-        let Image { created, labels, tags, digests, target, platform, size } = image;
-        let is_nameless = tags.is_empty() && !version.since(43);
-        let manifests = match query.flag("manifests") && version.since(47) {
+        let manifests = match details.manifests {
             true => {
-                let offers = verbs::manifests(*host, &target).await?.into_iter();
-                Some(offers.map(|offer| Manifest::new(offer, platform.as_ref())).collect())
+                let offers = verbs::manifests(*host, &image.target).await?.into_iter();
+                Some(offers.map(|offer| Manifest::new(offer, image.platform.as_ref())).collect())
             }
             false => None,
         };
-        summaries.push(Summary {
-            // Nobody has counted them: wharf has none.
-            containers: -1,
+        summaries.push(Summary::new(*version, id, image, manifests, details));
+    }
+    Ok(summaries)
+}
+
+impl Summary {
+    fn new(version: Version, id: Digest, image: Image, manifests: Option<Vec<Manifest>>, details: &Details) -> Self {
+        let Image { created, labels, tags, digests, target, platform: _, size } = image;
+        let is_nameless = tags.is_empty() && !version.since(43);
+        let shared = details.shares.get(&target.digest);
+        Self {
+            containers: details.containers,
             created: created.unwrap_or(0),
             labels: Some(labels).filter(|labels| !labels.is_empty()),
             parent_id: "",
@@ -98,14 +151,13 @@ pub(super) async fn summaries<H: Host>(
                 digests.into_iter().collect()
             },
             repo_tags: if is_nameless { vec!["<none>:<none>".to_owned()] } else { tags.into_iter().collect() },
-            shared_size: shares.get(&target.digest).map_or(-1, |bytes| i64::try_from(*bytes).unwrap_or(i64::MAX)),
+            shared_size: shared.map_or(-1, |bytes| i64::try_from(*bytes).unwrap_or(i64::MAX)),
             descriptor: version.since(48).then_some(target),
             id,
             size,
             virtual_size: (!version.since(44)).then_some(size),
-        });
+        }
     }
-    Ok(summaries)
 }
 
 /// Returns the images by ID.
@@ -131,13 +183,54 @@ async fn found<H: Host>(host: &H, caller: &Caller, filters: &[String]) -> Result
 }
 
 /// Returns what each target shares with others, in bytes.
-async fn shares<H: Host>(host: &H, caller: &Caller) -> Result<BTreeMap<Digest, u64>, Refusal> {
-    let usage = verbs::usage::disk_usage(host, caller).await?;
-    Ok(usage.images.into_iter().map(|image| (image.target, image.content.shared)).collect())
+pub(super) fn shares(usage: &Usage) -> BTreeMap<Digest, u64> {
+    usage.images.iter().map(|image| (image.target.clone(), image.content.shared)).collect()
 }
 
 /// Returns the ID of each target that is here.
 pub(super) async fn identities<H: Host>(host: &H, caller: &Caller) -> Result<BTreeMap<Digest, Digest>, Refusal> {
     let images = verbs::entries(host, caller, &[]).await?.images;
     Ok(images.into_iter().map(|image| (image.target.digest, image.id)).collect())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::nouns::{digest::Algorithm, media_type};
+
+    /// What is told of an image whose target has the digest of `target`.
+    pub(in crate::docker) fn summary(version: Version, target: &str, details: &Details) -> Summary {
+        let digest = Digest::of(Algorithm::Sha256, target.as_bytes());
+        let image = Image {
+            created: Some(1),
+            labels: BTreeMap::new(),
+            tags: BTreeSet::from(["app:1".to_owned()]),
+            digests: BTreeSet::new(),
+            target: Descriptor::new(media_type::OCI_MANIFEST, digest, 2),
+            platform: None,
+            size: 100,
+        };
+        Summary::new(version, Digest::of(Algorithm::Sha256, b"config"), image, None, details)
+    }
+
+    #[test]
+    fn what_a_version_does_not_have_is_not_asked_for() {
+        let query = Query::read("shared-size=1&manifests=true");
+        let asked = |minor| Asked::read(&query, Version::of(minor)).map(|asked| (asked.shared_size, asked.manifests));
+        let found = [41, 42, 46, 47, 52].map(asked);
+        let expected = [(false, false), (true, false), (true, false), (true, true), (true, true)];
+        assert_eq!(found, expected.map(Ok));
+    }
+
+    #[test]
+    fn the_filter_of_old_clients_is_a_pattern_of_names() {
+        let filters =
+            |text: &str, minor| Asked::read(&Query::read(text), Version::of(minor)).map(|asked| asked.filters);
+        let filter = || "reference=app*".to_owned();
+        assert_eq!(filters("filter=app*", 24), Ok(vec![filter()]));
+        assert_eq!(filters("filter=app*", 40), Ok(vec![filter()]));
+        assert_eq!(filters("filter=app*", 41), Ok(Vec::new()));
+        let both = "filter=app*&filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D";
+        assert_eq!(filters(both, 24), Ok(vec!["dangling=true".to_owned(), filter()]));
+    }
 }

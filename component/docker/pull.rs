@@ -18,6 +18,9 @@ use crate::{
 };
 use std::{cell::RefCell, collections::BTreeSet};
 
+/// Whoever creates an image names a platform from API 1.32 on.
+pub(super) const PLATFORM_SINCE: u32 = 32;
+
 /// Pulls `from`, and returns the last lines.
 pub(super) async fn pull<H: Host, C: Client>(
     context: &Context<'_, H>,
@@ -25,10 +28,8 @@ pub(super) async fn pull<H: Host, C: Client>(
     lines: &Lines<C>,
 ) -> Result<Vec<u8>, Refusal> {
     let Context { host, settings, query, version, .. } = context;
-    let reference = named(from, query.text("tag"));
-    let all_tags = query.text("tag").is_none()
-        && Reference::parse(from).is_ok_and(|typed| typed.tag().is_none() && typed.digest().is_none());
-    let platform = query.platform()?.filter(|_| version.since(32));
+    let (reference, all_tags) = meant(from, query.text("tag"));
+    let platform = query.platform_since(PLATFORM_SINCE, *version)?;
     let options = PullOptions {
         wanted: platform.map_or(Wanted::Machine, |platform| Wanted::These(vec![platform])),
         all_tags,
@@ -64,6 +65,14 @@ pub(super) async fn pull<H: Host, C: Client>(
         put(&mut bytes, &Line::status(format!("Status: {what} for {}", image.familiar)));
     }
     Ok(bytes)
+}
+
+/// Returns what is to be pulled, and whether that is every tag.
+fn meant(from: &str, tag: Option<&str>) -> (String, bool) {
+    // Clients that want every tag may send the name with an empty one.
+    let from = from.strip_suffix(':').unwrap_or(from);
+    let is_bare = |typed: Reference| typed.tag().is_none() && typed.digest().is_none();
+    (named(from, tag), tag.is_none() && Reference::parse(from).is_ok_and(is_bare))
 }
 
 /// Puts the tag, or the digest, of a query in the place of that of the name.
@@ -139,6 +148,21 @@ impl Story {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_without_a_tag_means_all_of_them() {
+        let rows = [
+            ("alpine", None, ("alpine", true)),
+            ("alpine:", None, ("alpine", true)),
+            ("localhost:5000/a:", None, ("localhost:5000/a", true)),
+            ("alpine:", Some("3.20"), ("alpine:3.20", false)),
+            ("alpine:3.20", None, ("alpine:3.20", false)),
+            ("alpine::", None, ("alpine:", false)),
+        ];
+        for (from, tag, (reference, all_tags)) in rows {
+            assert_eq!(meant(from, tag), (reference.to_owned(), all_tags), "{from}");
+        }
+    }
 
     #[test]
     fn the_tag_of_a_query_is_that_of_the_name() {

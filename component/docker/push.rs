@@ -38,6 +38,9 @@ struct Target<'a> {
     size: u64,
 }
 
+/// A platform is chosen from API 1.46 on. Clients before that may send one that means nothing.
+pub(super) const PLATFORM_SINCE: u32 = 46;
+
 /// Answers.
 pub(super) async fn push<H: Host, C: Client>(context: &Context<'_, H>, name: &str, client: C) {
     let lines = Lines::new(client);
@@ -46,12 +49,12 @@ pub(super) async fn push<H: Host, C: Client>(context: &Context<'_, H>, name: &st
 }
 
 async fn bring<H: Host, C: Client>(context: &Context<'_, H>, name: &str, lines: &Lines<C>) -> Result<Vec<u8>, Refusal> {
-    let Context { host, settings, query, .. } = context;
+    let Context { host, settings, query, version, .. } = context;
     let tag = query.text("tag");
     let typed = Reference::parse(name).map_err(|error| Refusal::new(400, error.to_string()))?;
     let options = PushOptions {
         destination: None,
-        platform: query.platform()?,
+        platform: query.platform_since(PLATFORM_SINCE, *version)?,
         all_tags: tag.is_none() && typed.tag().is_none() && typed.digest().is_none(),
         compress: None,
         force_compress: false,

@@ -6,7 +6,7 @@
 //! platform  = a JSON object of the OCI index, or a specifier, as in linux/arm64
 //! ```
 
-use super::refusal::Refusal;
+use super::{refusal::Refusal, version::Version};
 use crate::nouns::{json, platform::Platform};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -77,14 +77,25 @@ impl Query {
         Ok(pairs.collect())
     }
 
-    /// The platforms under a name, as specifiers.
-    pub(super) fn platforms(&self, name: &str) -> Result<Vec<String>, Refusal> {
-        self.all(name).iter().map(|text| platform(text)).collect()
+    /// The platforms under a name, as specifiers. Before API 1.`minor` it is no parameter, and says nothing.
+    pub(super) fn platforms_since(&self, minor: u32, version: Version, name: &str) -> Result<Vec<String>, Refusal> {
+        let texts = if version.since(minor) { self.all(name) } else { Vec::new() };
+        texts.iter().map(|text| platform(text)).collect()
     }
 
-    /// The one platform under `platform`.
-    pub(super) fn platform(&self) -> Result<Option<String>, Refusal> {
-        self.text("platform").map(platform).transpose()
+    /// The platforms of an archive: none before API 1.48, and one before 1.52.
+    pub(super) fn platforms_of_archive(&self, version: Version) -> Result<Vec<String>, Refusal> {
+        let platforms = self.platforms_since(48, version, "platform")?;
+        if platforms.len() > 1 && !version.since(52) {
+            let why = "several values of `platform` are of API 1.52 and later";
+            return Err(Refusal::new(400, why.to_owned()));
+        }
+        Ok(platforms)
+    }
+
+    /// The one platform under `platform`, in the same way.
+    pub(super) fn platform_since(&self, minor: u32, version: Version) -> Result<Option<String>, Refusal> {
+        self.text("platform").filter(|_| version.since(minor)).map(platform).transpose()
     }
 }
 
@@ -129,6 +140,24 @@ mod tests {
         for bad in ["", "[", r#"["a"]"#, r#"{"label":"a"}"#, r#"{"label":["a"],"label":["b"]}"#, r#"{"label":{"a":1}}"#]
         {
             assert_eq!(found(bad).is_err(), !bad.is_empty(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_platforms_of_an_archive_are_those_of_the_version() {
+        let one = "platform=linux/arm64";
+        let two = "platform=linux/arm64&platform=linux/amd64";
+        let rows = [
+            (47, two, Ok(0)),
+            (47, "platform=%7B", Ok(0)),
+            (48, one, Ok(1)),
+            (48, "platform=%7B", Err(400)),
+            (51, two, Err(400)),
+            (52, two, Ok(2)),
+        ];
+        for (minor, text, expected) in rows {
+            let found = Query::read(text).platforms_of_archive(Version::of(minor));
+            assert_eq!(found.map(|all| all.len()).map_err(|refusal| refusal.status), expected, "1.{minor} {text}");
         }
     }
 

@@ -1,15 +1,8 @@
-//! `/_ping`, `/version`, `/system/df` and `/auth`: about whoever answers.
+//! `/_ping`, `/version` and `/auth`: about whoever answers.
 
-use super::{
-    Context,
-    client::Answer,
-    list::{Summary, summaries},
-    refusal::Refusal,
-    version::Version,
-};
+use super::{Context, client::Answer, refusal::Refusal, version::Version};
 use crate::{host::Host, verbs};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The largest body of a request that is read, in bytes.
@@ -88,32 +81,6 @@ pub(super) fn version<H>(context: &Context<'_, H>) -> Answer {
 pub(super) fn machine<H>(context: &Context<'_, H>) -> (String, String) {
     let mut parts = context.settings.caller.machine.split('/').map(str::to_owned);
     (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
-}
-
-/// The order of the fields is docker's.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct DiskUsage {
-    layers_size: u64,
-    images: Vec<Summary>,
-    containers: [Value; 0],
-    volumes: [Value; 0],
-    build_cache: [Value; 0],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    builder_size: Option<u64>,
-}
-
-/// Says how much space everything takes.
-pub(super) async fn disk_usage<H: Host>(context: &Context<'_, H>) -> Result<Answer, Refusal> {
-    let usage = verbs::usage::disk_usage(context.host, &context.settings.caller).await?;
-    let images = summaries(context, &[], true).await?;
-    let sums = [&usage.content, &usage.unpacked];
-    let layers_size =
-        sums.iter().flat_map(|sum| [sum.unique, sum.shared, sum.others, sum.unneeded]).fold(0, u64::saturating_add);
-    // Gone from API 1.42.
-    let builder_size = (!context.version.since(42)).then_some(0);
-    let usage = DiskUsage { layers_size, images, containers: [], volumes: [], build_cache: [], builder_size };
-    Ok(Answer::json(200, &usage))
 }
 
 /// Where somebody logs in, as in `docker.io`: nothing else of it gets here.

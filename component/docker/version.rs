@@ -19,6 +19,12 @@ impl Version {
         self.0 >= minor
     }
 
+    /// 1.`minor`.
+    #[cfg(test)]
+    pub(super) fn of(minor: u32) -> Self {
+        Self(minor)
+    }
+
     /// Takes the version from the beginning of a path.
     pub(super) fn split(path: &str) -> Result<(Self, &str), Refusal> {
         let Some((version, rest)) = path.strip_prefix("/v").and_then(|rest| rest.split_once('/')) else {

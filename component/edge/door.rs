@@ -7,7 +7,7 @@ use crate::verbs::save::Piece;
 use futures_channel::oneshot;
 use wasip3::http::types::{ErrorCode, Fields, Method, Request, Response};
 use wit_bindgen::rt::async_support::StreamResult;
-use wit_bindgen::{StreamReader, StreamWriter};
+use wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamWriter};
 
 /// Whom a request meets: a host, how it is answered, and the stream of its body.
 pub(super) type Met<H> = (H, Settings, <H as Host>::Stream);
@@ -19,11 +19,12 @@ pub(super) async fn answer<H: Host + 'static>(
     meet: impl AsyncFnOnce(&Ask, Fields, StreamReader<u8>) -> Result<Met<H>, Refusal> + 'static,
     archive: fn(Vec<Piece<H::Blob>>) -> StreamReader<u8>,
 ) -> Result<Response, ErrorCode> {
+    let headers = request.get_headers();
     let ask = Ask {
         method: name(request.get_method()),
         target: request.get_path_with_query().unwrap_or_else(|| "/".to_owned()),
+        accept: accepted(&headers),
     };
-    let headers = request.get_headers();
     // The writer of this future is dropped at once, which says that all is well at this end.
     let (_, received) = wasip3::wit_future::new(|| Ok(()));
     let (body, trailers) = Request::consume_body(request, received);
@@ -37,6 +38,12 @@ pub(super) async fn answer<H: Host + 'static>(
         drop(trailers);
     });
     receiver.await.map_err(|_| ErrorCode::InternalError(None))
+}
+
+/// The values of `Accept`.
+fn accepted(headers: &Fields) -> String {
+    let values = headers.get("accept");
+    values.iter().filter_map(|value| std::str::from_utf8(value).ok()).collect::<Vec<_>>().join(",")
 }
 
 /// As in `GET`.
@@ -68,22 +75,33 @@ impl<B> Client for Asking<B> {
 
     async fn begin(self, head: Head) -> Writing {
         let (writer, reader) = wasip3::wit_stream::new();
+        // What is said if the body is given up: the runtime breaks the answer off then.
+        let (ending, ended) = wasip3::wit_future::new(|| Err(ErrorCode::InternalError(None)));
         // Whoever went away is noticed by the first write.
-        let _ = self.sender.send(response(head, reader));
-        Writing(Some(writer))
+        let _ = self.sender.send(response(head, reader, ended));
+        Writing { writer: Some(writer), ending }
     }
 
     async fn send(self, head: Head, pieces: Vec<Piece<B>>) {
-        let _ = self.sender.send(response(head, (self.archive)(pieces)));
+        // The writer is dropped at once, which says that all is well: the client learns by the length what is missing.
+        let (_, ended) = wasip3::wit_future::new(|| Ok(None));
+        let _ = self.sender.send(response(head, (self.archive)(pieces), ended));
     }
 }
 
-/// The rest of an answer. It is taken while a write is on its way.
-struct Writing(Option<StreamWriter<u8>>);
+/// How the body of an answer ended: well, and without trailers, or not.
+type Ended = Result<Option<Fields>, ErrorCode>;
+
+/// The rest of an answer.
+struct Writing {
+    /// It is taken while a write is on its way.
+    writer: Option<StreamWriter<u8>>,
+    ending: FutureWriter<Ended>,
+}
 
 impl Body for Writing {
     async fn write(&mut self, bytes: Vec<u8>) -> bool {
-        let Some(mut writer) = self.0.take() else { return false };
+        let Some(mut writer) = self.writer.take() else { return false };
         let is_open = if bytes.is_empty() {
             // A write of nothing asks whether somebody reads.
             !matches!(writer.write(Vec::new()).await.0, StreamResult::Dropped)
@@ -91,19 +109,24 @@ impl Body for Writing {
             writer.write_all(bytes).await.is_empty()
         };
         if is_open {
-            self.0 = Some(writer);
+            self.writer = Some(writer);
         }
         is_open
     }
+
+    async fn finish(self) {
+        drop(self.writer);
+        // Whoever went away needs no end.
+        let _ = self.ending.write(Ok(None)).await;
+    }
 }
 
-fn response(Head { status, headers }: Head, body: StreamReader<u8>) -> Response {
+fn response(Head { status, headers }: Head, body: StreamReader<u8>, ended: FutureReader<Ended>) -> Response {
     let fields = Fields::new();
     for (name, value) in headers {
         fields.append(name, value.as_bytes()).expect("the headers of an answer are its own");
     }
-    let (_, trailers) = wasip3::wit_future::new(|| Ok(None));
-    let (response, _) = Response::new(fields, Some(body), trailers);
+    let (response, _) = Response::new(fields, Some(body), ended);
     response.set_status_code(status).expect("the statuses of an answer are its own");
     response
 }

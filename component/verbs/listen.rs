@@ -38,7 +38,7 @@ pub trait Listener {
 
 /// What is to be told.
 #[derive(Debug, Default)]
-pub(super) struct Board {
+pub(crate) struct Board {
     news: RefCell<News>,
     is_deaf: bool,
 }
@@ -70,7 +70,7 @@ impl Board {
     }
 
     /// Tells a sentence, unless it was told before.
-    pub(super) fn warn(&self, text: String) {
+    pub(crate) fn warn(&self, text: String) {
         if self.is_deaf {
             return;
         }
@@ -180,7 +180,7 @@ impl About<'_> {
 
 /// Does the work and tells what happens. Returns none if nobody listens any
 /// more; the work has been dropped then.
-pub(super) async fn accompany<H: Host, T>(
+pub(crate) async fn accompany<H: Host, T>(
     host: &H,
     listener: &impl Listener,
     board: &Board,

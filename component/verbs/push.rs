@@ -435,7 +435,7 @@ fn name(library: &Library, text: &str) -> Result<Reference, Failure> {
 fn renamed(library: &Library, text: &str, destination: &str, access: &Access) -> Result<Name, Failure> {
     let meant = library.find(text)?;
     let (destination, _) = resolve::expand(destination, &access.aliases);
-    let there = Reference::parse_docker(&destination).map_err(invalid)?;
+    let there = Reference::parse(&destination).map_err(invalid)?;
     if there.digest().is_some() {
         return Err(invalid(format!("`{there}` has a digest, which the registry makes of what it gets")));
     }

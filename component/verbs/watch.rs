@@ -45,17 +45,20 @@ pub async fn watch<H: Host>(
     listener: &impl Listener,
 ) -> Result<(), Problem> {
     let work = async {
-        let filters = Happenings::parse(filters).map_err(refused)?;
         let begun = host.clock();
-        let moment = |text: &str| {
-            let error = || invalid(filter::Error::Time(text.to_owned()));
-            time::parse_moment(text, begun.0).ok_or_else(error)
-        };
-        let since = since.map(moment).transpose()?.map_or(begun, |since| (since, 0));
-        let until = until.map(moment).transpose()?;
-        Past { since, until, filters, told: BTreeMap::new() }.follow(host, caller, begun.0, listener).await
+        Past::asked(begun, since, until, filters)?.follow(host, caller, begun.0, listener).await
     };
     work.await.map_err(problem("cannot tell what happens"))
+}
+
+/// Fails as [`watch`] does if something of this cannot be read, and tells nothing.
+pub(crate) fn check<H: Host>(
+    host: &H,
+    since: Option<&str>,
+    until: Option<&str>,
+    filters: &[String],
+) -> Result<(), Problem> {
+    Past::asked(host.clock(), since, until, filters).map(drop).map_err(problem("cannot tell what happens"))
 }
 
 /// What is asked for, and what was told of it.
@@ -69,6 +72,17 @@ struct Past {
 }
 
 impl Past {
+    fn asked(begun: (i64, u32), since: Option<&str>, until: Option<&str>, filters: &[String]) -> Result<Self, Failure> {
+        let filters = Happenings::parse(filters).map_err(refused)?;
+        let moment = |text: &str| {
+            let error = || invalid(filter::Error::Time(text.to_owned()));
+            time::parse_moment(text, begun.0).ok_or_else(error)
+        };
+        let since = since.map(moment).transpose()?.map_or(begun, |since| (since, 0));
+        let until = until.map(moment).transpose()?;
+        Ok(Self { since, until, filters, told: BTreeMap::new() })
+    }
+
     async fn follow<H: Host>(
         mut self,
         host: &H,

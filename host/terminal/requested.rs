@@ -21,7 +21,10 @@ pub fn references(target: &str) -> Vec<String> {
         pairs.find_map(|(key, value)| (key == name && !value.is_empty()).then(|| value.into_owned()))
     };
     match segments {
-        ["images", "create"] => value("fromImage").into_iter().collect(),
+        // Clients that want every tag may send the name with an empty one.
+        ["images", "create"] => {
+            value("fromImage").map(|name| name.strip_suffix(':').unwrap_or(&name).to_owned()).into_iter().collect()
+        }
         ["images", "search"] => value("term").map(|term| crate::named::searched(&term)).into_iter().collect(),
         ["images", name @ .., "push"] | ["distribution", name @ .., "json"] => vec![name.join("/")],
         _ => Vec::new(),
@@ -61,6 +64,8 @@ pub fn is_login(target: &str) -> bool {
 /// Whether the answer to a request may have no end: whoever asks follows what happens.
 pub fn is_endless(target: &str) -> bool {
     let path = target.split_once('?').map_or(target, |(path, _)| path);
+    // As for logins: a follower must not have the turn of another request.
+    let Ok(path) = percent_decode_str(path).decode_utf8() else { return false };
     path.strip_suffix("/events").is_some_and(|version| version.is_empty() || version.starts_with("/v"))
 }
 
@@ -75,8 +80,10 @@ mod tests {
 
     #[test]
     fn a_request_names_what_it_brings() {
-        let rows: [(&str, &[&str]); 9] = [
+        let rows: [(&str, &[&str]); 11] = [
             ("/v1.41/images/create?fromImage=alpine&tag=3.20", &["alpine"]),
+            ("/images/create?fromImage=registry.lan%3A5000%2Fapp%3A", &["registry.lan:5000/app"]),
+            ("/images/create?fromImage=alpine:&tag=3.20", &["alpine"]),
             ("/images/create?fromImage=registry.lan%3A5000%2Fapp", &["registry.lan:5000/app"]),
             ("/images/create?fromSrc=-", &[]),
             ("/v1.41/images/registry.lan:5000/org/app/push?tag=1", &["registry.lan:5000/org/app"]),
@@ -114,8 +121,15 @@ mod tests {
 
     #[test]
     fn only_events_have_no_end() {
-        let rows =
-            [("/events", true), ("/v1.41/events", true), ("/v1.41/events?since=1h", true), ("/images/events", false)];
+        let rows = [
+            ("/events", true),
+            ("/v1.41/events", true),
+            ("/v1.41/events?since=1h", true),
+            ("/event%73", true),
+            ("/v1%2E41/%65vents?since=1h", true),
+            ("/images/events", false),
+            ("/events%3F", false),
+        ];
         for (target, expected) in rows {
             assert_eq!(is_endless(target), expected, "{target}");
         }

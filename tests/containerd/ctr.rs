@@ -1,12 +1,14 @@
 //! `ctr`, containerd's own program, with wharf behind the socket. What one door makes, the others see.
 
-use super::Door;
+use super::{Door, TIMEOUT};
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::push::large;
 use crate::support::require;
 use crate::support::skopeo::skopeo;
 use serde_json::Value;
 use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A registry with an image of two layers, and an empty store that is served.
@@ -120,6 +122,30 @@ fn what_it_fetches_tags_and_labels_wharf_has() {
     // It takes that for a warning.
     let (is_done, said) = door.ctr_says(&["images", "rm", &name]);
     assert!(is_done && said.contains("not found"), "{said}");
+}
+
+/// containerd, docs/garbage-collection.md: a deletion is the cause of a collection, whoever removed what.
+#[test]
+fn what_nothing_needs_any_more_is_collected_by_the_server() {
+    let registry = DockerRegistry::start(crate::support::docker_registry::Access::Open);
+    registry.push("app", "1", &large(5, 2, 1_000));
+    let name = format!("{}/app:1", registry.address());
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let door = Door::open_with(directory.path(), &[]);
+    let left = || fs::read_dir(door.store().join("blobs/sha256")).expect("the store has blobs").count();
+    let wait = || {
+        let begin = Instant::now();
+        while left() > 0 {
+            assert!(begin.elapsed() < TIMEOUT, "{} blobs are left", left());
+            sleep(Duration::from_millis(20));
+        }
+    };
+    for namespace in ["default", "team"] {
+        door.ctr_tells(&["-n", namespace, "content", "fetch", "--plain-http", &name]);
+        assert_eq!(left(), 4, "what an image needs stays");
+        door.ctr_tells(&["-n", namespace, "images", "rm", &name]);
+        wait();
+    }
 }
 
 #[test]

@@ -78,7 +78,9 @@ fn dockers_own_program_manages_images_through_wharf() {
     assert_eq!(docker(&["image", "inspect", "--format", "{{.Config.Cmd}}", "imported:1"]), "[/srv]\n");
     assert!(wharf.run(&["ls", "imported:1", "/srv"]).success().contains("manifest"));
 
-    assert!(docker(&["system", "df"]).contains("Images"));
+    // Nothing runs, so that all of it can be reclaimed.
+    let used = docker(&["system", "df", "--format", "{{.Type}}: {{.Reclaimable}}"]);
+    assert!(used.lines().any(|line| line.starts_with("Images: ") && line.ends_with("(100%)")), "{used}");
     let events = docker(&["events", "--since", "1h", "--until", "0s", "--format", "{{.Action}}"]);
     let events: BTreeSet<&str> = events.lines().collect();
     assert_eq!(events, BTreeSet::from(["delete", "import", "load", "pull", "push", "tag", "untag"]));
@@ -106,7 +108,9 @@ fn a_pull_tells_each_layer_and_ends_with_the_digest() {
     let [.., digest, status] = statuses.as_slice() else { panic!("{statuses:?}") };
     assert!(digest.starts_with("Digest: sha256:"), "{digest}");
     assert_eq!(*status, format!("Status: Downloaded newer image for {}/app:1", registry.address()));
-    let again = serving.post(&target, b"").lines();
+    // A client that wants every tag may put a colon behind the name; the tag of the query counts all the same.
+    let colon = format!("/v1.41/images/create?fromImage={}/app:&tag=1", registry.address());
+    let again = serving.post(&colon, b"").lines();
     assert_eq!(fields(&again, "status").iter().filter(|status| **status == "Already exists").count(), 0);
     assert!(fields(&again, "status").last().is_some_and(|status| status.starts_with("Status: Image is up to date")));
 }
@@ -132,6 +136,13 @@ fn what_does_not_work_has_dockers_status_and_a_message() {
         ("GET", "/images/json?filters=%7B%22color%22%3A%5B%22red%22%5D%7D", 400, "invalid filter 'color'"),
         ("GET", "/images/json?filters=nonsense", 400, "invalid filters"),
         ("GET", "/images/get", 400, "names no image"),
+        ("GET", "/v1.48/images/get?names=a&platform=linux/arm64&platform=linux/amd64", 400, "API 1.52 and later"),
+        ("POST", "/v1.51/images/load?platform=linux/arm64&platform=linux/amd64", 400, "API 1.52 and later"),
+        ("GET", "/v1.49/images/nothing/json?manifests=1&platform=linux/arm64", 400, "exclude each other"),
+        ("GET", "/v1.42/system/df?type=network", 400, "unknown object type: network"),
+        ("POST", "/v1.24/images/prune", 400, "API 1.25 and later"),
+        ("GET", "/v1.41/events?since=nonsense", 400, "`nonsense` is neither a time"),
+        ("GET", "/v1.41/events?since=20&until=10", 400, "before that of `since`"),
         ("GET", "/images/search?limit=1000&term=a", 400, "outside the range"),
         ("GET", "/v1.23/images/json", 400, "client version 1.23 is too old"),
         ("GET", "/v1.99/images/json", 400, "client version 1.99 is too new"),
@@ -150,6 +161,25 @@ fn what_does_not_work_has_dockers_status_and_a_message() {
     assert_eq!(broken.json(400)["message"], "invalid X-Registry-Auth header: it is not in base64");
     // The image is here as before.
     assert_eq!(serving.get("/images/json").json(200)[0]["RepoTags"], json!([name]));
+}
+
+#[test]
+fn events_come_in_the_form_that_a_client_accepts() {
+    let (registry, _directory, wharf, serving) = served();
+    wharf.run(&["pull", "-q", &format!("{}/app:1", registry.address())]).success();
+    let rows = [
+        ("1.52", "application/json-seq", "application/json-seq", "\u{1e}{"),
+        ("1.52", "application/x-ndjson", "application/x-ndjson", "{"),
+        ("1.51", "application/json-seq", "application/json", "{"),
+    ];
+    for (version, accept, content_type, begin) in rows {
+        let target = format!("/v{version}/events?since=1h&until=0s");
+        let reply = request(serving.socket(), "GET", &target, &[("Accept", accept)], b"");
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some(content_type)), "{version} {accept}");
+        let text = reply.text();
+        assert!(text.contains(r#""Action":"pull""#), "{text}");
+        assert!(text.lines().all(|line| line.starts_with(begin)), "{text}");
+    }
 }
 
 #[test]

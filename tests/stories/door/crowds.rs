@@ -61,6 +61,11 @@ async fn ask(door: &Door, target: &str) -> Response<Body> {
     timeout(TIMEOUT, door.answer(request)).await.expect("it is answered")
 }
 
+async fn pull(door: &Door, target: &str) -> Response<Body> {
+    let request = Request::post(target).body(Full::new(Bytes::new())).expect("an address");
+    timeout(TIMEOUT, door.answer(request)).await.expect("it is answered")
+}
+
 /// Reads an answer to its end, which ends its turn.
 async fn text(response: Response<Body>) -> (u16, String) {
     let status = response.status().as_u16();
@@ -131,6 +136,32 @@ fn requests_beyond_the_pool_are_served_in_turn() {
         }
         assert!(!of_second.is_finished());
         drop((second, follower, directory));
+    });
+}
+
+/// Whoever takes nothing while a pull ends does not learn how. An answer that ended there as if it were whole would say
+/// that nothing has failed.
+#[test]
+fn an_answer_whose_end_nobody_takes_is_broken_off() {
+    let registry = open_registry();
+    registry.push("app", "1", &large(3, 2, 100_000));
+    let target = format!("/v1.41/images/create?fromImage={}/app&tag=1", registry.address());
+    let (directory, door) = door(Bounds::default());
+    wait(async move {
+        let stalled = pull(&door, &target).await;
+        assert_eq!(stalled.status(), 200);
+        let begin = Instant::now();
+        while !text(ask(&door, "/v1.41/images/json").await).await.1.contains("/app:1") {
+            assert!(begin.elapsed() < TIMEOUT, "the pull does not end");
+            sleep(Duration::from_millis(20)).await;
+        }
+        // Longer than the end of a verb waits for its listener.
+        sleep(Duration::from_secs(5)).await;
+        let read = timeout(TIMEOUT, stalled.into_body().collect()).await.expect("it has an end");
+        assert!(read.is_err(), "the answer looks whole");
+        let (status, lines) = text(pull(&door, &target).await).await;
+        assert_eq!((status, lines.contains("Status: Image is up to date")), (200, true), "{lines}");
+        drop(directory);
     });
 }
 

@@ -1,11 +1,13 @@
 //! What is counted, as Prometheus reads it.
 
 use super::super::{open_registry, wharf};
-use super::{connect, free_address};
+use super::{TIMEOUT, connect, free_address};
 use crate::support::engine_api::{Reply, Serving, exchange, request};
 use crate::support::push::large;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 fn scrape(address: SocketAddr) -> Reply {
     exchange(connect(address), "GET", "/metrics", &[], b"")
@@ -37,7 +39,16 @@ fn pulls_requests_and_sandboxes_are_counted() {
     assert_eq!(pull("absent&tag=1").status, 404);
     assert_eq!(serving.get("/v1.41/images/nothing/json").status, 404);
     assert_eq!(request(serving.socket(), "GET", "/_ping", &[("X-Registry-Auth", "%%%")], b"").status, 400);
-    let reply = scrape(address);
+    // What a sandbox has used is counted once it is gone, which is after its answer.
+    let begin = Instant::now();
+    let reply = loop {
+        let reply = scrape(address);
+        if number(&reply.text(), "wharf_sandbox_memory_bytes_count") == Some(4.0) {
+            break reply;
+        }
+        assert!(begin.elapsed() < TIMEOUT, "{}", reply.text());
+        sleep(Duration::from_millis(5));
+    };
     let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!((reply.status, reply.header("content-type")), (200, Some(openmetrics)));
     let text = reply.text();

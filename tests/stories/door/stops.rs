@@ -7,6 +7,7 @@ use crate::support::proxy::Proxy;
 use crate::support::push::large;
 use crate::support::wharf::Wharf;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -17,12 +18,13 @@ const AGAIN_BYTES: u64 = 4 << 20;
 
 /// Bytes that have arrived, in blobs or not.
 fn here(wharf: &Wharf) -> u64 {
-    let files = |directory: &str, name: &str| -> u64 {
-        let Ok(entries) = fs::read_dir(wharf.store().join(directory)) else { return 0 };
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path().join(name)));
-        paths.filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum()
+    let below = |directory: &str| -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(wharf.store().join(directory)) else { return Vec::new() };
+        entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
     };
-    files("ingest", "data") + files("blobs/sha256", "")
+    let ingests = below("ingest").into_iter().map(|ingest| ingest.join("data"));
+    let files = ingests.chain(below("blobs/sha256"));
+    files.filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum()
 }
 
 #[test]
