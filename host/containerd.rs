@@ -86,6 +86,8 @@ pub struct Services {
     streams: Streams,
     /// Makes what speaks to registries.
     prepare: Prepare,
+    /// Whether a namespace has to prove by the bytes that it may have what others have.
+    isolated: bool,
     /// Tells who collects. Nobody may listen.
     causes: UnboundedSender<Cause>,
 }
@@ -111,7 +113,25 @@ impl Services {
         let turns = Arc::new(Semaphore::new(SANDBOXES_MAX as usize));
         let exchange = Exchange::default();
         let (identity, streams) = (Arc::new(identity), Streams::default());
-        Ok(Self { wharf, content, layers, caller, identity, turns, exchange, streams, prepare, causes })
+        Ok(Self {
+            wharf,
+            content,
+            layers,
+            caller,
+            identity,
+            turns,
+            exchange,
+            streams,
+            prepare,
+            causes,
+            isolated: false,
+        })
+    }
+
+    /// The same, where a blob of one namespace is shared with another one only if the first says so by its label.
+    #[must_use]
+    pub fn isolating(self) -> Self {
+        Self { isolated: true, ..self }
     }
 
     /// Asks the component about records, once it is the turn of this request.

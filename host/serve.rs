@@ -66,7 +66,11 @@ pub(crate) async fn serve(
     let (cause, causes) = mpsc::unbounded_channel();
     let gate = || {
         let identity = identity::identity(&root);
-        containerd::Services::new(services.clone(), caller.clone(), identity, prepare.clone(), cause)
+        let gate = containerd::Services::new(services.clone(), caller.clone(), identity, prepare.clone(), cause)?;
+        Ok::<_, Failed>(match asked.sharing {
+            cli::Sharing::Shared => gate,
+            cli::Sharing::Isolated => gate.isolating(),
+        })
     };
     let gate = asked.containerd().map(|_| gate()).transpose()?;
     let collector = match &gate {

@@ -270,7 +270,6 @@ mod tests {
                     7
                 };
                 assert_eq!(accompany(&host, &teller, &board, work).await, Some(7));
-                drop(teller);
                 lines.end(outcome).await;
             });
             read.take()

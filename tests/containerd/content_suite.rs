@@ -1,17 +1,17 @@
 //! The cases of containerd's suite for content stores (`core/content/testsuite`), under its names, over gRPC by its own
 //! client, against wharf and against containerd, side by side (`suite`); and what else the service of content says.
 //!
-//! What the suite does through a writer of Go is done by messages here. Two of its cases are about a policy that isolates
-//! namespaces, which wharf does not have: they run by the usual one.
+//! What the suite does through a writer of Go is done by messages here. Two of its cases are about the policy that isolates
+//! namespaces: they run with servers that have it, and by the usual one.
 
 mod client;
 mod differences;
 mod further;
 
-use super::suite::{Case, compare};
+use super::suite::{Case, compare, compare_isolated};
 use client::{Client, Writer, message};
 use containerd_client::services::v1::WriteAction::{Commit, Write};
-use differences::DIFFERENCES;
+use differences::{DIFFERENCES, ISOLATED_DIFFERENCES};
 use wharf::demo::image::{digest, noise};
 
 const CASES: &[Case<Client>] = &[
@@ -43,6 +43,13 @@ const CASES: &[Case<Client>] = &[
 #[test]
 fn content_is_what_it_is_in_containerd() {
     compare(CASES, Client::new, DIFFERENCES);
+}
+
+#[test]
+fn namespaces_are_isolated_as_in_containerd() {
+    let cases: [Case<Client>; 2] =
+        [("CrossNamespaceIsolate", cross_namespace_isolate), ("SharedNamespaceIsolate", shared_namespace_isolate)];
+    compare_isolated(&cases, Client::new, ISOLATED_DIFFERENCES);
 }
 
 /// Bytes that no other case has, because namespaces share them, and what they hash to.

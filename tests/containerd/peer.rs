@@ -23,12 +23,18 @@ pub(super) struct Peer {
 impl Peer {
     #[track_caller]
     pub(super) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// The same, with more configuration.
+    #[track_caller]
+    pub(super) fn start_with(more: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let place = directory.path().display();
         let configuration = format!(
             "version = 2\nroot = \"{place}/root\"\nstate = \"{place}/state\"\n\
              disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = \"{place}/socket\"\n\
-             [ttrpc]\naddress = \"{place}/ttrpc\"\n"
+             [ttrpc]\naddress = \"{place}/ttrpc\"\n{more}"
         );
         fs::write(directory.path().join("config.toml"), configuration).expect("a file");
         let process = Command::new(require("containerd"))

@@ -78,7 +78,26 @@ impl Talk {
 #[track_caller]
 pub(super) fn compare<C: AsMut<Talk>>(cases: &[Case<C>], client: impl Fn(Talk) -> C, listed: &[Difference]) {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let (door, peer) = (Door::open(directory.path()), Peer::start());
+    compare_at(&Door::open(directory.path()), &Peer::start(), cases, client, listed);
+}
+
+/// The same with servers that isolate namespaces.
+#[track_caller]
+pub(super) fn compare_isolated<C: AsMut<Talk>>(cases: &[Case<C>], client: impl Fn(Talk) -> C, listed: &[Difference]) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let door = Door::open_with(directory.path(), &["--no-gc", "--sharing", "isolated"]);
+    let policy = "[plugins.\"io.containerd.metadata.v1.bolt\"]\ncontent_sharing_policy = \"isolated\"\n";
+    compare_at(&door, &Peer::start_with(policy), cases, client, listed);
+}
+
+#[track_caller]
+fn compare_at<C: AsMut<Talk>>(
+    door: &Door,
+    peer: &Peer,
+    cases: &[Case<C>],
+    client: impl Fn(Talk) -> C,
+    listed: &[Difference],
+) {
     let mut different = Vec::new();
     for (name, case) in cases {
         let [ours, theirs] = [door.socket().to_owned(), peer.socket()].map(|socket| {

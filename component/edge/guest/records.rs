@@ -142,9 +142,10 @@ impl exported::Guest for Component {
         expected: Option<String>,
         total: i64,
         lease: Option<String>,
+        isolated: bool,
     ) -> Outcome<exported::Admission> {
         let (caller, expected, lease) = (caller.into(), expected.as_deref(), lease.as_deref());
-        let admission = records::writings::admit(&Imports, &caller, &name, expected, total, lease).await;
+        let admission = records::writings::admit(&Imports, &caller, &name, expected, total, lease, isolated).await;
         admission.map(Into::into).map_err(Into::into)
     }
 

@@ -27,6 +27,9 @@ use crate::{
 };
 use std::{collections::BTreeSet, ops::ControlFlow};
 
+/// The label of a namespace whose blobs others may have without their bytes.
+const SHAREABLE: &str = "containerd.io/namespace.shareable";
+
 /// Returns what is recorded of a namespace. See `records.get-namespace`.
 pub async fn get<H: Host>(host: &H, caller: &Caller, name: &str) -> Result<Space, Problem> {
     let work = async {
@@ -56,6 +59,25 @@ pub async fn list<H: Host>(host: &H, caller: &Caller) -> Result<Vec<Space>, Prob
         Ok(spaces)
     };
     within(caller, "cannot list the namespaces", work).await
+}
+
+/// Whether a namespace that has this blob shares it with all others, by its label. containerd, `core/metadata/content.go`.
+pub(super) async fn share<H: Host>(host: &H, caller: &Caller, digest: &Digest) -> Result<bool, Failure> {
+    let mut records = Records::begin(host, caller).await?;
+    for name in records.namespaces().await? {
+        match records.turn_to(&name).await {
+            Ok(()) => {}
+            // What a newer program has written shares nothing that this one could know of.
+            Err(failure) if matches!(failure.code, ErrorCode::Invalid | ErrorCode::Unsupported) => continue,
+            Err(failure) => return Err(failure),
+        }
+        let is_shareable =
+            show(&records, &name).await?.labels.iter().any(|(key, value)| key == SHAREABLE && value == "true");
+        if is_shareable && records.content(digest).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Makes a namespace. See `records.create-namespace`.

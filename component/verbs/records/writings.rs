@@ -8,7 +8,7 @@ use super::{
     ingest_name,
     labels::checked,
     leases::{self, content, ingest, leased},
-    read_digest, within,
+    namespaces, read_digest, within,
 };
 use crate::{
     host::{Blob, Host},
@@ -39,6 +39,7 @@ pub async fn admit<H: Host>(
     expected: Option<&str>,
     total: i64,
     lease: Option<&str>,
+    isolated: bool,
 ) -> Result<Admission, Problem> {
     let work = async {
         check_name(name)?;
@@ -46,12 +47,17 @@ pub async fn admit<H: Host>(
             return Err(invalid(format!("{total} bytes cannot be written")));
         }
         let expected = expected.map(read_digest).transpose()?;
-        store::change(host, caller, async |records| {
+        let has_to_prove = match &expected {
+            Some(digest) if isolated => !namespaces::share(host, caller, digest).await?,
+            _ => false,
+        };
+        let admission = store::change(host, caller, async |records| {
             if let Some(digest) = &expected {
                 let is_recorded = records.content(digest).await?.is_some();
                 // After the record: of one that somebody has just written, the blob was here before.
                 match (&found(host.open(digest).await)?, is_recorded) {
                     (Some(_), true) => return Err(taken(digest)),
+                    (Some(_), false) if has_to_prove => {}
                     (Some(blob), false) => {
                         if let Some(lease) = lease {
                             leases::live(host, records, lease).await?;
@@ -74,8 +80,21 @@ pub async fn admit<H: Host>(
                 leases::hold(records, lease, held, &ingest(name)).await?;
             }
             Ok(Admission::Proceed(picture(caller, name, record)))
-        })
-        .await
+        });
+        let admission = admission.await;
+        let is_here = match &admission {
+            Ok(admission) => matches!(admission, Admission::Share(_)),
+            Err(failure) => failure.code == ErrorCode::InUse,
+        };
+        if is_here && Records::begin(host, caller).await?.writing(name).await?.is_some() {
+            // Nobody would go on with it, and the next blob of this name would begin with its bytes.
+            match give_up(host, caller, name).await {
+                Err(failure) if failure.code != ErrorCode::InUse => return Err(failure),
+                // Whoever is writing it sees to it.
+                _ => {}
+            }
+        }
+        admission
     };
     within(caller, format!("cannot write `{}`", name.escape_debug()), work).await
 }
@@ -149,24 +168,29 @@ pub async fn get<H: Host>(host: &H, caller: &Caller, name: &str) -> Result<Writi
 pub async fn abort<H: Host>(host: &H, caller: &Caller, name: &str) -> Result<(), Problem> {
     let work = async {
         check_name(name)?;
-        let ingest = ingest_name(&caller.namespace, name);
-        let here = unfinished(host).await?.into_iter().find(|unfinished| unfinished.name.as_ref() == Some(&ingest));
-        // Its bytes go first: what is left of a record without bytes is no ingest.
-        if let Some(here) = &here {
-            host.discard(&here.key).await.map_err(|code| match code {
-                ErrorCode::InUse => fail(code, "somebody is writing it"),
-                other => other.into(),
-            })?;
-        }
-        let was_recorded = store::change(host, caller, async |records| {
-            let is_recorded = records.writing(name).await?.is_some();
-            forget(records, name).await?;
-            Ok(is_recorded)
-        })
-        .await?;
-        if here.is_some() || was_recorded { Ok(()) } else { Err(absent(name)) }
+        if give_up(host, caller, name).await? { Ok(()) } else { Err(absent(name)) }
     };
     within(caller, format!("cannot give up what is written as `{}`", name.escape_debug()), work).await
+}
+
+/// Removes the bytes and the record of an ingest, and returns whether there was one.
+async fn give_up<H: Host>(host: &H, caller: &Caller, name: &str) -> Result<bool, Failure> {
+    let ingest = ingest_name(&caller.namespace, name);
+    let here = unfinished(host).await?.into_iter().find(|unfinished| unfinished.name.as_ref() == Some(&ingest));
+    // Its bytes go first: what is left of a record without bytes is no ingest.
+    if let Some(here) = &here {
+        host.discard(&here.key).await.map_err(|code| match code {
+            ErrorCode::InUse => fail(code, "somebody is writing it"),
+            other => other.into(),
+        })?;
+    }
+    let was_recorded = store::change(host, caller, async |records| {
+        let is_recorded = records.writing(name).await?.is_some();
+        forget(records, name).await?;
+        Ok(is_recorded)
+    })
+    .await?;
+    Ok(here.is_some() || was_recorded)
 }
 
 /// What was promised, with what is promised now.

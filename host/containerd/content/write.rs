@@ -101,8 +101,9 @@ impl Writer {
         }
         let (caller, lease, asked) = (self.caller.clone(), self.lease.clone(), name.clone());
         let expected = Some(message.expected.clone()).filter(|expected| !expected.is_empty());
+        let isolated = self.services.isolated;
         let admission = self.services.ask("admit-writing", async |accessor, records| {
-            records.call_admit_writing(accessor, caller, asked, expected, total, lease).await
+            records.call_admit_writing(accessor, caller, asked, expected, total, lease, isolated).await
         });
         match admission.await.map_err(status::making)? {
             Admission::Share(there) => Ok(State::Shared(Shared { name, total, there, again: None })),

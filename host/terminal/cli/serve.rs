@@ -2,7 +2,7 @@
 
 use super::access::duration;
 use super::{Access, CONCURRENT_DOWNLOADS, CONCURRENT_DOWNLOADS_MAX, Patience, help};
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,6 +36,10 @@ pub struct Serve {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     containerd: Option<PathBuf>,
 
+    /// What namespaces of containerd's clients may have of each other without sending the bytes
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t, requires = "containerd")]
+    pub sharing: Sharing,
+
     /// Leave what clients of containerd need no more where it is, until `wharf gc`
     #[arg(long, requires = "containerd")]
     pub no_gc: bool,
@@ -68,6 +72,16 @@ pub struct Serve {
     /// Which registries are spoken to how.
     #[command(flatten)]
     pub access: Access,
+}
+
+/// Who may have the blobs of a namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Sharing {
+    /// Every namespace that knows the digest
+    #[default]
+    Shared,
+    /// Those that send the bytes, unless the namespace is labelled `containerd.io/namespace.shareable=true`
+    Isolated,
 }
 
 /// The files of TLS.

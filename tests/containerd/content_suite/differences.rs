@@ -236,3 +236,6 @@ const DONE: &str = "it answers messages after a commit with that once more";
 const NAMELESS: &str = "an empty name is a mistake here; there it is one that nobody writes under";
 const SIZE: &str = "filters know sizes here";
 const BEGUN: &str = "what has come of a write that no lease holds stays here until a collection, for whoever goes on";
+
+/// The same for servers that isolate namespaces.
+pub(super) const ISOLATED_DIFFERENCES: &[Difference] = &[];

@@ -172,7 +172,7 @@ async fn write(
     let (caller, name, began) = (caller(), name(number), world.chronicle.leases().now());
     let (digest, bytes) = written(number);
     let (expected, total) = (digest.as_str(), i64::try_from(bytes.len()).expect("it is short"));
-    let admission = writings::admit(process, &caller, &name, Some(expected), total, lease).await?;
+    let admission = writings::admit(process, &caller, &name, Some(expected), total, lease, false).await?;
     let refused =
         |code: ErrorCode| Problem { what: "the host".to_owned(), why: vec![code.to_string()], fix: None, code };
     // It is held until it is recorded.

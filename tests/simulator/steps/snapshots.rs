@@ -121,7 +121,7 @@ async fn layer(process: &Memory, number: usize) -> Result<Pointed, Problem> {
     let total = i64::try_from(size).expect("it is short");
     let pointed =
         Pointed { media_type: OCI_LAYER.to_owned(), digest: digest.to_string(), size: total, annotations: vec![] };
-    let _blob = match writings::admit(process, &caller, &name, Some(digest.as_str()), total, None).await {
+    let _blob = match writings::admit(process, &caller, &name, Some(digest.as_str()), total, None, false).await {
         Err(problem) if problem.code == ErrorCode::InUse => return Ok(pointed),
         Err(problem) => return Err(problem),
         Ok(Admission::Share(_)) => process.open(&digest).await.map_err(refused)?,

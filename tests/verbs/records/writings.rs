@@ -4,7 +4,7 @@ use super::*;
 use std::rc::Rc;
 use wharf_component::{
     nouns::record::{CONTENT_PREFIX, ContentRecord, WRITING_PREFIX},
-    verbs::contract::records::{Admission, Resource, Writing},
+    verbs::contract::records::{Admission, Resource, Space, Writing},
 };
 use wharf_sim::memory::Call;
 
@@ -18,7 +18,7 @@ impl World {
         lease: Option<&str>,
     ) -> Result<Admission, Problem> {
         let expected = expected.map(Digest::as_str);
-        self.memory.run(records::writings::admit(&self.memory, caller, name, expected, total, lease))
+        self.memory.run(records::writings::admit(&self.memory, caller, name, expected, total, lease, false))
     }
 
     fn wrote(&self, caller: &Caller, name: &str, digest: &Digest, lease: Option<&str>) -> Result<Content, Problem> {
@@ -110,6 +110,60 @@ fn what_another_namespace_has_need_not_be_written_again() {
     world.wrote(&caller(), "x", &digest, None).unwrap();
     assert_eq!(world.get_content(&caller(), &digest).unwrap().labels, []);
     assert_eq!(world.get_content(&other(), &digest).unwrap().labels, labels(&[("secret", "1")]));
+}
+
+/// What has come of it by then would be taken for the beginning of the next blob of that name.
+#[test]
+fn what_arrives_elsewhere_meanwhile_leaves_no_half_of_it_behind() {
+    let ingests = |world: &World| world.memory.snapshot().disk.ingests.len();
+    for is_own in [false, true] {
+        let world = World::new();
+        let digest = digest_of(b"bytes");
+        proceeded(world.admit(&caller(), "x", Some(&digest), 5, None));
+        drop(world.begin_ingest("x"));
+        assert_eq!(ingests(&world), 1);
+        let who = if is_own { caller() } else { other() };
+        world.write_blob(&who, b"bytes", &[]).unwrap();
+        match world.admit(&caller(), "x", Some(&digest), 5, None) {
+            Ok(Admission::Share(_)) => assert!(!is_own),
+            Err(problem) => assert_eq!((is_own, problem.code), (true, ErrorCode::InUse)),
+            Ok(Admission::Proceed(writing)) => panic!("{writing:?} has to be written"),
+        }
+        assert_eq!((ingests(&world), world.list_writings(&[]).len()), (0, 0));
+        let next = proceeded(world.admit(&caller(), "x", Some(&digest_of(b"other")), 7, None));
+        assert_eq!((next.total, next.expected), (7, Some(digest_of(b"other"))));
+    }
+}
+
+#[test]
+fn an_isolated_namespace_gets_by_its_bytes_what_others_do_not_share() {
+    let world = World::new();
+    let digest = world.write_blob(&other(), b"bytes", &[]).unwrap().digest;
+    let admit = || {
+        let work = records::writings::admit(&world.memory, &caller(), "x", Some(digest.as_str()), 5, None, true);
+        world.memory.run(work)
+    };
+    let label = |value: &str| {
+        let labels = labels(&[("containerd.io/namespace.shareable", value)]);
+        let space = Space { name: other().namespace, labels };
+        world.memory.run(records::namespaces::update(&world.memory, &caller(), &space, &[])).unwrap();
+    };
+    proceeded(admit());
+    label("false");
+    proceeded(admit());
+    assert_eq!(code(world.get_content(&caller(), &digest)), ErrorCode::NotFound);
+    // Whoever has written the bytes has it, and there is one of it.
+    world.wrote(&caller(), "x", &digest, None).unwrap();
+    assert_eq!(world.get_content(&caller(), &digest).unwrap().size, 5);
+    assert_eq!(world.memory.snapshot().disk.blobs.len(), 1);
+    world.memory.run(records::contents::delete(&world.memory, &caller(), digest.as_str())).unwrap();
+    label("true");
+    assert!(matches!(admit(), Ok(Admission::Share(_))));
+    // One that says so shares what it has, and not what others have.
+    let own = world.write_blob(&caller(), b"own", &[]).unwrap().digest;
+    let third = Caller { namespace: "third".to_owned(), ..caller() };
+    let work = records::writings::admit(&world.memory, &third, "y", Some(own.as_str()), 3, None, true);
+    proceeded(world.memory.run(work));
 }
 
 #[test]

@@ -31,7 +31,8 @@ What there is:
 Clients of containerd:
   --containerd answers them on a socket of its own: ctr, and whatever speaks its services for images, content, snapshots,
   leases, namespaces, events, diffs and transfers. What they need no more is collected, by containerd's thresholds, as by
-  `wharf gc --scheduled`; --no-gc leaves that to you.
+  `wharf gc --scheduled`; --no-gc leaves that to you. What one namespace has, another one has by naming its digest; with
+  --sharing isolated it has to send the bytes.
 
 Who may:
   Whoever can open the socket; it belongs to you and your group. --tcp without TLS listens on this machine alone, and
