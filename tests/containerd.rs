@@ -5,6 +5,7 @@ mod content_suite;
 mod contract;
 mod ctr;
 mod ctr_snapshots;
+mod diff;
 mod exchanged;
 mod peer;
 mod snapshot_suite;
