@@ -7,6 +7,7 @@ mod ctr;
 mod ctr_snapshots;
 mod diff;
 mod exchanged;
+mod ingests;
 mod peer;
 mod snapshot_suite;
 mod suite;
