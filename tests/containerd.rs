@@ -7,6 +7,7 @@ mod ctr;
 mod ctr_snapshots;
 mod diff;
 mod exchanged;
+mod images_suite;
 mod ingests;
 mod peer;
 mod snapshot_suite;
