@@ -5,15 +5,22 @@ mod content_suite;
 mod contract;
 mod ctr;
 mod ctr_snapshots;
+mod diff;
+mod exchanged;
+mod images_suite;
+mod ingests;
 mod peer;
 mod snapshot_suite;
 mod suite;
 mod told;
 mod transfer;
+mod wellness;
 
 use crate::support::engine_api::Serving;
-use crate::support::require;
 use crate::support::wharf::Wharf;
+use crate::support::{require, wait};
+use containerd_client::tonic::Request;
+use containerd_client::tonic::transport::Channel;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -27,7 +34,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Door {
     wharf: Wharf,
     socket: PathBuf,
-    _serving: Serving,
+    serving: Serving,
 }
 
 impl Door {
@@ -40,7 +47,13 @@ impl Door {
     /// The same with these options.
     #[track_caller]
     pub(crate) fn open_with(directory: &Path, options: &[&str]) -> Self {
-        let (wharf, socket) = (Wharf::new(directory), directory.join("containerd.sock"));
+        Self::open_by(Wharf::new(directory), directory, options)
+    }
+
+    /// The same by this wharf, whose store is there.
+    #[track_caller]
+    fn open_by(wharf: Wharf, directory: &Path, options: &[&str]) -> Self {
+        let socket = directory.join("containerd.sock");
         let place = socket.to_str().expect("a text");
         let serving = Serving::start(&wharf, directory, &[&["--containerd", place], options].concat());
         let begin = Instant::now();
@@ -48,7 +61,7 @@ impl Door {
             assert!(begin.elapsed() < TIMEOUT, "`wharf serve --containerd` does not listen");
             sleep(Duration::from_millis(5));
         }
-        Self { wharf, socket, _serving: serving }
+        Self { wharf, socket, serving }
     }
 
     /// Where the store is.
@@ -65,6 +78,18 @@ impl Door {
     /// Where clients of containerd find it.
     pub(crate) fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// The door for clients of docker to the same store.
+    fn docker(&self) -> &Serving {
+        &self.serving
+    }
+
+    /// What clients in Rust speak through.
+    #[track_caller]
+    fn channel(&self) -> Channel {
+        let socket = self.socket.clone();
+        wait(async move { containerd_client::connect(socket).await }).expect("somebody listens")
     }
 
     fn ctr(&self, arguments: &[&str]) -> Output {
@@ -99,6 +124,18 @@ impl Door {
         let output = Command::new("sh").arg("-c").arg(line).arg(&self.socket).arg(file).output().expect("a shell");
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// A message in the usual namespace.
+fn asked<M>(message: M) -> Request<M> {
+    asked_in("default", message)
+}
+
+/// A message in this namespace.
+fn asked_in<M>(namespace: &str, message: M) -> Request<M> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("containerd-namespace", namespace.parse().expect("it is ASCII"));
+    request
 }
 
 /// `ctr`, for whoever listens on a socket.

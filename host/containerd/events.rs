@@ -6,7 +6,6 @@ use super::exchange::Told;
 use super::{Answers, Services};
 use futures::stream::{self, StreamExt};
 use std::time::SystemTime;
-use tokio::sync::broadcast::error::RecvError;
 use tonic::{Request, Response, Status};
 use wharf_containerd_api::events::events_server::Events;
 use wharf_containerd_api::events::{ForwardRequest, PublishRequest, SubscribeRequest};
@@ -41,18 +40,7 @@ impl Events for Services {
         let state = (services, filters, receiver, following);
         let heard = stream::try_unfold(state, |(services, filters, mut receiver, following)| async move {
             loop {
-                let told = tokio::select! {
-                    told = receiver.recv() => told,
-                    () = services.exchange.over.cancelled() => return Ok(None),
-                };
-                let told = match told {
-                    Ok(told) => told,
-                    Err(RecvError::Closed) => return Ok(None),
-                    Err(RecvError::Lagged(missed)) => {
-                        let why = format!("more happens than is heard: {missed} events were missed");
-                        return Err(Status::resource_exhausted(why));
-                    }
-                };
+                let Some(told) = services.exchange.next(&mut receiver).await? else { return Ok(None) };
                 if filters.is_empty() || services.passes(&filters, told.fields()).await? {
                     return Ok(Some((told.envelope.clone(), (services, filters, receiver, following))));
                 }

@@ -4,7 +4,9 @@ use super::told::{Field, Happened};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::Status;
 use wharf_containerd_api::types::Envelope;
 use wharf_containerd_api::{Timestamp, packed};
 
@@ -88,6 +90,26 @@ impl Exchange {
         });
         (receiver, guard)
     }
+
+    /// Returns what is told next; nothing once nobody is to wait any more.
+    ///
+    /// Fails once more was told than waits for somebody who listens slowly.
+    pub(super) async fn next(
+        &self,
+        receiver: &mut broadcast::Receiver<Arc<Told>>,
+    ) -> Result<Option<Arc<Told>>, Status> {
+        let told = tokio::select! {
+            told = receiver.recv() => told,
+            () = self.over.cancelled() => return Ok(None),
+        };
+        match told {
+            Ok(told) => Ok(Some(told)),
+            Err(RecvError::Closed) => Ok(None),
+            Err(RecvError::Lagged(missed)) => {
+                Err(Status::resource_exhausted(format!("more happens than is heard: {missed} events were missed")))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -120,5 +142,32 @@ mod tests {
         assert!(stops[0].is_cancelled());
         let (_receiver, _guard) = exchange.listen(|stop| stops.push(stop));
         assert_eq!(stops.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_listens_too_slowly_is_told_how_much_was_missed() {
+        let exchange = Exchange::default();
+        let (mut in_time, _guard) = exchange.listen(|_| {});
+        let (mut late, _guard) = exchange.listen(|_| {});
+        let event = |number: usize| NamespaceDelete { name: format!("team-{number}") };
+        for number in 0..WAITING_MAX {
+            exchange.tell("team", &event(number));
+        }
+        let told = exchange.next(&mut in_time).await.unwrap().unwrap();
+        assert_eq!(told.fields()[2], ("event.name".to_owned(), "team-0".to_owned()), "as many as can wait");
+        for number in WAITING_MAX..WAITING_MAX + 3 {
+            exchange.tell("team", &event(number));
+        }
+        let refused = exchange.next(&mut late).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+        assert_eq!(refused.message(), "more happens than is heard: 3 events were missed");
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_once_it_is_over() {
+        let exchange = Exchange::default();
+        let (mut receiver, _guard) = exchange.listen(|_| {});
+        exchange.over.cancel();
+        assert!(exchange.next(&mut receiver).await.unwrap().is_none());
     }
 }

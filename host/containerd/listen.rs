@@ -50,9 +50,19 @@ impl Services {
     ) -> Result<bool, Unusable> {
         let over = self.exchange.over.clone();
         let (reporter, health) = tonic_health::server::health_reporter();
-        reporter.set_serving::<ImagesServer<Self>>().await;
+        // All that are added below.
+        reporter.set_serving::<ContainersServer<Self>>().await;
         reporter.set_serving::<ContentServer<Self>>().await;
+        reporter.set_serving::<DiffServer<Self>>().await;
+        reporter.set_serving::<EventsServer<Self>>().await;
+        reporter.set_serving::<ImagesServer<Self>>().await;
+        reporter.set_serving::<IntrospectionServer<Self>>().await;
+        reporter.set_serving::<LeasesServer<Self>>().await;
+        reporter.set_serving::<NamespacesServer<Self>>().await;
         reporter.set_serving::<SnapshotsServer<Self>>().await;
+        reporter.set_serving::<StreamingServer<Self>>().await;
+        reporter.set_serving::<TransferServer<Self>>().await;
+        reporter.set_serving::<VersionServer<Self>>().await;
         let contract = || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(CONTRACT);
         let incoming = stream::unfold(listener, |listener| async move {
             let stream = loop {

@@ -12,15 +12,18 @@ use wharf_containerd_api as ours;
 const DEPTH_MAX: usize = 6;
 
 /// What makes a sample of a message.
-struct Contract {
+pub(super) struct Contract {
     messages: BTreeMap<String, DescriptorProto>,
-    services: BTreeSet<String>,
+    /// The numbers of their values, by name.
+    enums: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Their methods, as in `containerd.services.version.v1.Version/Version`.
+    pub(super) services: BTreeSet<String>,
 }
 
 impl Contract {
-    fn load() -> Self {
+    pub(super) fn load() -> Self {
         let set = FileDescriptorSet::decode(ours::CONTRACT).expect("it was built in");
-        let (mut messages, mut services) = (BTreeMap::new(), BTreeSet::new());
+        let (mut messages, mut enums, mut services) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for file in set.file {
             let package = file.package().to_owned();
             for message in &file.message_type {
@@ -29,12 +32,18 @@ impl Contract {
                     messages.insert(format!(".{package}.{}.{}", message.name(), inner.name()), inner.clone());
                 }
             }
+            for kind in &file.enum_type {
+                let values = kind.value.iter().map(|value| {
+                    (value.name().to_owned(), u64::try_from(value.number()).expect("no number is negative"))
+                });
+                enums.insert(format!(".{package}.{}", kind.name()), values.collect());
+            }
             for service in &file.service {
                 let name = service.name();
                 services.extend(service.method.iter().map(|method| format!("{package}.{name}/{}", method.name())));
             }
         }
-        Self { messages, services }
+        Self { messages, enums, services }
     }
 
     /// The bytes of a message in which every field says something.
@@ -60,10 +69,13 @@ impl Contract {
         let number = u64::from(field.number().unsigned_abs());
         let text = format!("{} {salt}", field.name());
         match field.r#type() {
-            Type::Int32 | Type::Int64 | Type::Uint32 | Type::Uint64 | Type::Bool | Type::Enum => {
-                varint(number << 3, bytes);
-                varint(1, bytes);
-            }
+            // Each type has a number that the narrower and the unsigned ones lose.
+            Type::Int32 => integer(number, i64::from(i32::MIN) as u64, bytes),
+            Type::Int64 => integer(number, -(1_i64 << 40) as u64, bytes),
+            Type::Uint32 => integer(number, u64::from(u32::MAX), bytes),
+            Type::Uint64 => integer(number, 1 << 40, bytes),
+            Type::Bool => integer(number, 1, bytes),
+            Type::Enum => integer(number, *self.enums[field.type_name()].values().max().expect("values"), bytes),
             Type::String | Type::Bytes => delimited(number, text.as_bytes(), bytes),
             Type::Message if depth < DEPTH_MAX => {
                 // What a map has for a value is a text or a message with fields of its own.
@@ -73,6 +85,12 @@ impl Contract {
             other => panic!("`{}` is of a type that no sample has: {other:?}", field.name()),
         }
     }
+}
+
+/// Writes a field. What is negative has ten bytes, as the encoding has it for each width.
+fn integer(number: u64, value: u64, bytes: &mut Vec<u8>) {
+    varint(number << 3, bytes);
+    varint(value, bytes);
 }
 
 fn varint(mut number: u64, bytes: &mut Vec<u8>) {
@@ -270,6 +288,60 @@ fn another_number_or_type_is_noticed() {
     assert!(!passes::<ours::leases::Resource, theirs::StatusRequest>(&sample));
     let sample = contract.sample(".containerd.services.content.v1.ReadContentRequest");
     assert!(!passes::<ours::content::ReadContentRequest, theirs::ListRequest>(&sample));
+    // A number of 32 bits in the place of one of 64, and a truth in that of either.
+    let sample = contract.sample(".containerd.services.snapshots.v1.UsageResponse");
+    assert!(passes::<ours::snapshots::UsageResponse, theirs::snapshots::UsageResponse>(&sample));
+    assert!(!passes::<ours::snapshots::UsageResponse, Narrow>(&sample));
+    assert!(!passes::<ours::snapshots::UsageResponse, Truths>(&sample));
+}
+
+/// A usage in 32 bits.
+#[derive(Clone, PartialEq, Message)]
+struct Narrow {
+    #[prost(int32, tag = "1")]
+    size: i32,
+    #[prost(int32, tag = "2")]
+    inodes: i32,
+}
+
+/// Whether there is a usage.
+#[derive(Clone, PartialEq, Message)]
+struct Truths {
+    #[prost(bool, tag = "1")]
+    size: bool,
+    #[prost(bool, tag = "2")]
+    inodes: bool,
+}
+
+/// The values of an enum by name, as containerd's client has them for the names here.
+macro_rules! values {
+    ($contract:expr; $($name:literal: $theirs:ty;)*) => {{
+        let mut seen = BTreeSet::new();
+        $(
+            let ours = &$contract.enums[$name];
+            for (value, number) in ours {
+                let there = <$theirs>::from_str_name(value).unwrap_or_else(|| panic!("`{}` has no {value}", $name));
+                assert_eq!(there as u64, *number, "{value} of `{}`", $name);
+            }
+            // Nor does it have another one after these.
+            let next = i32::try_from(ours.len()).expect("they are few");
+            assert!(<$theirs>::try_from(next).is_err(), "`{}` has {next} there", $name);
+            seen.insert($name.to_owned());
+        )*
+        seen
+    }};
+}
+
+#[test]
+fn each_enum_is_that_of_containerd() {
+    let contract = Contract::load();
+    let seen: BTreeSet<String> = values! { contract;
+        ".containerd.services.content.v1.WriteAction": theirs::WriteAction;
+        ".containerd.services.snapshots.v1.Kind": theirs::snapshots::Kind;
+        ".containerd.types.transfer.HTTPDebug": types::transfer::HttpDebug;
+        ".containerd.types.transfer.AuthType": types::transfer::AuthType;
+    };
+    assert_eq!(seen, contract.enums.keys().cloned().collect(), "every enum of the contract is compared");
 }
 
 /// containerd, `api/services`: what its clients of version 1.6 call, and those of 1.7 for transfers.

@@ -2,14 +2,19 @@
 
 use super::{Door, TIMEOUT};
 use crate::support::docker_registry::DockerRegistry;
+use crate::support::engine_api::exchange;
 use crate::support::push::large;
 use crate::support::require;
 use crate::support::skopeo::skopeo;
+use crate::support::wharf::Wharf;
 use serde_json::Value;
 use std::fs;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use wharf::demo::image::digest as sum_of;
 
 /// A registry with an image of two layers, and an empty store that is served.
 fn served() -> (DockerRegistry, TempDir, Door, String) {
@@ -43,6 +48,22 @@ fn it_says_who_it_is_and_what_it_has() {
     }
     assert_eq!(door.ctr_tells(&["containers", "ls", "-q"]), "", "wharf runs none");
     assert!(door.ctr_fails(&["containers", "info", "web"]).contains("not found"));
+}
+
+#[test]
+fn its_owner_and_the_group_may_speak_to_it_whatever_the_umask_is() {
+    for mask in ["0", "022", "077"] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let shell = ["sh", "-c", r#"umask "$0" && exec "$@""#, mask];
+        let wharf = Wharf::new(directory.path());
+        let door = Door::open_by(wharf.under(shell), directory.path(), &["--no-gc"]);
+        // It has its mode before anybody is answered.
+        door.ctr_tells(&["version"]);
+        for socket in [door.socket(), door.docker().socket()] {
+            let mode = fs::metadata(socket).expect("it is there").permissions().mode();
+            assert_eq!(format!("{:o}", mode & 0o7777), "660", "umask {mask}: {}", socket.display());
+        }
+    }
 }
 
 #[test]
@@ -109,6 +130,24 @@ fn what_it_fetches_tags_and_labels_wharf_has() {
     assert!(!refused.is_empty());
     door.ctr_tells(&["images", "push", "--plain-http", &second]);
     assert_eq!(door.wharf(&["tags", &format!("{}/copy", registry.address())]).trim(), "2");
+    // One blob, to where nobody has pushed anything.
+    let target = row(&door.ctr_tells(&["images", "ls"]), &name)[2].to_owned();
+    let manifest: Value = serde_json::from_str(&door.ctr_tells(&["content", "get", &target])).expect("it is JSON");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let (layer, kind) = (text(&manifest["layers"][0]["digest"]), text(&manifest["layers"][0]["mediaType"]));
+    let blob = || {
+        let stream = TcpStream::connect(registry.address()).expect("the registry listens");
+        exchange(stream, "GET", &format!("/v2/parts/blobs/{layer}"), &[], b"")
+    };
+    assert_eq!(blob().status, 404, "the registry has it elsewhere alone");
+    let parts = format!("{}/parts:1", registry.address());
+    let pushed = door.ctr_tells(&["content", "push-object", "--plain-http", &parts, &layer, &kind]);
+    assert_eq!(pushed, format!("Pushed {layer} {kind}\n"));
+    let blob = blob();
+    assert_eq!((blob.status, sum_of(&blob.body)), (200, layer));
+    let absent = sum_of(b"nobody has this");
+    let refused = door.ctr_fails(&["content", "push-object", "--plain-http", &parts, &absent, &kind]);
+    assert!(refused.contains("not found"), "{refused}");
     // A name that no registry could have is for clients of containerd alone.
     door.ctr_tells(&["images", "tag", &name, "just a text"]);
     assert!(door.ctr_tells(&["images", "ls", "-q"]).contains("just a text"));

@@ -54,7 +54,7 @@ fn mount(door: &Door, key: &str) -> Mounted {
 }
 
 /// A tree as somebody sees it who has mounted it.
-fn seen(at: &Path) -> Tree {
+pub(super) fn seen(at: &Path) -> Tree {
     let mut tree = comparable(tree::read(at));
     tree.values_mut().for_each(|node| node.xattrs.retain(|name, _| !name.starts_with(b"trusted.overlay.")));
     tree
@@ -122,6 +122,57 @@ fn what_wharf_has_pulled_is_unpacked_already() {
     assert!(at.path().join("srv/0").exists(), "what is mounted stays: {refused}");
     door.ctr_tells(&["images", "unmount", "--rm", at_text]);
     assert_eq!(files, 3);
+}
+
+#[test]
+fn what_ctr_has_pulled_clients_of_docker_and_wharf_have_under_one_id() {
+    let (registry, directory, door) = served();
+    let name = format!("{}/app:1", registry.address());
+    door.ctr_tells(&["images", "pull", "--plain-http", &name]);
+    let listed = door.docker().get("/images/json").json(200);
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+    assert_eq!(listed[0]["RepoTags"], json!([name]));
+    let id = listed[0]["Id"].as_str().expect("a text");
+    assert_eq!(door.wharf(&["images", "-q", "--no-trunc"]), format!("{id}\n"));
+    let shown = door.docker().docker_tells(directory.path(), &["images", "-q", "--no-trunc"]);
+    assert_eq!(shown, format!("{id}\n"));
+    // It is the same image by its digest too.
+    let target = row(&door.ctr_tells(&["images", "ls"]), &name)[2].to_owned();
+    let repository = name.strip_suffix(":1").expect("a tag");
+    assert_eq!(listed[0]["RepoDigests"], json!([format!("{repository}@{target}")]));
+    // What one takes away, nobody has.
+    door.docker().docker_tells(directory.path(), &["rmi", &name]);
+    assert_eq!(door.ctr_tells(&["images", "ls", "-q"]), "");
+}
+
+#[test]
+fn an_archive_is_unpacked_when_it_is_imported() {
+    let (registry, directory, door) = served();
+    let name = format!("{}/varied:1", registry.address());
+    door.wharf(&["pull", "-q", &name]);
+    let archive = directory.path().join("varied.tar");
+    let archive = archive.to_str().expect("a text");
+    door.ctr_tells(&["images", "export", archive, &name]);
+    // A store that has nothing of it.
+    let elsewhere = tempfile::tempdir().expect("a temporary directory");
+    let door = Door::open(elsewhere.path());
+    door.ctr_tells(&["images", "import", "--no-unpack", archive]);
+    let checked = door.ctr_tells(&["images", "check"]);
+    let line = row(&checked, &name);
+    assert!(line.contains(&"complete") && line.last() == Some(&"false"), "{checked}");
+    door.ctr_tells(&["images", "import", archive]);
+    let checked = door.ctr_tells(&["images", "check"]);
+    let line = row(&checked, &name);
+    assert!(line.contains(&"complete") && line.last() == Some(&"true"), "{checked}");
+    assert_eq!(door.ctr_tells(&["snapshots", "ls"]).lines().count(), 4, "a head, and a line for each layer");
+    let at = tempfile::tempdir().expect("a temporary directory");
+    let at_text = at.path().to_str().expect("a text");
+    door.ctr_tells(&["images", "mount", &name, at_text]);
+    let text = |path: &str| fs::read_to_string(at.path().join(path)).ok();
+    let found = ["etc/a", "etc/b", "srv/deep/c", "srv/new"].map(text);
+    door.ctr_tells(&["images", "unmount", "--rm", at_text]);
+    assert_eq!(found, [Some("changed".to_owned()), None, None, Some("4".to_owned())]);
+    door.wharf(&["fsck"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// How long it may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// How many bytes of options a mount takes, with the zero at their end.
-const OPTIONS_BYTES_MAX: usize = 4_095;
+pub(super) const OPTIONS_BYTES_MAX: usize = 4_095;
 
 /// A containerd. It ends with its directory when it is dropped.
 pub(super) struct Peer {

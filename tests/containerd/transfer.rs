@@ -1,7 +1,7 @@
 //! `Transfer` and `Streaming`, by containerd's own messages: images go from and to registries, archives and names in one
 //! request, with what a client says and hears meanwhile in streams of its own.
 
-use super::Door;
+use super::{Door, asked};
 use crate::support::docker_registry::{Access, DockerRegistry};
 use crate::support::push::large;
 use crate::support::{PASSWORD, USER, wait};
@@ -9,7 +9,7 @@ use containerd_client::services::v1::streaming_client::StreamingClient;
 use containerd_client::services::v1::transfer_client::TransferClient;
 use containerd_client::services::v1::{StreamInit, TransferOptions, TransferRequest};
 use containerd_client::tonic::transport::Channel;
-use containerd_client::tonic::{Code, Request, Status, Streaming};
+use containerd_client::tonic::{Code, Status, Streaming};
 use containerd_client::types::Platform;
 use containerd_client::types::transfer::{
     AuthRequest, AuthResponse, AuthType, Data, ImageExportStream, ImageImportStream, ImageStore, OciRegistry, Progress,
@@ -54,17 +54,10 @@ fn unpacked<M: Message + Default>(any: &Any, name: &str) -> M {
     M::decode(any.value.as_slice()).expect("it can be read")
 }
 
-fn asked<M>(message: M) -> Request<M> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("containerd-namespace", "default".parse().expect("it is ASCII"));
-    request
-}
-
 impl Client {
     #[track_caller]
     fn new(door: &Door) -> Self {
-        let socket = door.socket().to_owned();
-        Self { channel: wait(async move { containerd_client::connect(socket).await }).expect("somebody listens") }
+        Self { channel: door.channel() }
     }
 
     async fn open(&self, id: &str) -> Result<Line, Status> {
@@ -83,6 +76,13 @@ impl Client {
         let request = asked(TransferRequest { source: Some(from), destination: Some(to), options });
         let mut client = TransferClient::new(self.channel.clone());
         timeout(TIMEOUT, client.transfer(request)).await.expect("it ends").map(drop)
+    }
+
+    /// Does what has to succeed, and returns what is told of it on a stream of this name.
+    async fn told(&self, name: &str, from: Any, to: Any) -> Vec<Progress> {
+        let heard = tokio::spawn(self.open(name).await.expect("a stream").heard());
+        self.transfer(from, to, Some(name)).await.expect("a transfer");
+        heard.await.expect("it ends")
     }
 }
 
@@ -317,6 +317,41 @@ fn what_is_exported_can_be_imported_and_half_of_it_leaves_nothing() {
     });
     assert_eq!(door.ctr_tells(&["images", "ls"]), before);
     door.wharf(&["fsck"]);
+}
+
+#[test]
+fn a_tag_an_export_and_an_import_tell_how_they_end() {
+    let (registry_at, _directory, door, client, name) = served(Access::Open);
+    door.wharf(&["pull", "-q", &name]);
+    let copy = format!("{}/copy:1", registry_at.address());
+    let (from, to) = (name.clone(), copy.clone());
+    let (tagged, exported, imported) = wait(async move {
+        let tagged = client.told("tag", stored(&named(&from)), stored(&named(&to))).await;
+        let taken = tokio::spawn(client.open("out").await.expect("a stream").take(100_000));
+        let exported = client.told("export", stored(&named(&from)), export("out")).await;
+        let bytes = taken.await.expect("it ends");
+        let line = client.open("in").await.expect("a stream");
+        let given = tokio::spawn(async move { line.give(&bytes).await });
+        let imported = client.told("import", archive("in"), stored(&ImageStore::default())).await;
+        assert!(given.await.expect("it ends"));
+        (tagged, exported, imported)
+    });
+    let words = |heard: &[Progress]| -> Vec<String> {
+        heard.iter().map(|told| format!("{} {}", told.event, told.name).trim_end().to_owned()).collect()
+    };
+    assert_eq!(words(&tagged), [format!("saved {copy}")]);
+    let table = door.ctr_tells(&["images", "ls"]);
+    let line = table.lines().find(|line| line.split_whitespace().next() == Some(&copy)).expect("it has the name");
+    let target = tagged[0].desc.as_ref().expect("a target");
+    assert!(line.contains(&target.digest), "{target:?}: {line}");
+    let (exported, imported) = (words(&exported), words(&imported));
+    for (told, first, last) in
+        [(&exported, "Exporting", "Completed export"), (&imported, "Importing", "Completed import")]
+    {
+        let ends = (told.first().map(String::as_str), told.last().map(String::as_str));
+        assert_eq!(ends, (Some(first), Some(last)), "{told:?}");
+    }
+    assert!(imported.contains(&format!("saved {name}")), "{imported:?}");
 }
 
 #[test]
