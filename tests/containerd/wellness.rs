@@ -158,7 +158,8 @@ fn every_method_wants_a_namespace_but_for_those_that_are_about_all() {
 #[test]
 fn plugins_are_found_by_filters_and_one_that_is_absent_is_not() {
     let (_directory, _door, channel) = served();
-    let rows: [(&[&str], Result<&[&str], Code>); 6] = [
+    type Found = Result<&'static [&'static str], Code>;
+    let rows: [(&[&str], Found); 6] = [
         (&["type==io.containerd.snapshotter.v1,id==overlayfs"], Ok(&["io.containerd.snapshotter.v1 overlayfs"])),
         (
             &["id==overlayfs", "type~=^io.containerd.differ"],

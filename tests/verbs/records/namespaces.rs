@@ -76,7 +76,7 @@ fn a_namespace_goes_when_nothing_is_in_it() {
     world.create_image(&named("foreign", &built.manifest, 5)).unwrap();
     world.write_blob(&caller(), b"bytes", &[]).unwrap();
     let caller = caller();
-    let admit = records::writings::admit(&world.memory, &caller, "begun", None, 0, None);
+    let admit = records::writings::admit(&world.memory, &caller, "begun", None, 0, None, false);
     world.memory.run(admit).unwrap();
     world.memory.run(records::leases::create(&world.memory, &caller, Some("l"), &Labels::new())).unwrap();
     let full = |world: &World| world.drop_namespace("default").unwrap_err().why[0].clone();

@@ -139,10 +139,9 @@ fn what_arrives_elsewhere_meanwhile_leaves_no_half_of_it_behind() {
 fn an_isolated_namespace_gets_by_its_bytes_what_others_do_not_share() {
     let world = World::new();
     let digest = world.write_blob(&other(), b"bytes", &[]).unwrap().digest;
-    let admit = || {
-        let work = records::writings::admit(&world.memory, &caller(), "x", Some(digest.as_str()), 5, None, true);
-        world.memory.run(work)
-    };
+    let me = caller();
+    let admit =
+        || world.memory.run(records::writings::admit(&world.memory, &me, "x", Some(digest.as_str()), 5, None, true));
     let label = |value: &str| {
         let labels = labels(&[("containerd.io/namespace.shareable", value)]);
         let space = Space { name: other().namespace, labels };
