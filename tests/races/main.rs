@@ -189,11 +189,11 @@ fn main() -> ExitCode {
     if read.operations > 0 {
         println!("{}", tally.text(began.elapsed()));
     }
-    prune_beside_pulls(&mut dice, read.seconds)
+    prune_beside_pulls(&mut dice, read.seed, read.seconds)
 }
 
 /// Has a prune run beside four pulls, and says what came of it.
-fn prune_beside_pulls(dice: &mut Dice, seconds: u64) -> ExitCode {
+fn prune_beside_pulls(dice: &mut Dice, seed: u64, seconds: u64) -> ExitCode {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let count = pruning::run(directory.path(), dice, seconds, clock);
     println!("{}", count.text(seconds));
@@ -204,7 +204,7 @@ fn prune_beside_pulls(dice: &mut Dice, seconds: u64) -> ExitCode {
         eprintln!("violation: {why}");
     }
     eprintln!("the store stays in `{}`", directory.keep().display());
-    eprintln!("again: cargo test --release --test races -- --prune-beside-pulls {seconds}");
+    eprintln!("again: cargo test --release --test races -- --seed {seed} --prune-beside-pulls {seconds}");
     ExitCode::from(101)
 }
 

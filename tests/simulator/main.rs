@@ -112,14 +112,16 @@ fn replay(seed: u64, bug: Option<&str>) -> bool {
 }
 
 fn table(seeds: u64) -> bool {
-    println!("{:<24} {:>8}  found by", "bug", "seeds");
+    println!("{:<24} {:>8} {:>8}  found by", "bug", "from", "seeds");
     let mut is_whole = true;
     for (bug, from) in planted::BUGS {
         match planted::find(bug, from..from + seeds) {
-            Some((seed, violation)) => println!("{:<24} {:>8}  {violation}", format!("{bug:?}"), seed - from + 1),
+            Some((seed, violation)) => {
+                println!("{:<24} {from:>8} {:>8}  {violation}", format!("{bug:?}"), seed - from + 1);
+            }
             None => {
                 is_whole = false;
-                println!("{:<24} {:>8}  not found from seed {from} on", format!("{bug:?}"), "-");
+                println!("{:<24} {from:>8} {:>8}  not found", format!("{bug:?}"), "-");
             }
         }
     }

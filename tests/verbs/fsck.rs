@@ -367,6 +367,28 @@ fn a_record_that_is_no_images_and_cannot_be_read_stops_collections_until_it_is_t
     world.is_well();
 }
 
+/// What no record names is what a collection takes, and one may run at this moment.
+#[test]
+fn what_gets_a_record_is_held_until_it_has_one() {
+    let world = World::new();
+    let app = world.image("library/app", Some("1"), Recipe { layers: LAYERS, ..Recipe::default() });
+    world.pull("app:1", &options()).unwrap();
+    let mut lost = world.memory.snapshot();
+    lost.rows = Rows::default();
+    let world = World { memory: world.memory.with_disk(lost), ..world };
+    let needed = [app.manifest.clone(), app.config.clone(), app.layers[0].clone(), app.layers[1].clone()];
+    let wanted = needed.clone();
+    world.memory.interfere(Call::Sync, move |memory| {
+        for blob in &wanted {
+            assert_eq!(memory.content().remove(blob), Err(ErrorCode::InUse), "{blob}");
+        }
+        Ok(())
+    });
+    assert_eq!(world.look(&[], None, true).unwrap().notes.len(), 1);
+    assert!(world.record(&format!("localhost/recovered@{}", app.manifest)).is_some());
+    assert_eq!(world.memory.content().remove(&needed[2]), Ok(()), "nobody holds it any more");
+}
+
 #[test]
 fn images_whose_records_are_lost_get_one_again() {
     let world = World::new();

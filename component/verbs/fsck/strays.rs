@@ -41,6 +41,16 @@ const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.
 /// What every JSON object begins with.
 const OBJECT: u8 = b'{';
 
+/// How many blobs are held at once: the host's table takes 3 072.
+const HELD_MAX: usize = 2_000;
+
+/// What an image needs, as long as this is there.
+enum Held<B> {
+    All(Vec<B>),
+    TooMany,
+    Gone,
+}
+
 /// A manifest or an index that no record names.
 struct Stray {
     descriptor: Descriptor,
@@ -71,13 +81,22 @@ impl<H: Host> Look<'_, H> {
             if platforms.is_empty() {
                 continue;
             }
-            lost += 1;
-            if self.rebuild {
-                let name = self.record(stray, platforms, &blobs).await?;
-                findings.notes.push(format!("`{digest}` had no name, and is `{name}` now"));
+            if !self.rebuild {
+                lost += 1;
+                continue;
             }
+            findings.notes.push(match self.hold(&blobs).await? {
+                Held::All(held) => {
+                    let name = self.record(stray, platforms, &blobs).await?;
+                    drop(held);
+                    format!("`{digest}` had no name, and is `{name}` now")
+                }
+                Held::TooMany => format!("`{digest}` has no name, and more than {HELD_MAX} blobs, and gets none"),
+                // Somebody has collected it meanwhile, who looks for what no record needs.
+                Held::Gone => continue,
+            });
         }
-        if lost > 0 && !self.rebuild {
+        if lost > 0 {
             let noun = if lost == 1 { "image is" } else { "images are" };
             findings.notes.push(format!("{lost} {noun} here that no name reaches; `{REBUILD}` gives them one"));
         }
@@ -180,6 +199,21 @@ impl<H: Host> Look<'_, H> {
         }
         let Some(blob) = documents::find(self.host, &manifest.config).await? else { return Ok(None) };
         Ok(Config::parse(&documents::bytes(&manifest.config, &blob).await?).ok())
+    }
+
+    /// Holds what an image needs, so that no collection takes it before there is a record.
+    async fn hold(&self, blobs: &[Descriptor]) -> Result<Held<H::Blob>, Failure> {
+        if blobs.len() > HELD_MAX {
+            return Ok(Held::TooMany);
+        }
+        let mut held = Vec::new();
+        for blob in blobs {
+            match documents::find(self.host, blob).await? {
+                Some(blob) => held.push(blob),
+                None => return Ok(Held::Gone),
+            }
+        }
+        Ok(Held::All(held))
     }
 
     /// Records an image under its name, unless something else has that name by
