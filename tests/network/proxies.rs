@@ -127,7 +127,8 @@ async fn what_is_excepted_is_reached_directly_and_without_the_login() {
 #[tokio::test]
 async fn a_proxy_that_fails_is_named_without_its_password() {
     let servers = Servers::start();
-    let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    // Of an address that no other test has: a port of the usual one could be somebody else's by now.
+    let closed = TcpListener::bind("127.0.0.77:0").and_then(|listener| listener.local_addr()).expect("a free port");
     let login = "asks for a login, or for another one";
     for (manner, scheme, url, expected) in [
         (Manner::WantsLogin, "http", "https://secure.example/", login),

@@ -181,7 +181,7 @@ impl Shared {
 
     /// Refuses a message that is about something else than what is here.
     fn agree(&self, message: &WriteContentRequest) -> Result<(), Status> {
-        same_total(message, self.end())?;
+        same_total(message, if self.total > 0 { self.total } else { self.end() })?;
         same_digest(message, &self.there.digest)
     }
 

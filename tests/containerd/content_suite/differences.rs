@@ -238,4 +238,20 @@ const SIZE: &str = "filters know sizes here";
 const BEGUN: &str = "what has come of a write that no lease holds stays here until a collection, for whoever goes on";
 
 /// The same for servers that isolate namespaces.
-pub(super) const ISOLATED_DIFFERENCES: &[Difference] = &[];
+pub(super) const ISOLATED_DIFFERENCES: &[Difference] = &[
+    (
+        "SharedNamespaceIsolate",
+        "stat `ref` 0 bytes at 0, of 256 `7b5c1e75`: stat at 256 of 256 7b5c1e75",
+        "stat `ref` 0 bytes at 0, of 256 `7b5c1e75`: stat at 0 of 256 e3b0c442",
+        SHAREABLE,
+    ),
+    (
+        "SharedNamespaceIsolate",
+        "commit `` 0 bytes at 256, of 256 `7b5c1e75`: commit at 256 of 256 7b5c1e75",
+        "commit `` 0 bytes at 256, of 256 `7b5c1e75`: OutOfRange",
+        SHAREABLE,
+    ),
+    ("SharedNamespaceIsolate", "end: done", "end: it has ended", SHAREABLE),
+    ("SharedNamespaceIsolate", "info 7b5c1e75: 7b5c1e75 256 bytes []", "info 7b5c1e75: NotFound", SHAREABLE),
+];
+const SHAREABLE: &str = "1.6 does not know the label of namespaces that share";

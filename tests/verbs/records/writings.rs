@@ -119,18 +119,18 @@ fn what_arrives_elsewhere_meanwhile_leaves_no_half_of_it_behind() {
     for is_own in [false, true] {
         let world = World::new();
         let digest = digest_of(b"bytes");
-        proceeded(world.admit(&caller(), "x", Some(&digest), 5, None));
-        drop(world.begin_ingest("x"));
+        proceeded(world.admit(&caller(), "half", Some(&digest), 5, None));
+        drop(world.begin_ingest("half"));
         assert_eq!(ingests(&world), 1);
         let who = if is_own { caller() } else { other() };
         world.write_blob(&who, b"bytes", &[]).unwrap();
-        match world.admit(&caller(), "x", Some(&digest), 5, None) {
+        match world.admit(&caller(), "half", Some(&digest), 5, None) {
             Ok(Admission::Share(_)) => assert!(!is_own),
             Err(problem) => assert_eq!((is_own, problem.code), (true, ErrorCode::InUse)),
             Ok(Admission::Proceed(writing)) => panic!("{writing:?} has to be written"),
         }
         assert_eq!((ingests(&world), world.list_writings(&[]).len()), (0, 0));
-        let next = proceeded(world.admit(&caller(), "x", Some(&digest_of(b"other")), 7, None));
+        let next = proceeded(world.admit(&caller(), "half", Some(&digest_of(b"other")), 7, None));
         assert_eq!((next.total, next.expected), (7, Some(digest_of(b"other"))));
     }
 }
