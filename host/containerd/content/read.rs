@@ -17,11 +17,9 @@ const MESSAGE_BYTES: u64 = 1 << 20;
 /// Fails if `offset` is beyond the end.
 pub(super) fn part(blob: Blob, offset: i64, size: i64) -> Result<Answers<ReadContentResponse>, Status> {
     let range = range(blob.size(), offset, size)?;
-    let messages = stream::try_unfold((blob, range), |(blob, range)| async move {
+    let messages = stream::try_unfold(Some((blob, range)), |left| async move {
+        let Some((blob, range)) = left.filter(|(_, range)| !range.is_empty()) else { return Ok(None) };
         let next = range.start..range.end.min(range.start + MESSAGE_BYTES);
-        if next.is_empty() {
-            return Ok(None);
-        }
         let (end, offset, length) = (range.end, next.start, next.end - next.start);
         let (blob, bytes) = match blob.read_ready(offset, length) {
             Some(bytes) => (blob, Ok(bytes)),
@@ -35,7 +33,9 @@ pub(super) fn part(blob: Blob, offset: i64, size: i64) -> Result<Answers<ReadCon
         };
         let data = Bytes::from(bytes.map_err(status::content)?);
         let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-        Ok(Some((ReadContentResponse { offset, data }, (blob, next.end..end))))
+        // Who has the last message may remove the blob, and nobody holds it any more.
+        let left = (next.end < end).then_some((blob, next.end..end));
+        Ok(Some((ReadContentResponse { offset, data }, left)))
     });
     Ok(messages.boxed())
 }

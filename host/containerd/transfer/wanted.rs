@@ -36,11 +36,10 @@ impl Errand {
     /// The name that it is about; empty for what an archive names.
     pub(super) fn image(&self) -> &str {
         match self {
-            Self::Pull(_, stored)
-            | Self::Push(stored, _)
-            | Self::Import(_, stored)
-            | Self::Export(stored, _)
-            | Self::Tag(_, stored) => &stored.name,
+            Self::Push(_, registry) => &registry.reference,
+            Self::Pull(_, stored) | Self::Import(_, stored) | Self::Export(stored, _) | Self::Tag(_, stored) => {
+                &stored.name
+            }
         }
     }
 }
