@@ -4,8 +4,8 @@
 //!
 //! - `asked`: in which namespace, and under which lease.
 //! - `convert`, `status`: words and failures of either side.
-//! - `containers`, of which there are none, `content` with `read` and `write`, `diff`, `events`, `images`, `introspection`, `leases`, `namespaces`, `snapshots`,
-//!   `streaming`, `transfer`, `version`: the services.
+//! - `containers`, of which there are none, `content` with `read` and `write`, `diff`, `events`, `images`, `introspection`,
+//!   `leases`, `namespaces`, `snapshots`, `streaming`, `transfer`, `version`: the services.
 //! - `exchange`, `told`: what happens, between who tells it and who listens, and its words. `follow` is what the records say
 //!   has happened.
 //! - `listen`: the socket. `mounts`: how a tree is mounted, and which one is mounted so.

@@ -16,13 +16,13 @@ pub mod state;
 
 pub use crossings::Crossings;
 pub use deny::is_granted;
+pub(crate) use exports::Exported;
 pub use limits::Limits;
 pub(crate) use limits::{Budget, Share};
 pub(crate) use meter::Meter;
 pub use state::Services;
 
 use crate::bindings::Manager;
-pub(crate) use exports::Exported;
 use exports::Exports;
 use state::{HasState, State, Visit};
 use std::sync::Arc;

@@ -36,7 +36,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How long one call listens. It has a budget of CPU time and remembers what it has told, and both are for one call.
+/// How long one call listens. It remembers what it has told, and that is for one call.
 const LISTEN_MAX: Duration = Duration::from_secs(60 * 60);
 /// How far the next call goes back: a change is recorded with the time before its commit. What is heard twice costs a
 /// collection, and what is missed costs space.

@@ -1,5 +1,5 @@
 //! The interfaces of the component, as calls load them. wasmtime compares the types of every function that is loaded, which
-//! takes as long as the rest of a small call if it is done for all interfaces.
+//! was a tenth of a small request while each call loaded all interfaces.
 
 use super::state::State;
 use crate::bindings::exports::wharf::images::{images, records, snapshots};
