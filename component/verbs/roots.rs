@@ -2,7 +2,7 @@
 //! labels of blobs say, as they are recorded at one moment. Blobs and trees belong
 //! to no namespace, so whoever removes some has to know all of them.
 //!
-//! - `marks`: the labels of blobs. `shots`: the snapshots of clients.
+//! - `marks`: the labels of blobs, and what those of snapshots say of others. `shots`: the snapshots of clients.
 
 mod marks;
 mod shots;
@@ -31,7 +31,7 @@ use std::{
     ops::ControlFlow,
 };
 
-pub(super) use marks::{Marks, is_tree};
+pub(super) use marks::{Behind, Marks, is_tree};
 pub(super) use shots::Shot;
 
 /// What leases call ingests.
@@ -47,6 +47,8 @@ pub(super) struct Root<N = Reference> {
     /// What the bytes of the record hash to.
     pub(super) mark: Digest,
     pub(super) record: ImageRecord,
+    /// What says of itself that this name needs it.
+    pub(super) behind: Behind,
 }
 
 /// One lease that holds something.
@@ -97,10 +99,17 @@ impl<N> Root<N> {
         is_over(&self.record.labels, now)
     }
 
-    /// The digests that its labels hold.
+    /// The digests that its labels hold, and those that say themselves that it does.
     pub(super) fn labelled(&self) -> impl Iterator<Item = Digest> {
         let digests = self.record.labels.iter().filter(|(key, _)| is_reference(key));
-        digests.filter_map(|(_, value)| value.parse().ok())
+        digests.filter_map(|(_, value)| value.parse().ok()).chain(self.behind.blobs.iter().cloned())
+    }
+}
+
+/// Finds out what says that these names need it.
+fn look_behind<N: ToString>(roots: &mut [Root<N>], marks: &Marks) {
+    for root in roots {
+        root.behind = marks.behind_name(&root.namespace, &root.name);
     }
 }
 
@@ -170,6 +179,8 @@ impl Roots {
                 Err(failure) => return Err(failure),
             }
         }
+        look_behind(&mut roots.images, &roots.marks);
+        look_behind(&mut roots.foreign, &roots.marks);
         Ok(roots)
     }
 
@@ -184,7 +195,7 @@ impl Roots {
             Ok((name, mut view)) => {
                 view.platforms.iter_mut().filter(|_| !is_own).for_each(|present| present.labels.clear());
                 let (mark, namespace) = (Digest::of(Algorithm::Sha256, value), namespace.to_owned());
-                self.images.push(Root { namespace, name, mark, record: (&view).into() });
+                self.images.push(Root { namespace, name, mark, record: (&view).into(), behind: Behind::default() });
             }
             Err(error) => self.unreadable.push(format!("`{}`: {error}", key.escape_debug())),
         };
@@ -192,7 +203,8 @@ impl Roots {
         let visit = |name: &str, value: &[u8]| match View::decode(value) {
             Ok(view) => {
                 let (mark, namespace) = (Digest::of(Algorithm::Sha256, value), namespace.to_owned());
-                let root = Root { namespace, name: name.to_owned(), mark, record: (&view).into() };
+                let root =
+                    Root { namespace, name: name.to_owned(), mark, record: (&view).into(), behind: Behind::default() };
                 self.foreign.extend(Some(root).filter(|root| !root.is_expired(now)));
             }
             Err(error) => self.unreadable.push(format!("`{}`: {error}", name.escape_debug())),
@@ -202,6 +214,7 @@ impl Roots {
         let visit = |key: &str, record: Result<SnapshotRecord, record::Error>| {
             match record {
                 Ok(record) => {
+                    self.marks.add_snapshot(namespace, key, &record.labels);
                     let (namespace, key) = (namespace.to_owned(), key.to_owned());
                     self.snapshots.push(Shot { namespace, key, record });
                 }

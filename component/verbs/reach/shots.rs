@@ -20,8 +20,8 @@ impl<H: Host> Reader<'_, H> {
     pub(super) async fn shots(&self, roots: &Roots, reach: &mut Reach) -> Result<bool, Failure> {
         let known: BTreeMap<(&str, &str), _> =
             roots.snapshots.iter().map(|shot| ((shot.namespace.as_str(), shot.key.as_str()), shot)).collect();
+        let mut has_more = self.behind(roots, reach).await?;
         let mut next: Vec<Place> = self.first(roots, reach);
-        let mut has_more = false;
         while let Some(place) = next.pop() {
             if !reach.kept.insert(place.clone()) {
                 continue;
@@ -51,21 +51,37 @@ impl<H: Host> Reader<'_, H> {
     /// Returns what the snapshots of clients need that nothing else has to be needed for.
     pub(in crate::verbs) async fn of_shots(&self, roots: &Roots) -> Result<Reach, Failure> {
         let mut reach = Reach::default();
-        self.shots(roots, &mut reach).await?;
+        while self.shots(roots, &mut reach).await? {}
         Ok(reach)
+    }
+
+    /// Adds the blobs that say of themselves that a snapshot needs them, if that is needed. Returns whether there are more.
+    async fn behind(&self, roots: &Roots, reach: &mut Reach) -> Result<bool, Failure> {
+        let blobs = roots.marks.blobs_behind(|place| is_needed(reach, place));
+        let new: Vec<&Digest> = blobs.iter().filter(|digest| !reach.blobs.contains(*digest)).collect();
+        for digest in &new {
+            for parts in self.of_digest(digest).await? {
+                reach.add(&parts);
+            }
+            // It may be on its way.
+            reach.blobs.insert((*digest).clone());
+        }
+        Ok(!new.is_empty())
     }
 
     /// The snapshots that are kept whatever others are.
     fn first(&self, roots: &Roots, reach: &Reach) -> Vec<Place> {
         let now = self.host.now();
         let mut first: BTreeSet<Place> = roots.marks.snapshots_of(&reach.blobs);
+        first.extend(roots.marks.snapshots_behind(|place| is_needed(reach, place)));
         for lease in &roots.leases {
             first.extend(lease.snapshots.iter().map(|key| (lease.namespace.clone(), key.clone())));
         }
-        let images = roots.images.iter().map(|root| (&root.namespace, &root.record));
-        for (namespace, record) in images.chain(roots.foreign.iter().map(|root| (&root.namespace, &root.record))) {
-            let named = record.labels.iter().filter(|(label, _)| is_tree(label));
-            first.extend(named.map(|(_, key)| (namespace.clone(), key.clone())));
+        let images = roots.images.iter().map(|root| (&root.namespace, &root.record, &root.behind));
+        let foreign = roots.foreign.iter().map(|root| (&root.namespace, &root.record, &root.behind));
+        for (namespace, record, behind) in images.chain(foreign) {
+            let named = record.labels.iter().filter(|(label, _)| is_tree(label)).map(|(_, key)| key);
+            first.extend(named.chain(&behind.snapshots).map(|key| (namespace.clone(), key.clone())));
         }
         let is_kept = |shot: &&Shot| {
             let is_used = || self.used.borrow().contains(&(shot.namespace.clone(), shot.key.clone()));
@@ -87,4 +103,9 @@ impl<H: Host> Reader<'_, H> {
         }
         Ok(())
     }
+}
+
+/// Whether a snapshot is needed, as far as that is known. What is called by its ChainID has to be no client's.
+fn is_needed(reach: &Reach, place: &Place) -> bool {
+    reach.kept.contains(place) || place.1.parse::<Digest>().is_ok_and(|tree| reach.snapshots.contains(&tree))
 }

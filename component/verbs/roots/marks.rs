@@ -1,4 +1,5 @@
-//! The labels of blobs that say what is kept: containerd, docs/garbage-collection.md.
+//! The labels of blobs and snapshots that say what is kept: containerd, docs/garbage-collection.md, and for what begins with
+//! `gc.bref`, by which the needed names what needs it, `core/metadata/gc.go`.
 //!
 //! A manifest needs no such label here, because it is read; clients write some all the same, and of other documents they
 //! are all there is. What one namespace says of a blob holds wherever that is needed.
@@ -8,6 +9,8 @@
 //! containerd.io/gc.ref.content[.…|/…]        whoever needs it needs this digest
 //! containerd.io/gc.ref.snapshot.<name>[/…]   whoever needs it needs this snapshot
 //! containerd.io/gc.bref.content[.…|/…]       whoever needs this digest needs it
+//! containerd.io/gc.bref.snapshot.<name>[/…]  whoever needs this snapshot needs it
+//! containerd.io/gc.bref.image[.…|/…]         the image of this name needs it
 //! ```
 
 use crate::nouns::digest::Digest;
@@ -17,16 +20,33 @@ pub(super) const ROOT_LABEL: &str = "containerd.io/gc.root";
 const REFERENCE_LABEL: &str = "containerd.io/gc.ref.content";
 const TREE_LABEL: &str = "containerd.io/gc.ref.snapshot";
 const BACK_LABEL: &str = "containerd.io/gc.bref.content";
+const TREE_BACK_LABEL: &str = "containerd.io/gc.bref.snapshot";
+const NAME_BACK_LABEL: &str = "containerd.io/gc.bref.image";
 
-/// What the labels of all blobs say.
+/// A namespace, and a key or a name in it.
+type Place = (String, String);
+
+/// What says of itself that something needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::verbs) struct Behind {
+    pub(in crate::verbs) blobs: BTreeSet<Digest>,
+    /// Keys of snapshots of the same namespace.
+    pub(in crate::verbs) snapshots: BTreeSet<String>,
+}
+
+/// What the labels of all blobs say, and of all snapshots, as far as they say it of others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::verbs) struct Marks {
     /// The blobs that are kept for themselves, and the namespaces that say so.
     pub(in crate::verbs) pins: BTreeMap<Digest, BTreeSet<String>>,
     /// What blobs need.
     pub(in crate::verbs) blobs: BTreeMap<Digest, BTreeSet<Digest>>,
-    /// The snapshots that blobs need: namespaces, and keys in those.
-    snapshots: BTreeMap<Digest, BTreeSet<(String, String)>>,
+    /// The snapshots that blobs need.
+    snapshots: BTreeMap<Digest, BTreeSet<Place>>,
+    /// What snapshots need without saying so.
+    trees: BTreeMap<Place, Behind>,
+    /// What images need without saying so, by their names.
+    names: BTreeMap<Place, Behind>,
 }
 
 impl Marks {
@@ -44,6 +64,10 @@ impl Marks {
                 self.snapshots.entry(digest.clone()).or_default().insert(place);
                 continue;
             }
+            if let Some(behind) = self.behind(namespace, key, value) {
+                behind.blobs.insert(digest.clone());
+                continue;
+            }
             let Ok(other) = value.parse::<Digest>() else { continue };
             if is_reference(key) {
                 self.blobs.entry(digest.clone()).or_default().insert(other);
@@ -52,11 +76,56 @@ impl Marks {
             }
         }
     }
+
+    /// Adds what the labels of a snapshot say of others. What they say of itself is read where it stands.
+    pub(super) fn add_snapshot(&mut self, namespace: &str, key: &str, labels: &BTreeMap<String, String>) {
+        for (label, value) in labels {
+            if let Some(behind) = self.behind(namespace, label, value) {
+                behind.snapshots.insert(key.to_owned());
+            } else if is_of(label, BACK_LABEL)
+                && let Ok(digest) = value.parse()
+            {
+                self.snapshots.entry(digest).or_default().insert((namespace.to_owned(), key.to_owned()));
+            }
+        }
+    }
+
+    /// Where that is added whose label names a snapshot or an image that needs it.
+    fn behind(&mut self, namespace: &str, label: &str, value: &str) -> Option<&mut Behind> {
+        let all = match label {
+            _ if is_of(label, TREE_BACK_LABEL) => &mut self.trees,
+            _ if is_of(label, NAME_BACK_LABEL) => &mut self.names,
+            _ => return None,
+        };
+        Some(all.entry((namespace.to_owned(), value.to_owned())).or_default())
+    }
 }
 
 impl Marks {
+    /// What says of itself that an image needs it. Most stores have nothing of the kind.
+    pub(super) fn behind_name(&self, namespace: &str, name: &impl ToString) -> Behind {
+        if self.names.is_empty() {
+            return Behind::default();
+        }
+        self.names.get(&(namespace.to_owned(), name.to_string())).cloned().unwrap_or_default()
+    }
+
+    /// The blobs that say of themselves that a snapshot needs them for which `is_needed` is true.
+    pub(in crate::verbs) fn blobs_behind(&self, is_needed: impl Fn(&Place) -> bool) -> BTreeSet<Digest> {
+        let needed = self.trees.iter().filter(|(place, _)| is_needed(place));
+        needed.flat_map(|(_, behind)| &behind.blobs).cloned().collect()
+    }
+
+    /// The snapshots that say so.
+    pub(in crate::verbs) fn snapshots_behind(&self, is_needed: impl Fn(&Place) -> bool) -> BTreeSet<Place> {
+        let needed = self.trees.iter().filter(|(place, _)| is_needed(place));
+        let places = needed
+            .flat_map(|((namespace, _), behind)| behind.snapshots.iter().map(|key| (namespace.clone(), key.clone())));
+        places.collect()
+    }
+
     /// The snapshots that these blobs need.
-    pub(in crate::verbs) fn snapshots_of(&self, blobs: &BTreeSet<Digest>) -> BTreeSet<(String, String)> {
+    pub(in crate::verbs) fn snapshots_of(&self, blobs: &BTreeSet<Digest>) -> BTreeSet<Place> {
         let needed = self.snapshots.iter().filter(|(digest, _)| blobs.contains(digest));
         needed.flat_map(|(_, places)| places).cloned().collect()
     }
@@ -117,6 +186,38 @@ mod tests {
         ];
         for (key, value, is_over, expected) in rows {
             assert_eq!(marks(key, value, is_over), expected, "{key} {value}");
+        }
+    }
+
+    #[test]
+    fn labels_name_what_needs_what_has_them() {
+        let blob = Digest::of(Algorithm::Sha256, b"blob");
+        let hash = blob.to_string();
+        let marks = |key: &str, value: &str| {
+            let (mut marks, labels) = (Marks::default(), BTreeMap::from([(key.to_owned(), value.to_owned())]));
+            marks.add("n", &blob, &labels, false);
+            marks.add_snapshot("n", "k", &labels);
+            let is_meant = |(namespace, key): &Place| namespace == "n" && key == value;
+            let named = marks.behind_name("n", &value);
+            (
+                (marks.blobs_behind(is_meant).len(), marks.snapshots_behind(is_meant).len()),
+                (named.blobs.len(), named.snapshots.len()),
+                marks.snapshots_of(&BTreeSet::from([blob.clone()])).len(),
+            )
+        };
+        let rows = [
+            ("containerd.io/gc.bref.snapshot.overlayfs", "base", ((1, 1), (0, 0), 0)),
+            ("containerd.io/gc.bref.snapshot.overlayfs/x", hash.as_str(), ((1, 1), (0, 0), 0)),
+            ("containerd.io/gc.bref.snapshots", "base", ((0, 0), (0, 0), 0)),
+            ("containerd.io/gc.bref.image", "docker.io/library/app:1", ((0, 0), (1, 1), 0)),
+            ("containerd.io/gc.bref.image.x", "app", ((0, 0), (1, 1), 0)),
+            ("containerd.io/gc.bref.images", "app", ((0, 0), (0, 0), 0)),
+            ("containerd.io/gc.bref.content.x", hash.as_str(), ((0, 0), (0, 0), 1)),
+            ("containerd.io/gc.bref.content", "x", ((0, 0), (0, 0), 0)),
+            ("containerd.io/gc.bref.container", "x", ((0, 0), (0, 0), 0)),
+        ];
+        for (key, value, expected) in rows {
+            assert_eq!(marks(key, value), expected, "{key} {value}");
         }
     }
 }

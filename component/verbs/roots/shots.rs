@@ -6,6 +6,8 @@
 //! containerd.io/gc.ref.content[.…|/…]        whoever needs it needs this digest
 //! containerd.io/gc.ref.snapshot.<name>[/…]   whoever needs it needs this snapshot
 //! ```
+//!
+//! Which others need it by its labels stands in `marks`.
 
 use super::{
     is_over,

@@ -8,6 +8,8 @@ use wharf_sim::memory::Call;
 const ROOT: &str = "containerd.io/gc.root";
 const REFERENCE: &str = "containerd.io/gc.ref.content";
 const BACK: &str = "containerd.io/gc.bref.content";
+const TREE_BACK: &str = "containerd.io/gc.bref.snapshot.overlayfs";
+const IMAGE_BACK: &str = "containerd.io/gc.bref.image";
 
 impl World {
     fn label_blob(&self, digest: &Digest, key: &str, value: &str) {
@@ -78,6 +80,36 @@ fn labels_of_a_blob_that_an_image_needs_hold_more() {
     assert_eq!(world.stay(&blobs), [true, false]);
     world.delete_image(APP, None, true).unwrap();
     assert_eq!(world.counts().0, 0);
+}
+
+#[test]
+fn a_blob_that_names_an_image_stays_as_long_as_that_does() {
+    let (world, _) = world();
+    let blobs = world.write_blobs(&["a", "b", "c", "d"]);
+    world.label_blob(&blobs[0], &format!("{IMAGE_BACK}.0"), APP);
+    world.label_blob(&blobs[0], REFERENCE, blobs[1].as_str());
+    world.label_blob(&blobs[2], IMAGE_BACK, "docker.io/library/other:1");
+    world.label_blob(&blobs[3], IMAGE_BACK, "foo");
+    world.create_image(&world.app_as("foo")).unwrap();
+    assert_eq!(world.stay(&blobs), [true, true, false, true]);
+    world.delete_image(APP, None, true).unwrap();
+    assert_eq!(world.stay(&blobs), [false, false, false, true], "`foo` is no reference, and a name all the same");
+    world.delete_image("foo", None, true).unwrap();
+    assert_eq!(world.counts().0, 0);
+}
+
+#[test]
+fn a_blob_that_names_the_tree_of_an_image_stays_as_long_as_that_does() {
+    let world = World::new();
+    world.image("library/app", Some("1"), Recipe::default());
+    world.pull("app:1", &unpacking()).unwrap();
+    let (_, snapshots) = chain(&["base", "top"]);
+    let blobs = world.write_blobs(&["a", "b"]);
+    world.label_blob(&blobs[0], TREE_BACK, snapshots[1].as_str());
+    world.label_blob(&blobs[1], TREE_BACK, "nobody");
+    assert_eq!(world.stay(&blobs), [true, false]);
+    world.delete_image(APP, None, true).unwrap();
+    assert_eq!(world.stay(&blobs), [false, false]);
 }
 
 #[test]

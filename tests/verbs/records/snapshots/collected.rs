@@ -11,6 +11,7 @@ use wharf_component::{
 };
 
 const REFERENCE: &str = "containerd.io/gc.ref.snapshot.overlayfs";
+const BACK: &str = "containerd.io/gc.bref.snapshot.overlayfs";
 
 impl World {
     fn lease(&self, id: &str) {
@@ -112,6 +113,36 @@ fn labels_of_blobs_and_of_snapshots_hold_snapshots() {
     assert_eq!((world.left(), world.has(&blob)), (texts(&["a", "b"]), true));
     update("a", &[]);
     assert_eq!((world.left(), world.has(&blob)), (texts(&["a"]), false));
+}
+
+#[test]
+fn what_names_who_needs_it_stays_with_that() {
+    let world = World::new();
+    for key in ["a", "b", "c"] {
+        world.prepare(key, None).unwrap();
+    }
+    let root = world.write_blob(&ME, b"root", &[(ROOT, "yes")]).unwrap().digest;
+    let blob = world.write_blob(&ME, b"blob", &[(BACK, "b")]).unwrap().digest;
+    let update = |key: &str, pairs: &[(&str, &str)]| {
+        let labels = labels(pairs);
+        world.memory.run(records::snapshots::update(&world.memory, &ME, key, &labels, &[])).unwrap();
+    };
+    update("a", &[("containerd.io/gc.bref.content.x", root.as_str())]);
+    update("b", &[(BACK, "a")]);
+    update("c", &[(BACK, "nobody")]);
+    assert_eq!((world.left(), world.has(&blob)), (texts(&["a", "b"]), true));
+    update("a", &[]);
+    assert_eq!((world.left(), world.has(&blob)), (texts(&[]), false));
+}
+
+#[test]
+fn a_snapshot_that_names_an_image_stays_as_long_as_that_does() {
+    let (world, _) = world();
+    world.prepare_as(&ME, "a", None, &[("containerd.io/gc.bref.image", APP)]).unwrap();
+    world.prepare_as(&ME, "b", None, &[("containerd.io/gc.bref.image", "nobody")]).unwrap();
+    assert_eq!(world.left(), texts(&["a"]));
+    world.delete_image(APP, None, true).unwrap();
+    assert_eq!(world.left(), texts(&[]));
 }
 
 /// The same key in another namespace is another snapshot.
