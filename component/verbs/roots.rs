@@ -36,6 +36,8 @@ pub(super) use shots::Shot;
 
 /// What leases call ingests.
 pub(super) const INGESTS: &str = "ingests";
+/// What leases call names.
+pub(super) const IMAGES: &str = "images";
 /// What leases call snapshots; what makes them follows, and says nothing here.
 pub(super) const SNAPSHOTS: &str = "snapshots/";
 
@@ -63,6 +65,8 @@ pub(super) struct Held {
     pub(super) snapshots: BTreeSet<String>,
     /// Names that ingests have in the namespace.
     pub(super) ingests: BTreeSet<String>,
+    /// Names of images in the namespace that stay when their time is over.
+    pub(super) names: BTreeSet<String>,
 }
 
 /// Everything that is recorded.
@@ -113,6 +117,11 @@ fn look_behind<N: ToString>(roots: &mut [Root<N>], marks: &Marks) {
     }
 }
 
+/// Whether a lease keeps a name whose time is over.
+fn is_kept(leases: &[Held], namespace: &str, name: &str) -> bool {
+    leases.iter().any(|lease| lease.namespace == namespace && lease.names.contains(name))
+}
+
 /// Whether two lists have the same names with the same records.
 fn are_alike<N: PartialEq>(these: &[Root<N>], those: &[Root<N>]) -> bool {
     let same = |(one, other): (&Root<N>, &Root<N>)| {
@@ -139,6 +148,11 @@ impl Roots {
         let leases = self.leases.iter().filter(|lease| lease.namespace == namespace).cloned().collect();
         let snapshots = self.snapshots.iter().filter(|shot| shot.namespace == namespace).cloned().collect();
         Self { images, foreign, leases, snapshots, marks: self.marks.of(namespace), ..Self::default() }
+    }
+
+    /// Whether a name goes because its time is over, and no lease keeps it.
+    pub(super) fn is_over(&self, root: &Root, now: i64) -> bool {
+        root.is_expired(now) && !is_kept(&self.leases, &root.namespace, &root.name.to_string())
     }
 
     /// Whether a lease of their namespace holds an image that has these names, or
@@ -200,17 +214,19 @@ impl Roots {
             Err(error) => self.unreadable.push(format!("`{}`: {error}", key.escape_debug())),
         };
         records.walk_values(visit).await?;
+        // Before the names that go by themselves: a lease may keep them.
+        self.add_leases(records, namespace, is_own, now).await?;
         let visit = |name: &str, value: &[u8]| match View::decode(value) {
             Ok(view) => {
                 let (mark, namespace) = (Digest::of(Algorithm::Sha256, value), namespace.to_owned());
                 let root =
                     Root { namespace, name: name.to_owned(), mark, record: (&view).into(), behind: Behind::default() };
-                self.foreign.extend(Some(root).filter(|root| !root.is_expired(now)));
+                let is_here = !root.is_expired(now) || is_kept(&self.leases, &root.namespace, name);
+                self.foreign.extend(is_here.then_some(root));
             }
             Err(error) => self.unreadable.push(format!("`{}`: {error}", name.escape_debug())),
         };
         records.walk_foreign_values(visit).await?;
-        self.add_leases(records, namespace, is_own, now).await?;
         let visit = |key: &str, record: Result<SnapshotRecord, record::Error>| {
             match record {
                 Ok(record) => {
@@ -249,9 +265,9 @@ impl Roots {
         let visit = |id: &str, lease: Result<LeaseRecord, record::Error>| match lease {
             Ok(lease) if lease.is_live(now) && !has(Bug::LeaseIgnored) => {
                 let is_flat = lease.labels.contains_key(FLAT_LABEL);
-                let (snapshots, ingests) = (BTreeSet::new(), BTreeSet::new());
+                let (snapshots, ingests, names) = Default::default();
                 let namespace = namespace.to_owned();
-                live.insert(id.to_owned(), Held { namespace, holds: lease.holds, is_flat, snapshots, ingests });
+                live.insert(id.to_owned(), Held { namespace, holds: lease.holds, is_flat, snapshots, ingests, names });
             }
             Ok(lease) if is_own && !lease.is_live(now) => self.expired.push(id.to_owned()),
             Ok(_) => {}
@@ -260,6 +276,7 @@ impl Roots {
         records.walk_leases(visit).await?;
         let visit = |id: &str, held: Result<LeasedRecord, record::Error>| match (live.get_mut(id), held) {
             (Some(lease), Ok(held)) if held.kind == INGESTS => drop(lease.ingests.insert(held.id)),
+            (Some(lease), Ok(held)) if held.kind == IMAGES => drop(lease.names.insert(held.id)),
             (Some(lease), Ok(held)) if held.kind.starts_with(SNAPSHOTS) => drop(lease.snapshots.insert(held.id)),
             (_, Ok(_)) | (None, Err(_)) => {}
             (Some(_), Err(error)) => self.unreadable.push(format!("lease `{}`: {error}", id.escape_debug())),

@@ -1,6 +1,6 @@
 //! Collect: everything that no record and no lease reaches, leases whose time is
 //! over, names whose label says that theirs is, and ingests that nobody has touched
-//! for long and that no lease holds.
+//! for long and that no lease holds. A lease may keep such a name, too.
 
 use super::{document::Draft, draft::Desk};
 use crate::{
@@ -15,7 +15,7 @@ const PAGE_INGESTS: u32 = 1_000;
 pub(super) async fn draft<H: Host>(desk: &Desk<'_, H>, collecting: &Collecting) -> Result<Draft, Failure> {
     let mut draft = Draft::new(&desk.caller.namespace, "collect");
     let now = desk.host.now();
-    let expired = desk.own().filter(|root| root.is_expired(now));
+    let expired = desk.own().filter(|root| desk.roots.is_over(root, now));
     draft.names = expired.map(|root| Desk::<H>::untag(root, "its label says that it has expired")).collect();
     draft.leases.clone_from(&desk.roots.expired);
     if !draft.names.is_empty() {

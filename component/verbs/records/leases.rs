@@ -24,7 +24,7 @@ use crate::{
         failing::{because, fail, invalid, try_this},
         leases::in_hand,
         reach::found,
-        roots::{INGESTS, SNAPSHOTS},
+        roots::{IMAGES, INGESTS, SNAPSHOTS},
         store::{self, Records},
     },
 };
@@ -270,11 +270,11 @@ fn check_room(count: usize) -> Result<(), Failure> {
 /// Refuses what no lease can hold.
 fn check(resource: &Resource) -> Result<(), Failure> {
     let Resource { kind, id } = resource;
-    let is_kind =
-        kind == CONTENT || kind == INGESTS || kind.strip_prefix(SNAPSHOTS).is_some_and(|rest| !rest.is_empty());
+    let is_kind = [CONTENT, IMAGES, INGESTS].contains(&kind.as_str())
+        || kind.strip_prefix(SNAPSHOTS).is_some_and(|rest| !rest.is_empty());
     if !is_kind {
         let failure = invalid(format!("a lease holds nothing of the kind `{}`", json::shown(kind, SHOWN_CHARS_MAX)));
-        return Err(try_this(failure, "name `content`, `ingests` or `snapshots/<name>`"));
+        return Err(try_this(failure, "name `content`, `images`, `ingests` or `snapshots/<name>`"));
     }
     if id.is_empty() || id.len().max(kind.len()) > RESOURCE_BYTES_MAX {
         return Err(invalid(format!("`{}` is called by nothing", json::shown(id, SHOWN_CHARS_MAX))));

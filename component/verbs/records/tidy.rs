@@ -11,13 +11,14 @@ use crate::{
     host::{Host, Transaction},
     nouns::{
         digest::Digest,
-        record::{self, Action, EXPIRY_LABEL, Name, View, WritingRecord},
+        record::{self, Action, EXPIRY_LABEL, LeaseRecord, LeasedRecord, Name, View, WritingRecord},
         time,
     },
     registry::Failure,
     verbs::{
         contract::Caller,
         ingests::unfinished,
+        roots::IMAGES,
         store::{self, Records},
     },
 };
@@ -64,7 +65,8 @@ async fn old(records: &Records<'_, impl Transaction>, now: i64) -> Result<Vec<St
     Ok(names)
 }
 
-/// The names that are no references and whose labels say that their time is over, with what they point to.
+/// The names that are no references and whose labels say that their time is over, with what they point to. What a lease keeps
+/// is not among them.
 async fn over(records: &Records<'_, impl Transaction>, now: i64) -> Result<Vec<(String, Digest)>, Failure> {
     let mut names = Vec::new();
     let visit = |name: &str, value: &[u8]| {
@@ -75,5 +77,25 @@ async fn over(records: &Records<'_, impl Transaction>, now: i64) -> Result<Vec<(
         }
     };
     records.walk_foreign_values(visit).await?;
+    if !names.is_empty() {
+        let kept = leased(records, now).await?;
+        names.retain(|(name, _)| !kept.contains(name));
+    }
+    Ok(names)
+}
+
+/// The names that leases keep.
+async fn leased(records: &Records<'_, impl Transaction>, now: i64) -> Result<BTreeSet<String>, Failure> {
+    let mut live = BTreeSet::new();
+    let visit = |id: &str, lease: Result<LeaseRecord, record::Error>| {
+        live.extend(lease.is_ok_and(|lease| lease.is_live(now)).then(|| id.to_owned()));
+    };
+    records.walk_leases(visit).await?;
+    let mut names = BTreeSet::new();
+    let visit = |id: &str, held: Result<LeasedRecord, record::Error>| {
+        let held = held.ok().filter(|held| held.kind == IMAGES && live.contains(id));
+        names.extend(held.map(|held| held.id));
+    };
+    records.walk_leased(None, visit).await?;
     Ok(names)
 }

@@ -81,7 +81,7 @@ fn what_a_lease_holds_is_listed_in_order_and_none_of_it_twice() {
     let expected =
         [resource("content", digest.as_str()), resource("ingests", "layer/1"), resource("snapshots/overlayfs", "x")];
     assert_eq!(world.list_resources("a").unwrap(), expected);
-    for (kind, id) in [("content", "x"), ("ingests", ""), ("snapshots", "x"), ("snapshots/", "x"), ("images", "x")] {
+    for (kind, id) in [("content", "x"), ("ingests", ""), ("snapshots", "x"), ("snapshots/", "x"), ("image", "x")] {
         assert_eq!(code(world.add_resource("a", kind, id)), ErrorCode::Invalid, "{kind}");
         assert_eq!(code(world.delete_resource("a", kind, id)), ErrorCode::Invalid, "{kind}");
     }
@@ -97,6 +97,27 @@ fn what_a_lease_holds_is_listed_in_order_and_none_of_it_twice() {
     world.make_lease(Some("a"), &[]).unwrap();
     assert_eq!(world.list_resources("a").unwrap(), [], "what it held went with it");
     assert_eq!(world.list_resources("a/b").unwrap().len(), 1);
+}
+
+#[test]
+fn a_lease_keeps_names_whose_time_is_over() {
+    let (world, _) = world();
+    let until = wharf_component::nouns::time::format(world.memory.now() + 60);
+    world.make_lease(Some("a"), &[]).unwrap();
+    for name in ["foo", "docker.io/library/kept:1", "bar", "docker.io/library/over:1"] {
+        let image = Named { labels: labels(&[(EXPIRY_LABEL, &until)]), ..world.app_as(name) };
+        world.create_image(&image).unwrap();
+    }
+    world.add_resource("a", "images", "foo").unwrap();
+    world.add_resource("a", "images", "docker.io/library/kept:1").unwrap();
+    world.delete_image(APP, None, true).unwrap();
+    world.memory.clock().pass(61_000);
+    world.collect().unwrap();
+    assert_eq!(world.list_images(&[]), texts(&["docker.io/library/kept:1", "foo"]));
+    world.delete_image("docker.io/library/kept:1", None, true).unwrap();
+    assert_eq!(world.counts().0, 4, "`foo` has all that the image has");
+    world.delete_lease("a", true).unwrap();
+    assert_eq!((world.list_images(&[]).len(), world.counts().0), (0, 0));
 }
 
 #[test]
