@@ -43,7 +43,14 @@ fn main() -> ExitCode {
     if let Some(name) = variable("WHARF_PLANTED").and_then(|name| name.into_string().ok()) {
         assert!(wharf::planted::plant(&name), "`{name}` is no fault that can be planted");
     }
-    let cli = match cli::parse(env::args_os()) {
+    let arguments = match serve::with_file(env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(why) => {
+            eprintln!("error: {why}\n\nFor more information, try 'wharf serve --help'.");
+            return ExitCode::from(exit::USAGE);
+        }
+    };
+    let cli = match cli::parse(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help that nobody reads is no failure.

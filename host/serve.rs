@@ -2,8 +2,11 @@
 //! `sockets` opens them, or takes those that systemd has opened; here the machine is asked what it is called. Clients of
 //! containerd have a door of their own, on the same store.
 
+mod file;
 mod identity;
 mod sockets;
+
+pub(crate) use file::with_file;
 
 use crate::ambient::{Configured, configured_for, proxies, root, services};
 use crate::watch::Interrupts;

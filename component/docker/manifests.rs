@@ -38,7 +38,7 @@ struct ImageData {
     size: Unpacked,
 }
 
-/// In bytes. What is not told is 0, as docker's clients take it.
+/// In bytes.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Unpacked {
@@ -54,16 +54,17 @@ struct AttestationData {
 
 impl Manifest {
     /// `platform` is that of an image whose descriptor says none: it stands in its config.
-    pub(super) fn new(Offer { id, descriptor, available, kind, content }: Offer, platform: Option<&Platform>) -> Self {
+    pub(super) fn new(offer: Offer, platform: Option<&Platform>) -> Self {
+        let Offer { id, descriptor, available, kind, content, unpacked } = offer;
         let platform = descriptor.platform.as_ref().or(platform).cloned().unwrap_or_default();
-        let image_data = || ImageData { platform, containers: [], size: Unpacked { unpacked: 0 } };
+        let image_data = || ImageData { platform, containers: [], size: Unpacked { unpacked } };
         // Who wrote the index says which manifest it is about. buildkit, docs/attestations.
         let subject = descriptor.annotations.get("vnd.docker.reference.digest").cloned().unwrap_or_default();
         let content = if available { content } else { 0 };
         Self {
             id,
             available,
-            size: Size { total: content, content },
+            size: Size { total: content.saturating_add(unpacked), content },
             kind,
             image_data: (kind == "image").then(image_data),
             attestation_data: (kind == "attestation").then_some(AttestationData { subject }),

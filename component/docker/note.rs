@@ -1,7 +1,10 @@
 //! What comes of a request, for whoever counts: see `serving.noted`. Nothing of it
 //! changes an answer.
 
-use crate::{nouns::problem::ErrorCode, verbs::contract::Transfer};
+use crate::{
+    nouns::{digest::Digest, problem::ErrorCode},
+    verbs::contract::Transfer,
+};
 
 /// See `serving.noted`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,10 +20,14 @@ pub enum Note {
 pub struct Pulled {
     /// As in `docker.io/library/alpine:3.20`.
     pub reference: String,
+    /// What the name points to, unless it failed before that was known.
+    pub target: Option<Digest>,
     /// The image was here already.
     pub up_to_date: bool,
     /// The layers that it needed and that are here.
     pub layers: Vec<Transfer>,
+    /// The layers that had not come when it failed.
+    pub missing: Vec<Digest>,
     /// Why it failed, if it did.
     pub failure: Option<ErrorCode>,
 }

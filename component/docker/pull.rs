@@ -49,19 +49,29 @@ pub(super) async fn pull<H: Host, C: Client>(
         Ok(pulled) => pulled,
         Err(problem) => {
             let reference = Reference::parse(&reference).map_or(reference, |typed| typed.to_string());
-            let failure = Some(problem.code.clone());
-            let layers = layers(&story.transfers);
-            (settings.note)(Note::Pulled(note::Pulled { reference, up_to_date: false, layers, failure }));
+            (settings.note)(Note::Pulled(note::Pulled {
+                reference,
+                target: story.target.take(),
+                up_to_date: false,
+                layers: layers(&story.transfers),
+                missing: story.missing(),
+                failure: Some(problem.code.clone()),
+            }));
             return Err(problem.into());
         }
     };
     let mut bytes = Vec::new();
     for Pulled { image, up_to_date, transfers, .. } in &pulled {
-        let (reference, layers) = (image.name.clone(), layers(transfers));
-        let up_to_date = *up_to_date;
-        (settings.note)(Note::Pulled(note::Pulled { reference, up_to_date, layers, failure: None }));
+        (settings.note)(Note::Pulled(note::Pulled {
+            reference: image.name.clone(),
+            target: Some(image.target.digest.clone()),
+            up_to_date: *up_to_date,
+            layers: layers(transfers),
+            missing: Vec::new(),
+            failure: None,
+        }));
         put(&mut bytes, &Line::status(format!("Digest: {}", image.target.digest)));
-        let what = if up_to_date { "Image is up to date" } else { "Downloaded newer image" };
+        let what = if *up_to_date { "Image is up to date" } else { "Downloaded newer image" };
         put(&mut bytes, &Line::status(format!("Status: {what} for {}", image.familiar)));
     }
     Ok(bytes)
@@ -93,6 +103,8 @@ pub(super) fn named(name: &str, tag: Option<&str>) -> String {
 #[derive(Default)]
 struct Story {
     unpack: bool,
+    /// What the last name points to.
+    target: Option<Digest>,
     /// The layers of which something was said.
     begun: BTreeSet<Digest>,
     /// The layers that were said to be here.
@@ -104,7 +116,8 @@ struct Story {
 impl Story {
     fn tell(&mut self, event: Event, bytes: &mut Vec<u8>) {
         match event {
-            Event::Resolved(name, _) => {
+            Event::Resolved(name, target) => {
+                self.target = Some(target.digest);
                 let name = Reference::parse(&name).expect("a verb names what it has read");
                 let id = name.tag().map(str::to_owned).or_else(|| name.digest().map(Digest::to_string));
                 let line = Line { id: id.as_deref(), ..Line::status(format!("Pulling from {}", name.path())) };
@@ -118,6 +131,12 @@ impl Story {
             // Configs and manifests are no lines of docker's.
             Event::Progress(_) | Event::Selected(..) | Event::Happened(_) => {}
         }
+    }
+
+    /// The layers of which something was said, and that are not here.
+    fn missing(&self) -> Vec<Digest> {
+        let here = |digest: &&Digest| !self.transfers.iter().any(|transfer| transfer.blob.digest == **digest);
+        self.begun.iter().filter(here).cloned().collect()
     }
 
     fn layer(&mut self, Progress { blob, phase, received }: &Progress, bytes: &mut Vec<u8>) {

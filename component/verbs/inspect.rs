@@ -27,7 +27,9 @@ use super::{
     failing::{because, invalid, problem, try_this},
     history::{self, Opened},
     library::{Entry, Library},
+    reach::Reader,
     store::Records,
+    usage,
 };
 use crate::{
     host::Host,
@@ -114,6 +116,9 @@ pub(crate) struct Offer {
     /// The bytes of the manifest and its parts, as they say themselves.
     #[serde(skip)]
     pub(crate) content: u64,
+    /// The bytes of those of its trees that are here.
+    #[serde(skip)]
+    pub(crate) unpacked: u64,
 }
 
 /// How one blob came here.
@@ -223,7 +228,7 @@ pub(crate) async fn manifests<H: Host>(host: &H, target: &Descriptor) -> Result<
 /// is not here is listed itself. What is damaged is not here, but the target
 /// has to be.
 async fn offers<H: Host>(host: &H, target: &Descriptor) -> Result<Vec<Offer>, Failure> {
-    let mut offers = Vec::new();
+    let (mut offers, reader) = (Vec::new(), Reader::new(host));
     let mut read = 0;
     let mut seen = BTreeSet::new();
     let mut ahead = vec![target.clone()];
@@ -258,7 +263,11 @@ async fn offers<H: Host>(host: &H, target: &Descriptor) -> Result<Vec<Offer>, Fa
         };
         let parts = document.iter().flat_map(Document::parts).map(|part| part.size);
         let content = parts.fold(entry.size, u64::saturating_add);
-        offers.push(Offer { id: entry.digest.clone(), descriptor: entry, available, kind, content });
+        let unpacked = match available && kind == "image" {
+            true => usage::unpacked(host, &reader, &entry.digest).await?,
+            false => 0,
+        };
+        offers.push(Offer { id: entry.digest.clone(), descriptor: entry, available, kind, content, unpacked });
     }
     Ok(offers)
 }

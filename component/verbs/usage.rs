@@ -97,6 +97,27 @@ async fn usage<H: Host>(host: &H, caller: &Caller) -> Result<Usage, Failure> {
     Ok(usage)
 }
 
+/// Returns how many bytes the trees have that are here of what a manifest needs.
+pub(super) async fn unpacked<H: Host>(host: &H, reader: &Reader<'_, H>, manifest: &Digest) -> Result<u64, Failure> {
+    let (mut layers, mut snapshots) = (BTreeSet::new(), BTreeSet::new());
+    for parts in reader.of_digest(manifest).await? {
+        layers.extend(parts.layers.iter().cloned());
+        snapshots.extend(parts.snapshots.iter().cloned());
+    }
+    let mut bytes = 0u64;
+    for layer in &layers {
+        if let Some(layer) = found(host.layer(layer).await)? {
+            bytes = bytes.saturating_add(weight(&layer).await?);
+        }
+    }
+    for snapshot in &snapshots {
+        if let Some(snapshot) = found(host.snapshot(snapshot).await)? {
+            bytes = bytes.saturating_add(snapshot.usage().0);
+        }
+    }
+    Ok(bytes)
+}
+
 /// The names of the caller's namespace, by what they point to.
 fn own<'r>(roots: &'r Roots, caller: &Caller) -> Vec<Vec<&'r Root>> {
     let mut images: BTreeMap<&Digest, Vec<&Root>> = BTreeMap::new();

@@ -25,12 +25,14 @@ use wharf_terminal::render::problem;
 const ROUTES_MAX: usize = 64;
 /// How many layers have.
 const LAYERS_MAX: usize = 1_024;
-/// How many names of images have.
-const REFERENCES_MAX: usize = 512;
-/// How long a label may be, in bytes: a name with a digest.
-const LABEL_BYTES_MAX: usize = 512;
+/// How many names of images have, each with what it points to.
+const IMAGES_MAX: usize = 512;
+/// How long a label may be, in bytes: a name with a digest, and what it points to.
+const LABEL_BYTES_MAX: usize = 640;
 /// What stands for every other.
 const OTHER: &str = "other";
+/// The digest of what failed before it was known.
+const UNKNOWN: &str = "unknown";
 /// The route of what was refused before the component saw it.
 const UNSEEN: &str = "refused";
 
@@ -58,11 +60,12 @@ pub(super) struct Metrics {
     layer_seconds: Family<Labels, Seconds>,
     layer_fetches: Family<Labels, Counter>,
     layer_hits: Family<Labels, Counter>,
+    layer_failures: Family<Labels, Counter>,
     clients: Gauge,
     running: Gauge,
     followers: Gauge,
     routes: Known,
-    references: Known,
+    images: Known,
     digests: Known,
 }
 
@@ -97,11 +100,12 @@ impl Metrics {
             layer_seconds: Family::default(),
             layer_fetches: Family::default(),
             layer_hits: Family::default(),
+            layer_failures: Family::default(),
             clients: Gauge::default(),
             running: Gauge::default(),
             followers: Gauge::default(),
             routes: Known::new(ROUTES_MAX),
-            references: Known::new(REFERENCES_MAX),
+            images: Known::new(IMAGES_MAX),
             digests: Known::new(LAYERS_MAX),
         };
         metrics.register();
@@ -127,7 +131,8 @@ impl Metrics {
             self.fuel.clone(),
         );
         registry.register("sandbox_stopped", "Requests that the sandbox has stopped, by why", self.stopped.clone());
-        registry.register("pulls", "Pulls, by name and by what came of it", self.pulls.clone());
+        let help = "Pulls, by name, by what it points to, and by what came of it";
+        registry.register("pulls", help, self.pulls.clone());
         registry.register(
             "pull_duration_seconds",
             "How long a pull took, by what came of it",
@@ -141,6 +146,8 @@ impl Metrics {
         registry.register("layer_seconds", "How long downloads of a layer took", self.layer_seconds.clone());
         registry.register("layer_fetches", "Downloads of a layer", self.layer_fetches.clone());
         registry.register("layer_hits", "How often a layer was needed and here", self.layer_hits.clone());
+        let help = "Pulls that failed before a layer had come, by why";
+        registry.register("layer_failures", help, self.layer_failures.clone());
     }
 
     /// A client is connected, until what comes back is dropped.
@@ -185,26 +192,37 @@ impl Metrics {
 
     /// A pull is over that took so long.
     fn pulled(&self, pulled: &Pulled, took: Duration) {
-        let Pulled { reference, layers, .. } = pulled;
-        let outcome = ("outcome", outcome(pulled).to_owned());
-        let reference = ("reference", self.references.label(reference));
-        self.pulls.get_or_create(&vec![reference.clone(), outcome.clone()]).inc();
-        self.pull_seconds.get_or_create(&vec![outcome]).observe(took.as_secs_f64());
-        let reference = vec![reference];
-        self.image_seconds.get_or_create(&reference).inc_by(took.as_secs_f64());
-        self.image_layers.get_or_create(&reference).inc_by(layers.len() as u64);
+        let Pulled { layers, missing, .. } = pulled;
+        let outcome = outcome(pulled).to_owned();
+        let image = self.image(pulled);
+        self.pulls.get_or_create(&[image.clone(), vec![("outcome", outcome.clone())]].concat()).inc();
+        self.pull_seconds.get_or_create(&vec![("outcome", outcome.clone())]).observe(took.as_secs_f64());
+        self.image_seconds.get_or_create(&image).inc_by(took.as_secs_f64());
+        self.image_layers.get_or_create(&image).inc_by(layers.len() as u64);
+        for digest in missing {
+            let labels = vec![("digest", self.digests.label(digest)), ("why", outcome.clone())];
+            self.layer_failures.get_or_create(&labels).inc();
+        }
         for layer in layers {
             let digest = vec![("digest", self.digests.label(&layer.blob.digest))];
             if layer.endpoint.is_none() {
-                self.image_hits.get_or_create(&reference).inc();
+                self.image_hits.get_or_create(&image).inc();
                 self.layer_hits.get_or_create(&digest).inc();
                 continue;
             }
-            self.image_bytes.get_or_create(&reference).inc_by(layer.fetched_bytes);
+            self.image_bytes.get_or_create(&image).inc_by(layer.fetched_bytes);
             self.layer_bytes.get_or_create(&digest).inc_by(layer.fetched_bytes);
             self.layer_seconds.get_or_create(&digest).inc_by(Duration::from_millis(layer.duration_ms).as_secs_f64());
             self.layer_fetches.get_or_create(&digest).inc();
         }
+    }
+
+    /// Which image it is.
+    fn image(&self, Pulled { reference, target, .. }: &Pulled) -> Labels {
+        let target = target.as_deref().unwrap_or(UNKNOWN);
+        let is_own = self.images.takes(&format!("{reference} {target}"));
+        let [reference, target] = if is_own { [reference, target] } else { [OTHER; 2] };
+        vec![("reference", reference.to_owned()), ("digest", target.to_owned())]
     }
 }
 
@@ -238,14 +256,18 @@ impl Known {
         Self { most, labels: Mutex::default() }
     }
 
-    fn label(&self, text: &str) -> String {
+    /// Returns whether a text has lines of its own.
+    fn takes(&self, text: &str) -> bool {
         let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
         let is_own = text.len() <= LABEL_BYTES_MAX && (labels.contains(text) || labels.len() < self.most);
-        if !is_own {
-            return OTHER.to_owned();
+        if is_own {
+            labels.insert(text.to_owned());
         }
-        labels.insert(text.to_owned());
-        text.to_owned()
+        is_own
+    }
+
+    fn label(&self, text: &str) -> String {
+        if self.takes(text) { text } else { OTHER }.to_owned()
     }
 }
 
@@ -332,7 +354,8 @@ mod tests {
     }
 
     fn pulled(reference: &str, layers: Vec<Transfer>, failure: Option<ErrorCode>) -> Pulled {
-        Pulled { reference: reference.to_owned(), up_to_date: false, layers, failure }
+        let target = failure.is_none().then(|| "sha256:t".to_owned());
+        Pulled { reference: reference.to_owned(), target, up_to_date: false, layers, missing: Vec::new(), failure }
     }
 
     #[track_caller]
@@ -346,17 +369,20 @@ mod tests {
         let layers = vec![layer("sha256:a", Some("https://one.lan"), 10), layer("sha256:b", None, 0)];
         metrics.pulled(&pulled("one.lan/app:1", layers, None), Duration::from_secs(2));
         let failed = pulled("one.lan/app:1", Vec::new(), Some(ErrorCode::Other("whatever".to_owned())));
+        let failed = Pulled { missing: vec!["sha256:c".to_owned()], ..failed };
         metrics.pulled(&failed, Duration::from_secs(1));
         drop(metrics.connected());
         let _connected = metrics.connected();
         let text = metrics.text(2, 1);
         for line in [
-            r#"wharf_pulls_total{reference="one.lan/app:1",outcome="downloaded"} 1"#,
-            r#"wharf_pulls_total{reference="one.lan/app:1",outcome="other"} 1"#,
-            r#"wharf_image_pull_bytes_total{reference="one.lan/app:1"} 10"#,
-            r#"wharf_image_pull_seconds_total{reference="one.lan/app:1"} 3.0"#,
-            r#"wharf_image_pull_layers_total{reference="one.lan/app:1"} 2"#,
-            r#"wharf_image_pull_layer_hits_total{reference="one.lan/app:1"} 1"#,
+            r#"wharf_pulls_total{reference="one.lan/app:1",digest="sha256:t",outcome="downloaded"} 1"#,
+            r#"wharf_pulls_total{reference="one.lan/app:1",digest="unknown",outcome="other"} 1"#,
+            r#"wharf_image_pull_bytes_total{reference="one.lan/app:1",digest="sha256:t"} 10"#,
+            r#"wharf_image_pull_seconds_total{reference="one.lan/app:1",digest="sha256:t"} 2.0"#,
+            r#"wharf_image_pull_seconds_total{reference="one.lan/app:1",digest="unknown"} 1.0"#,
+            r#"wharf_image_pull_layers_total{reference="one.lan/app:1",digest="sha256:t"} 2"#,
+            r#"wharf_image_pull_layer_hits_total{reference="one.lan/app:1",digest="sha256:t"} 1"#,
+            r#"wharf_layer_failures_total{digest="sha256:c",why="other"} 1"#,
             r#"wharf_layer_bytes_total{digest="sha256:a"} 10"#,
             r#"wharf_layer_seconds_total{digest="sha256:a"} 1.5"#,
             r#"wharf_layer_fetches_total{digest="sha256:a"} 1"#,
@@ -373,7 +399,7 @@ mod tests {
     #[test]
     fn names_that_anybody_makes_up_make_no_lines_without_end() {
         let metrics = Metrics::new();
-        let most = REFERENCES_MAX.max(LAYERS_MAX) + 10;
+        let most = IMAGES_MAX.max(LAYERS_MAX) + 10;
         for at in 0..most {
             let layers = vec![layer(&format!("sha256:{at}"), None, 0)];
             metrics.pulled(&pulled(&format!("one.lan/{at}:1"), layers, None), Duration::ZERO);
@@ -381,10 +407,10 @@ mod tests {
         metrics.pulled(&pulled(&"a".repeat(LABEL_BYTES_MAX + 1), Vec::new(), None), Duration::ZERO);
         let text = metrics.text(0, 0);
         let lines = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
-        assert_eq!(lines("wharf_pulls_total"), REFERENCES_MAX + 1);
+        assert_eq!(lines("wharf_pulls_total"), IMAGES_MAX + 1);
         assert_eq!(lines("wharf_layer_hits_total"), LAYERS_MAX + 1);
-        let others = most - REFERENCES_MAX + 1;
-        has(&text, &format!(r#"wharf_pulls_total{{reference="other",outcome="downloaded"}} {others}"#));
+        let others = most - IMAGES_MAX + 1;
+        has(&text, &format!(r#"wharf_pulls_total{{reference="other",digest="other",outcome="downloaded"}} {others}"#));
         has(&text, &format!(r#"wharf_layer_hits_total{{digest="other"}} {}"#, most - LAYERS_MAX));
     }
 
@@ -393,7 +419,10 @@ mod tests {
         let metrics = Metrics::new();
         metrics.pulled(&pulled("a\"} 1\nwharf_connections 9", Vec::new(), None), Duration::ZERO);
         let text = metrics.text(0, 0);
-        has(&text, r#"wharf_pulls_total{reference="a\"} 1\nwharf_connections 9",outcome="downloaded"} 1"#);
+        has(
+            &text,
+            r#"wharf_pulls_total{reference="a\"} 1\nwharf_connections 9",digest="sha256:t",outcome="downloaded"} 1"#,
+        );
         has(&text, "wharf_connections 0");
         assert!(!text.lines().any(|line| line == "wharf_connections 9"));
     }

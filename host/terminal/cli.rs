@@ -45,7 +45,7 @@ pub use manifests::{
 };
 pub use pages::{Page, completion, manual};
 pub use schedule::Schedule;
-pub use serve::{Papers, Serve, Sharing};
+pub use serve::{Papers, Serve, Setting, Sharing, added, config_file};
 pub use snapshots::{
     Snapshot, SnapshotCommand, SnapshotCommit, SnapshotDiff, SnapshotLs, SnapshotMount, SnapshotPrepare, SnapshotRm,
 };

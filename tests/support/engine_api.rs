@@ -47,6 +47,11 @@ impl Serving {
         &self.socket
     }
 
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.running.process()
+    }
+
     /// Ends it as Ctrl-C does, and returns what it said.
     pub(crate) fn stop(self) -> super::wharf::Output {
         self.running.interrupt();

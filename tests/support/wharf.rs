@@ -178,6 +178,11 @@ impl Running {
         Self { process, readers: Some([read(stdout), read(stderr)]) }
     }
 
+    /// The number of the process.
+    pub(crate) fn process(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends `SIGINT`, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.process), rustix::process::Signal::INT)

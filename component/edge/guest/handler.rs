@@ -42,9 +42,11 @@ impl From<Note> for serving::Noted {
     fn from(note: Note) -> Self {
         match note {
             Note::Route(route) => Self::Route(route.to_owned()),
-            Note::Pulled(Pulled { reference, up_to_date, layers, failure }) => {
+            Note::Pulled(Pulled { reference, target, up_to_date, layers, missing, failure }) => {
+                let target = target.map(|digest| digest.to_string());
+                let missing = missing.iter().map(ToString::to_string).collect();
                 let (layers, failure) = (each(layers), failure.map(Into::into));
-                Self::Pulled(serving::Pulled { reference, up_to_date, layers, failure })
+                Self::Pulled(serving::Pulled { reference, target, up_to_date, layers, missing, failure })
             }
         }
     }

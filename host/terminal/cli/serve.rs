@@ -1,5 +1,7 @@
 //! `wharf serve`: its arguments.
 
+mod filed;
+
 use super::access::duration;
 use super::{Access, CONCURRENT_DOWNLOADS, CONCURRENT_DOWNLOADS_MAX, Patience, help};
 use clap::{Args, ValueEnum, ValueHint};
@@ -8,10 +10,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wharf_vocabulary::vocabulary;
 
+pub use filed::{Setting, added, config_file};
+
 /// The arguments of `wharf serve`.
 #[derive(Args, Clone, Debug)]
 #[command(override_usage = "wharf serve [OPTIONS]", after_help = help::SERVE, after_long_help = help::SERVE_LONG)]
 pub struct Serve {
+    /// Read from this file, in TOML, what is not said here: as `tcp = "127.0.0.1:2375"`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
     /// Listen on this socket [default: /run/wharf/docker.sock for root, else $XDG_RUNTIME_DIR/wharf/docker.sock]
     #[arg(long, env = "WHARF_SOCKET", hide_env_values = true, value_name = "PATH", value_hint = ValueHint::FilePath)]
     unix: Option<PathBuf>,

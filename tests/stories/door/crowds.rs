@@ -15,6 +15,7 @@ use std::convert::Infallible;
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -25,6 +26,12 @@ use wharf::images::{Access, Caller};
 
 /// More than the thousand that have to be held.
 const CLIENTS: usize = 1_100;
+
+/// So many ask all the time, each so often before and after the memory is looked at.
+const BUSY: usize = 100;
+const ASKED: usize = 15;
+/// What a server may have more after a crowd than after the same crowd before: the allocator's, and nobody's.
+const GROWTH_BYTES_MAX: u64 = 24 << 20;
 
 /// What a sandbox needs for small images, and what no body of a large one fits into.
 const SANDBOX_BYTES: usize = 4 << 20;
@@ -244,4 +251,36 @@ fn more_than_a_thousand_idle_clients_are_held() {
     for stream in [clients.pop(), Some(clients.swap_remove(0)), Some(connect(0))].into_iter().flatten() {
         assert_eq!(exchange(stream, "GET", "/_ping", &[], b"").text(), "OK");
     }
+}
+
+/// Whoever was answered leaves nothing behind: a second crowd finds the memory that the first one has left.
+#[test]
+fn a_hundred_busy_clients_are_answered_in_the_same_memory() {
+    let registry = open_registry();
+    registry.push("app", "1", &large(3, 2, 10_000));
+    let (directory, wharf) = wharf();
+    wharf.run(&["pull", "-q", &format!("{}/app:1", registry.address())]).success();
+    let serving = Serving::start(&wharf, directory.path(), &[]);
+    let crowd = || {
+        thread::scope(|scope| {
+            for _ in 0..BUSY {
+                scope.spawn(|| {
+                    for _ in 0..ASKED {
+                        assert_eq!(serving.get("/v1.41/images/json").json(200).as_array().map(Vec::len), Some(1));
+                    }
+                });
+            }
+        });
+        resident_bytes(serving.process())
+    };
+    let first = crowd();
+    let rest: Vec<u64> = (0..3).map(|_| crowd()).collect();
+    let most = rest.iter().max().expect("there are three");
+    assert!(*most <= first + GROWTH_BYTES_MAX, "{first} bytes after a crowd, and then {rest:?}");
+}
+
+fn resident_bytes(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line of the kernel");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1_024
 }

@@ -1,8 +1,8 @@
 //! `wharf serve` as a service of systemd: sockets that were opened before, and who is told how it gets on.
 
 use super::super::wharf;
-use super::TIMEOUT;
-use crate::support::engine_api::{Serving, request};
+use super::{TIMEOUT, connect, free_address};
+use crate::support::engine_api::{Serving, exchange, request};
 use crate::support::wharf::Wharf;
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -45,6 +45,37 @@ fn a_socket_of_systemd_is_served_and_left_and_systemd_is_told() {
     // It has another end, which is systemd's.
     assert!(path.exists());
     assert!(!output.stderr.contains("docker.sock"), "{}", output.stderr);
+}
+
+/// What an administrator writes down once. The command line goes before it, and so do variables.
+#[test]
+fn options_stand_in_a_file_and_the_command_line_goes_before_it() {
+    let (directory, wharf) = wharf();
+    let (file, address) = (directory.path().join("serve.toml"), free_address());
+    let config = file.to_string_lossy().into_owned();
+    let write = |text: &str| fs::write(&file, text).expect("the directory is writable");
+    write(&format!("unix = \"/nowhere/at/all.sock\"\nmetrics = \"{address}\"\nclient-timeout = \"9s\"\n"));
+    let serving = Serving::start(&wharf, directory.path(), &["--config", &config]);
+    assert_eq!(serving.get("/_ping").text(), "OK");
+    assert_eq!(exchange(connect(address), "GET", "/metrics", &[], b"").status, 200);
+    assert_eq!(serving.stop().status.code(), Some(0));
+    let unix = directory.path().join("named.sock").to_string_lossy().into_owned();
+    for (text, why) in [
+        ("metrics = 9323", "invalid value '9323' for '--metrics <ADDRESS>'"),
+        ("metric = \"127.0.0.1:9323\"", "`metric` is no option of `wharf serve`"),
+        ("no-unpack = 1", "`no-unpack` is `true` or `false`"),
+        ("tls-cert = \"cert.pem\"", "--tls-key <FILE>"),
+        ("unix = ", "TOML parse error at line 1"),
+    ] {
+        write(text);
+        let refused = wharf.run(&["serve", "--unix", &unix, "--config", &config]);
+        assert_eq!(refused.status.code(), Some(2), "{text}: {}", refused.stderr);
+        assert!(refused.stderr.contains(why), "{text}: {}", refused.stderr);
+    }
+    let absent = directory.path().join("absent.toml").to_string_lossy().into_owned();
+    let refused = wharf.run(&["serve", "--config", &absent]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(refused.stderr.contains(&format!("cannot use `{absent}`: No such file")), "{}", refused.stderr);
 }
 
 #[test]

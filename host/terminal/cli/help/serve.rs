@@ -50,6 +50,10 @@ How many, and how long:
   who asks for nothing for 5 minutes is sent away; who sends nothing of a body, or takes nothing of an answer, for
   --client-timeout is cut off. A pull or an archive may take as long as it takes.
 
+From a file:
+  --config serve.toml has any of these options, without dashes, as in `tcp = \"127.0.0.1:2375\"`, `no-gc = true` and
+  `plain-http = [\"10.0.0.5:5000\"]`. What stands on the command line, or in a variable, holds instead.
+
 Numbers:
   --metrics tells, as OpenMetrics for Prometheus: requests by route, method and status with their times; sandboxes, their
   memory, and how many were stopped; pulls by name and outcome; bytes, times and hits of layers by digest. The first 512
