@@ -9,6 +9,7 @@
 //!   and how one of them changes.
 //! - `picture`: the record of an image, made of what is in the directory.
 //! - `view`, `transaction`: `metadata.transaction`, translated to all this.
+//! - `rights`: `credentials`, which are no files.
 //!
 //! ```text
 //! oci-layout, index.json
@@ -62,6 +63,7 @@ mod layout;
 mod lock;
 mod names;
 mod picture;
+mod rights;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -72,6 +74,7 @@ pub use blob::{Blob, Claim};
 pub(crate) use hash::Hasher;
 pub use ingest::{Ingest, LIVE_S};
 pub use layout::Refusal;
+pub use rights::Rights;
 pub use transaction::Transaction;
 
 use crate::{

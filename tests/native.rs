@@ -6,15 +6,21 @@
 
 #[path = "native/body.rs"]
 mod body;
+#[path = "native/content.rs"]
+mod contents;
 #[path = "native/layers.rs"]
 mod layers;
+#[path = "native/top.rs"]
+mod top;
 
 use body::Body;
+use contents::{Blob, Claim, Ingest};
 use futures::future::LocalBoxFuture;
 use http_body_util::BodyExt as _;
 use layers::{Extraction, Layer, Snapshot, TreeClaim};
 use std::cell::RefCell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use top::Top;
 use wharf::content;
 use wharf::credentials;
 use wharf::engine::Services;
@@ -24,7 +30,7 @@ use wharf::imports::credentials::condition;
 use wharf::metadata;
 use wharf::network::{self, Timeouts};
 use wharf_component::host::{
-    self, Challenge, Departure, Host, HttpError, Made, Method, NoTop, Origin, Refusal, Request, Response, Result,
+    self, Challenge, Departure, Diff, Host, HttpError, Made, Method, Origin, Refusal, Request, Response, Result,
     Unfinished, Visit,
 };
 use wharf_component::nouns::digest::Digest;
@@ -97,7 +103,7 @@ impl Host for Native {
     type Layer = Layer;
     type Extraction = Extraction;
     type Snapshot = Snapshot;
-    type Top = NoTop<Self::Stream, Self::Blob, Self::Snapshot>;
+    type Top = Top;
     type Transaction = Transaction;
     type Grant = Grant;
 
@@ -251,6 +257,26 @@ impl Host for Native {
         self.services.layers.revoke_layer(&native(diff_id)).map_err(code)
     }
 
+    async fn prepare(&self, name: &str, writable: bool, parent: Option<&Snapshot>) -> Made<Top> {
+        self.services.layers.prepare(name, writable, parent.map(|parent| &parent.0)).map(Top).map_err(refusal)
+    }
+
+    async fn top(&self, name: &str) -> Result<Top> {
+        self.services.layers.find_top(name).map(Top).map_err(code)
+    }
+
+    async fn tops(&self, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        self.services.layers.tops(after, limit as usize).map_err(code)
+    }
+
+    fn diff(&self, of: &Snapshot) -> Diff<Body> {
+        top::changes(|out| self.services.layers.diff(&of.0, out))
+    }
+
+    async fn remove_top(&self, name: &str) -> Result<()> {
+        self.services.layers.remove_top(name).map_err(code)
+    }
+
     async fn begin(&self) -> Result<Transaction> {
         self.services.metadata.begin().map(|service| Transaction(RefCell::new(service))).map_err(code)
     }
@@ -365,85 +391,6 @@ fn kind(flaw: network::Flaw) -> host::Flaw {
         network::Flaw::Time => host::Flaw::Time,
         network::Flaw::Other => host::Flaw::Other,
         network::Flaw::Authority => host::Flaw::Authority,
-    }
-}
-
-/// See `content.ingest`.
-#[derive(Debug)]
-pub(crate) struct Ingest(content::Ingest);
-
-impl host::Ingest for Ingest {
-    type Stream = Body;
-    type Blob = Blob;
-
-    fn offset(&self) -> u64 {
-        self.0.offset()
-    }
-
-    async fn append(&self, mut data: Body, limit: u64) -> Result<(u64, Option<Body>)> {
-        let mut taken = 0;
-        while taken < limit {
-            let Some(mut chunk) = data.next().await else { return Ok((taken, None)) };
-            let room = usize::try_from(limit - taken).unwrap_or(usize::MAX);
-            if chunk.len() > room {
-                data.put_back(chunk.split_off(room));
-            }
-            self.0.append(&chunk).map_err(code)?;
-            taken += chunk.len() as u64;
-        }
-        Ok((taken, Some(data)))
-    }
-
-    async fn digest(&self) -> Result<Digest> {
-        self.0.digest().map(|digest| told(&digest)).map_err(code)
-    }
-
-    async fn restart(&self) -> Result<()> {
-        self.0.restart().map_err(code)
-    }
-
-    async fn commit(self, expected: &Digest, size: u64) -> Result<Blob> {
-        let (ingest, expected) = (self.0, native(expected));
-        aside(move || ingest.commit(&expected, size)).await.map(Blob).map_err(code)
-    }
-
-    async fn discard(self) -> Result<()> {
-        self.0.discard().map_err(code)
-    }
-}
-
-/// See `content.blob`.
-#[derive(Debug)]
-pub(crate) struct Blob(content::Blob);
-
-impl host::Blob for Blob {
-    fn size(&self) -> u64 {
-        self.0.size()
-    }
-
-    async fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
-        self.0.read(offset, length).map_err(code)
-    }
-
-    async fn verify(&self) -> Result<()> {
-        let mut verifier = self.0.verifier();
-        while !verifier.step().map_err(code)? {}
-        Ok(())
-    }
-}
-
-/// See `content.claimed`.
-#[derive(Debug)]
-pub(crate) struct Claim(content::Claim);
-
-impl host::Claim for Claim {
-    fn digests(&self) -> Vec<Digest> {
-        self.0.digests().map(told).collect()
-    }
-
-    async fn remove(self, digests: &[Digest]) -> Result<u64> {
-        let digests: Vec<_> = digests.iter().map(native).collect();
-        self.0.remove(&digests).map_err(code)
     }
 }
 

@@ -1,12 +1,13 @@
 //! `DELETE /images/{name}`, `POST /images/{name}/tag` and `POST /images/prune`.
 
-use super::{Context, client::Answer, list::identities, pull::named, refusal::Refusal};
+use super::{Context, client::Answer, pull::named, refusal::Refusal};
 use crate::{
     host::Host,
     nouns::{digest::Digest, reference::Reference},
     verbs::{
+        self,
         change::perform,
-        contract::{Change, Changed, Event, Pruning, Removal, Tagging},
+        contract::{Caller, Change, Changed, Event, Pruning, Removal, Tagging},
         listen::Listener,
     },
 };
@@ -44,7 +45,7 @@ impl Listener for Deaf {
 /// Removes a name, or an image.
 pub(super) async fn remove<H: Host>(context: &Context<'_, H>, name: &str) -> Result<Answer, Refusal> {
     let Context { host, settings, query, version, .. } = context;
-    let identities = identities(*host, &settings.caller).await?;
+    let before = Before::see(*host, &settings.caller).await?;
     let removal = Removal {
         references: vec![name.to_owned()],
         force: query.flag("force"),
@@ -56,7 +57,7 @@ pub(super) async fn remove<H: Host>(context: &Context<'_, H>, name: &str) -> Res
     if let ([], Some((stayed, why))) = (changed.names.as_slice(), changed.failed.first()) {
         return Err(Refusal::new(409, format!("`{stayed}` stays: {why}")));
     }
-    Ok(Answer::json(200, &gone(&changed, &identities)))
+    Ok(Answer::json(200, &before.gone(&changed)))
 }
 
 /// Gives another name to an image.
@@ -86,7 +87,7 @@ pub(super) async fn prune<H: Host>(context: &Context<'_, H>) -> Result<Answer, R
         [one] if matches!(one.as_str(), "dangling=false" | "dangling=0") => true,
         _ => return Err(Refusal::new(400, "invalid filter 'dangling'".to_owned())),
     };
-    let identities = identities(*host, &settings.caller).await?;
+    let before = Before::see(*host, &settings.caller).await?;
     let pruning = Pruning { all, filters, keep_bytes: None, who: WHO.to_owned() };
     let changed = perform(*host, &settings.caller, &Change::Prune(pruning), &Deaf).await?;
     let removed = &changed.removed;
@@ -94,23 +95,50 @@ pub(super) async fn prune<H: Host>(context: &Context<'_, H>) -> Result<Answer, R
     let sizes = sizes.chain(removed.layers.iter().map(|(_, size)| size));
     let sizes = sizes.chain(removed.snapshots.iter().chain(&removed.ingests).map(|(_, size)| size));
     let space_reclaimed = sizes.fold(0, |sum: u64, size| sum.saturating_add(*size));
-    let gone = gone(&changed, &identities);
+    let gone = before.gone(&changed);
     Ok(Answer::json(200, &Pruned { images_deleted: Some(gone).filter(|gone| !gone.is_empty()), space_reclaimed }))
 }
 
-/// Tells what went as docker does: names, then images, then layers.
-fn gone(changed: &Changed, identities: &BTreeMap<Digest, Digest>) -> Vec<Gone> {
-    let mut told = Vec::new();
-    for change in changed.names.iter().filter(|change| change.after.is_none()) {
-        let (Ok(name), Some(before)) = (Reference::parse(&change.name), &change.before) else { continue };
-        if name.tag().is_some() {
-            told.push(Gone::Untagged(name.familiar()));
+/// What was here before a change.
+#[derive(Debug, Default)]
+struct Before {
+    /// The ID of each target.
+    identities: BTreeMap<Digest, Digest>,
+    /// How many names a repository has for a target.
+    names: BTreeMap<(String, Digest), usize>,
+}
+
+impl Before {
+    async fn see<H: Host>(host: &H, caller: &Caller) -> Result<Self, Refusal> {
+        let mut before = Self::default();
+        for image in verbs::entries(host, caller, &[]).await?.images {
+            if let Ok(name) = Reference::parse(&image.name) {
+                *before.names.entry((name.familiar_name(), image.target.digest.clone())).or_default() += 1;
+            }
+            before.identities.insert(image.target.digest, image.id);
         }
-        if changed.gone.contains(before) {
-            told.push(Gone::Untagged(format!("{}@{before}", name.familiar_name())));
-        }
+        Ok(before)
     }
-    let images = changed.gone.iter().map(|target| identities.get(target).unwrap_or(target).to_string());
-    told.extend(images.chain(changed.removed.snapshots.iter().map(|(name, _)| name.clone())).map(Gone::Deleted));
-    told
+
+    /// Tells what went as docker does: names, then images, then layers. With the last name that a repository has for a
+    /// target goes its digest.
+    fn gone(mut self, changed: &Changed) -> Vec<Gone> {
+        let mut told = Vec::new();
+        for change in changed.names.iter().filter(|change| change.after.is_none()) {
+            let (Ok(name), Some(before)) = (Reference::parse(&change.name), &change.before) else { continue };
+            if name.tag().is_some() {
+                told.push(Gone::Untagged(name.familiar()));
+            }
+            let repository = name.familiar_name();
+            let digest = format!("{repository}@{before}");
+            let left = self.names.entry((repository, before.clone())).or_default();
+            *left = left.saturating_sub(1);
+            if *left == 0 || name.tag().is_none() {
+                told.push(Gone::Untagged(digest));
+            }
+        }
+        let images = changed.gone.iter().map(|target| self.identities.get(target).unwrap_or(target).to_string());
+        told.extend(images.chain(changed.removed.snapshots.iter().map(|(name, _)| name.clone())).map(Gone::Deleted));
+        told
+    }
 }

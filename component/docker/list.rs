@@ -187,12 +187,6 @@ pub(super) fn shares(usage: &Usage) -> BTreeMap<Digest, u64> {
     usage.images.iter().map(|image| (image.target.clone(), image.content.shared)).collect()
 }
 
-/// Returns the ID of each target that is here.
-pub(super) async fn identities<H: Host>(host: &H, caller: &Caller) -> Result<BTreeMap<Digest, Digest>, Refusal> {
-    let images = verbs::entries(host, caller, &[]).await?.images;
-    Ok(images.into_iter().map(|image| (image.target.digest, image.id)).collect())
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;

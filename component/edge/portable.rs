@@ -2,7 +2,7 @@
 //! Arguments, one verb, text; the same declarations, verbs and tables as the
 //! native program, over another [`Host`](crate::host::Host).
 //!
-//! - `plain`: the host. `stream`, `rights`: its parts.
+//! - `plain`: the host. `stream`, `wire`: its parts.
 //! - `given`: what the runtime gives: the directory, variables, logins.
 //! - `handler`: one request of a client of docker's.
 //! - `program`: one verb, from its arguments to its text; `changes`: those that change what is here; `archives`: those
@@ -19,10 +19,10 @@ mod given;
 mod handler;
 mod plain;
 mod program;
-mod rights;
 mod screen;
 mod stream;
 mod uploads;
+mod wire;
 
 use std::io::Write;
 use wharf_terminal::cli::exit;

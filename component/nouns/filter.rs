@@ -169,7 +169,7 @@ impl Filters {
         earlier(bounds.before)
             && later(bounds.since)
             && earlier(self.until)
-            && self.dangling.is_none_or(|wanted| wanted == dangles(image.name))
+            && self.dangling.is_none_or(|wanted| wanted == image.name.dangles())
             && (self.labels.is_empty() || image.labels.iter().any(|labels| has_all(labels, &self.labels)))
             && (self.unwanted_labels.is_empty()
                 || !image.labels.iter().any(|labels| has_all(labels, &self.unwanted_labels)))
@@ -246,11 +246,6 @@ pub(crate) fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// An image dangles if its name has neither tag nor digest.
-fn dangles(name: &Reference) -> bool {
-    name.tag().is_none() && name.digest().is_none()
-}
-
 /// A pattern is held against familiar names, so one that is written in full is
 /// shortened like a name. Where a wildcard stands for the first part of the
 /// path, nobody knows whether there is something to shorten.
@@ -298,6 +293,26 @@ mod tests {
         assert_eq!(filters(&["dangling=true", "dangling=0"]), Err(Error::Bool("true,false".to_owned())));
         assert_eq!(filters(&["label=x"; FILTERS_MAX + 1]), Err(Error::TooMany(FILTERS_MAX + 1)));
         assert_eq!(filters(&[&format!("label={}", "x".repeat(2000))]), Err(Error::TooLong(2006)));
+    }
+
+    #[test]
+    fn what_nobody_has_named_dangles() {
+        let digest = Digest::of(Algorithm::Sha256, b"");
+        let rows = [
+            (format!("localhost/imported@{digest}"), true),
+            (format!("localhost/loaded@{digest}"), true),
+            (format!("localhost/committed@{digest}"), true),
+            (format!("localhost/recovered@{digest}"), false),
+            (format!("alpine@{digest}"), false),
+            ("localhost/imported:1".to_owned(), false),
+            (format!("localhost/imported:1@{digest}"), false),
+        ];
+        for (name, expected) in rows {
+            let name = Reference::parse(&name).expect("a name");
+            let image = Subject { name: &name, digest: &a_digest(), media_type: "", created: None, labels: &[] };
+            let passes = filters(&["dangling=true"]).expect("a filter").pass(image, Bounds::default());
+            assert_eq!((passes, name.dangles()), (expected, expected), "{name}");
+        }
     }
 
     #[test]

@@ -35,6 +35,13 @@ pub const DEFAULT_DOMAIN: &str = "docker.io";
 /// The tag that is meant where neither tag nor digest is written.
 pub const DEFAULT_TAG: &str = "latest";
 
+/// The repository of imported images that nobody has named. See [`Reference::dangles`].
+pub const IMPORTED: &str = "localhost/imported";
+/// The repository of images from archives that name them not.
+pub const LOADED: &str = "localhost/loaded";
+/// The repository of committed images that nobody has named.
+pub const COMMITTED: &str = "localhost/committed";
+
 const LEGACY_DEFAULT_DOMAIN: &str = "index.docker.io";
 /// Where it answers.
 pub const DEFAULT_REGISTRY_HOST: &str = "registry-1.docker.io";
@@ -154,6 +161,12 @@ impl Reference {
 
     fn name_parts(&self) -> [&str; 3] {
         [&self.domain, "/", &self.path]
+    }
+
+    /// Returns whether nobody has named the image: it has no tag, and its digest stands where wharf puts images that
+    /// come without a name. Docker says that such an image dangles.
+    pub fn dangles(&self) -> bool {
+        self.tag.is_none() && (self.digest.is_none() || [IMPORTED, LOADED, COMMITTED].contains(&self.name().as_str()))
     }
 
     /// Returns the host that answers for the registry, with its port if one is

@@ -31,14 +31,13 @@ use crate::{
         platform::Platform,
         problem::{ErrorCode, Problem},
         record::{self as records, Action, Present, SnapshotKind, SnapshotRecord, View},
+        reference::COMMITTED,
         retention::Retention,
     },
     registry::Failure,
 };
 use serde_json::{Map, Value};
 
-/// What an image is called that nobody has named, without its digest.
-const NAMELESS: &str = "localhost/committed";
 /// The label of a snapshot that names the manifest of the image that it stands on. Collections keep that.
 const BASE_LABEL: &str = "containerd.io/gc.ref.content.base";
 /// How layers are compressed, as docker and containerd do it.
@@ -66,7 +65,7 @@ async fn run<H: Host>(making: &Making<'_, H>, key: &str, options: &CommitOptions
     let Making { host, caller, .. } = making;
     let CommitOptions { name, changes, message, author, created } = options;
     let machine = super::choose::machine(&caller.machine)?;
-    let name = made::Name { said: name.as_deref().map(image::name).transpose()?, or: NAMELESS };
+    let name = made::Name { said: name.as_deref().map(image::name).transpose()?, or: COMMITTED };
     let created = made::moment(created.as_deref(), host.now())?;
     let message = message.clone().unwrap_or_default();
     made::check_message(&message)?;

@@ -33,15 +33,13 @@ use crate::{
         platform::Platform,
         problem::{ErrorCode, Problem},
         record::Action,
-        reference::Reference,
+        reference::{IMPORTED, Reference},
     },
     registry::{self, Address, Failure, Hearer, Phase, Watch},
 };
 use futures_util::future::LocalBoxFuture;
 use std::cell::Cell;
 
-/// What an image is called that nobody has named, without its digest.
-const NAMELESS: &str = "localhost/imported";
 /// What comes from nowhere that has a name, as docker says it.
 const STANDARD: &str = "-";
 /// A larger archive is not taken, compressed or not.
@@ -132,7 +130,7 @@ impl<H: Host> Import<'_, H> {
         let archive = self.receive(source).await?;
         let (blob, layer, diff_id) = self.layer(archive).await?;
         let config = config(&wish, diff_id).write();
-        let name = made::Name { said: wish.name, or: NAMELESS };
+        let name = made::Name { said: wish.name, or: IMPORTED };
         let image = made::Parts {
             config,
             types: made::OCI,

@@ -38,7 +38,7 @@ use crate::{
         platform::Platform,
         problem::{ErrorCode, Problem},
         record::{Action, Present},
-        reference::Reference,
+        reference::{LOADED, Reference},
         retention::Retention,
     },
     planted::{Bug, has},
@@ -53,8 +53,6 @@ use std::collections::BTreeSet;
 /// How many layers are extracted at once. The host has more of them take turns on
 /// its processors.
 const AT_ONCE: usize = 6;
-/// What an image is called that nobody has named, without its digest.
-const NAMELESS: &str = "localhost/loaded";
 
 /// Brings the images of an archive here, and records their names. See `images.load`.
 ///
@@ -209,7 +207,7 @@ fn name(images: &mut [Image], asked: Vec<Reference>, board: &Board) -> Result<()
                 let target = &image.target.digest;
                 board.note(format!("`{target}` has the tag `{tag}` and no repository; `--tag` gives it a name"));
             }
-            let name = Reference::parse_canonical(&format!("{NAMELESS}@{}", image.target.digest));
+            let name = Reference::parse_canonical(&format!("{LOADED}@{}", image.target.digest));
             image.names.push(name.expect("a repository and a digest are a name"));
         }
         image.names.sort_by_key(ToString::to_string);

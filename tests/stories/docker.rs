@@ -1,10 +1,10 @@
 //! `wharf serve`: docker's own program and other clients of its API, with wharf behind the socket.
 
+mod daemon;
+
 use super::{json as json_of, open_registry, wharf};
 use crate::support::docker_registry::{Access, DockerRegistry};
-use crate::support::dockerd::Dockerd;
-use crate::support::engine_api::{Reply, Serving, request};
-use crate::support::ordered;
+use crate::support::engine_api::{Serving, request};
 use crate::support::push::large;
 use crate::support::wharf::Wharf;
 use crate::support::{PASSWORD, USER};
@@ -322,132 +322,4 @@ fn requests_are_answered_side_by_side() {
     });
     assert_eq!(serving.get("/images/json").json(200).as_array().map(Vec::len), Some(names.len()));
     wharf.run(&["fsck"]).success();
-}
-
-/// What docker's daemon tells and wharf does not, or tells otherwise, with the reason.
-const OTHERWISE: [(&str, &str); 7] = [
-    ("Size", "what is stored, compressed; docker's older store counts the files of the trees"),
-    ("VirtualSize", "as `Size`"),
-    ("GraphDriver", "where trees are is nobody's matter beyond the host"),
-    ("LastTagTime", "each has tagged it at its own time"),
-    ("RepoDigests", "docker forgets the digest of what it has loaded, wharf knows it"),
-    ("Created", "a step without a time has 0 here, and the year 1 there"),
-    ("Id", "only the first step of a history is an image here; docker keeps no others either"),
-];
-
-/// The names of all fields, with where they are.
-fn shape(value: &Value, at: &str, names: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(map) if !OTHERWISE.iter().any(|(name, _)| at.ends_with(&format!(".{name}"))) => {
-            for (name, value) in map {
-                names.insert(format!("{at}.{name}"));
-                shape(value, &format!("{at}.{name}"), names);
-            }
-        }
-        Value::Array(list) => list.iter().for_each(|value| shape(value, &format!("{at}[]"), names)),
-        _ => {}
-    }
-}
-
-/// What docker's daemon tells of itself and wharf does not, with the reason.
-const LEFT_OUT: [(&str, &str); 8] = [
-    (".BuildTime", "wharf is built again byte for byte, and has no time"),
-    (".Components[].Details.BuildTime", "as above"),
-    (".Components[].Details.Experimental", "docker's own switch"),
-    (".Components[].Details.GitCommit", "wharf has a version and no commit in it"),
-    (".Components[].Details.GoVersion", "wharf is not written in Go"),
-    (".KernelMemoryTCP", "docker leaves it out where it is false, too"),
-    (".CgroupVersion", "wharf has no containers, and no control groups"),
-    (".Runtimes.", "wharf has none, so that nothing stands below the name"),
-];
-
-/// Compares the order in which both name what both name, and returns the names that one has and the other has not.
-#[track_caller]
-fn in_the_same_order(ours: &Reply, theirs: &Reply, target: &str) -> [Vec<String>; 2] {
-    let (ours, theirs) = (ordered::fields(&ours.text()), ordered::fields(&theirs.text()));
-    let both = |names: &[String], others: &[String]| -> Vec<String> {
-        names.iter().filter(|name| others.contains(name)).cloned().collect()
-    };
-    assert_eq!(both(&ours, &theirs), both(&theirs, &ours), "{target}");
-    let only =
-        |names: Vec<String>, others: &[String]| names.into_iter().filter(|name| !others.contains(name)).collect();
-    [only(ours.clone(), &theirs), only(theirs, &ours)]
-}
-
-/// Takes away what is known to differ.
-fn compared(mut value: Value) -> Value {
-    match &mut value {
-        Value::Object(map) => {
-            map.retain(|name, _| !OTHERWISE.iter().any(|(known, _)| known == name));
-            map.values_mut().for_each(|value| *value = compared(value.take()));
-        }
-        Value::Array(list) => list.iter_mut().for_each(|value| *value = compared(value.take())),
-        _ => {}
-    }
-    value
-}
-
-#[test]
-fn answers_are_those_of_dockers_daemon() {
-    let (registry, directory, wharf, serving) = served();
-    let at = directory.path();
-    let Some(dockerd) = Dockerd::start(at) else { return };
-    let name = format!("{}/app:1", registry.address());
-    wharf.run(&["pull", "-q", &name]).success();
-    let both = |method: &str, target: &str, body: &[u8]| -> (Reply, Reply) {
-        let target = format!("/v1.41{target}");
-        let headers = [("content-type", "application/x-tar")];
-        (
-            request(serving.socket(), method, &target, &headers, body),
-            request(&dockerd.socket(), method, &target, &headers, body),
-        )
-    };
-    let archive = serving.get(&format!("/images/{name}/get")).body;
-    let (ours, theirs) = both("POST", "/images/load?quiet=1", &archive);
-    assert_eq!((ours.status, fields(&ours.lines(), "stream")), (theirs.status, fields(&theirs.lines(), "stream")));
-    let rows = [
-        "/images/json".to_owned(),
-        format!("/images/json?filters=%7B%22reference%22%3A%5B%22{}%2F*%22%5D%7D", registry.address()),
-        format!("/images/{name}/json"),
-        format!("/images/{name}/history"),
-    ];
-    for target in rows {
-        let (ours, theirs) = both("GET", &target, b"");
-        assert_eq!(ours.header("content-type"), theirs.header("content-type"), "{target}");
-        in_the_same_order(&ours, &theirs, &target);
-        let (ours, theirs) = (ours.json(200), theirs.json(200));
-        let [mut our_names, mut their_names] = [BTreeSet::new(), BTreeSet::new()];
-        shape(&ours, "", &mut our_names);
-        shape(&theirs, "", &mut their_names);
-        assert_eq!(our_names, their_names, "{target}");
-        assert_eq!(compared(ours), compared(theirs), "{target}");
-    }
-    for target in ["/version", "/info", "/system/df"] {
-        let (ours, theirs) = both("GET", target, b"");
-        assert_eq!((ours.status, ours.header("content-type")), (theirs.status, theirs.header("content-type")));
-        let [more, less] = in_the_same_order(&ours, &theirs, target);
-        let less: Vec<_> =
-            less.iter().filter(|name| LEFT_OUT.iter().all(|(known, _)| !name.starts_with(known))).collect();
-        assert!(more.is_empty() && less.is_empty(), "{target}: more {more:?}, less {less:?}");
-    }
-    // A name that is none is the client's mistake to wharf (400), and docker 20.10 takes it for its own (500).
-    let statuses = [
-        ("POST", format!("/images/{name}/tag?repo=other&tag=2")),
-        ("POST", "/images/nothing/tag?repo=other&tag=2".to_owned()),
-        ("GET", "/images/nothing/json".to_owned()),
-        ("GET", "/images/nothing/history".to_owned()),
-        ("GET", "/images/json?filters=%7B%22color%22%3A%5B%22red%22%5D%7D".to_owned()),
-        ("DELETE", "/images/other:2".to_owned()),
-        ("DELETE", "/images/other:2".to_owned()),
-        ("POST", "/images/prune".to_owned()),
-        ("DELETE", format!("/images/{name}")),
-        ("GET", "/images/json".to_owned()),
-    ];
-    for (method, target) in statuses {
-        let (ours, theirs) = both(method, &target, b"");
-        assert_eq!(ours.status, theirs.status, "{method} {target}: {} {}", ours.text(), theirs.text());
-        if theirs.status >= 400 {
-            assert!(ours.json(ours.status)["message"].is_string(), "{target}");
-        }
-    }
 }

@@ -134,8 +134,7 @@ impl Portable {
     /// Starts `wasmtime serve` with it, on this address of the machine.
     pub(crate) fn serve(&self, address: &str) -> Running {
         let mut command = Command::new(wasmtime());
-        // The program is built without the allocator that `serve` takes otherwise.
-        command.args(["serve", "--allow-precompiled", "-O", "pooling-allocator=n", "-Scli", "--addr", address]);
+        command.args(["serve", "--allow-precompiled", "-Scli", "--addr", address]);
         command.args(&self.given).arg(&*COMPILED);
         command.env_clear().env("HOME", &self.root);
         Running::start(command)

@@ -3,12 +3,12 @@
 //! logins, which are in the memory of the component here.
 
 use super::plain::Plain;
-use super::rights::Rights;
 use super::stream::Stream;
+use super::wire::{self, Wire};
 use super::{archives, given};
 use crate::docker::{Ask, Refusal, Settings, Station};
 use crate::edge::door::{self, Met};
-use crate::portable::{Blob, Chunks};
+use crate::portable::{Blob, Chunks, Rights};
 use crate::verbs::contract::Caller;
 use crate::verbs::save::Piece;
 use std::io::ErrorKind;
@@ -76,12 +76,12 @@ fn options() -> Result<(PathBuf, Serve), Refusal> {
     }
 }
 
-fn rights(login: Option<&Sent>, references: &[String], access: &Access) -> Result<Rights, Refusal> {
+fn rights(login: Option<&Sent>, references: &[String], access: &Access) -> Result<Rights<Wire>, Refusal> {
     let registries: Vec<_> = references.iter().flat_map(|reference| named::registries(reference, access)).collect();
     let registry = references.first().map(|reference| named::registry(reference, &access.aliases));
     let documents: Vec<Document> =
         login.zip(registry).map(|(login, registry)| login.document(registry)).into_iter().collect();
-    Rights::new(documents, Vec::new(), &registries).map_err(|error| Refusal::new(400, error.to_string()))
+    wire::rights(documents, Vec::new(), &registries).map_err(|error| Refusal::new(400, error.to_string()))
 }
 
 async fn collect(body: &mut Stream) -> Result<Vec<u8>, Refusal> {

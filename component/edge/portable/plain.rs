@@ -2,8 +2,8 @@
 //! clocks and random numbers. Whatever else `wit/` asks of a host is answered
 //! with [`ErrorCode::Unsupported`].
 
-use super::rights::Rights;
 use super::stream::{Part, Stream};
+use super::wire::Wire;
 use crate::edge::http;
 use crate::host::{
     self, Challenge, Departure, Host, HttpError, Made, NoTop, Origin, Refusal, Request, Response, Result, Unfinished,
@@ -11,7 +11,7 @@ use crate::host::{
 };
 use crate::nouns::digest::Digest;
 use crate::nouns::problem::ErrorCode;
-use crate::portable::{Ambient, Blob, Chunks, Claim, Ingest, Store, Transaction};
+use crate::portable::{Ambient, Blob, Chunks, Claim, Ingest, Rights, Store, Transaction};
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wasip3::clocks::monotonic_clock;
@@ -27,12 +27,12 @@ const SEND_BYTES: usize = 256 << 10;
 /// The machine that plain WASI makes.
 pub(super) struct Plain {
     store: Store,
-    rights: Rights,
+    rights: Rights<Wire>,
 }
 
 impl Plain {
     /// Works in `store` with these rights.
-    pub(super) fn new(store: Store, rights: Rights) -> Self {
+    pub(super) fn new(store: Store, rights: Rights<Wire>) -> Self {
         Self { store, rights }
     }
 

@@ -4,10 +4,11 @@ use super::archives;
 use super::changes::{Changes, read_plan, save};
 use super::given;
 use super::plain::{Plain, now};
-use super::rights::Rights;
 use super::screen::Screen;
 use super::uploads;
+use super::wire::{self, Wire};
 use crate::edge::convert::each;
+use crate::portable::Rights;
 use crate::verbs;
 use crate::verbs::contract::{self, Caller};
 use std::ffi::OsString;
@@ -220,7 +221,7 @@ async fn fsck(asked: &cli::Fsck, caller: &Caller, root: &Path, palette: Palette)
             registries.sort();
             registries.dedup();
             let documents = given::logins(&asked.access, root)?;
-            let rights = Rights::new(documents, asked.access.token_servers(), &registries);
+            let rights = wire::rights(documents, asked.access.token_servers(), &registries);
             Plain::new(given::store(root).await?, rights.map_err(|error| unusable(&error))?)
         }
     };
@@ -241,7 +242,7 @@ async fn fsck(asked: &cli::Fsck, caller: &Caller, root: &Path, palette: Palette)
 
 /// A host for verbs that ask nobody.
 pub(super) async fn offline(root: &Path) -> Result<Plain, Problem> {
-    let rights = Rights::new(Vec::new(), Vec::new(), &[]).map_err(|error| unusable(&error))?;
+    let rights = wire::rights(Vec::new(), Vec::new(), &[]).map_err(|error| unusable(&error))?;
     Ok(Plain::new(given::store(root).await?, rights))
 }
 
@@ -264,14 +265,14 @@ pub(super) async fn online_all(
 ) -> Result<Plain, Problem> {
     let registries: Vec<_> = references.iter().flat_map(|reference| named::registries(reference, access)).collect();
     let documents = given::logins(options, root)?;
-    let rights = Rights::new(documents, options.token_servers(), &registries).map_err(|error| unusable(&error))?;
+    let rights = wire::rights(documents, options.token_servers(), &registries).map_err(|error| unusable(&error))?;
     Ok(Plain::new(given::store(root).await?, rights))
 }
 
-fn rights(options: &cli::Access, reference: &str, access: &Access, root: &Path) -> Result<Rights, Problem> {
+fn rights(options: &cli::Access, reference: &str, access: &Access, root: &Path) -> Result<Rights<Wire>, Problem> {
     let registries = named::registries(reference, access);
     let documents = given::logins(options, root)?;
-    Rights::new(documents, options.token_servers(), &registries).map_err(|error| unusable(&error))
+    wire::rights(documents, options.token_servers(), &registries).map_err(|error| unusable(&error))
 }
 
 impl Plain {

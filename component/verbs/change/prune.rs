@@ -1,7 +1,7 @@
 //! Prune: images that nobody needs. Which ones is a pure function of the records,
 //! the time and the options, in this order:
 //!
-//! 1. those without a tag, or with `all` every one;
+//! 1. those that nobody has named, or with `all` every one;
 //! 2. of them those that are not in use: not mounted, and held by no lease;
 //! 3. of them those that pass the filters: by time of building, of last use, by
 //!    label and by name;
@@ -57,12 +57,12 @@ pub(super) async fn draft<H: Host>(desk: &Desk<'_, H>, pruning: &Pruning) -> Res
         }
         for root in image.names {
             let used = desk.used(root);
-            let is_bare = root.name.tag().is_none() && root.name.digest().is_none();
+            let is_bare = root.name.dangles();
             if (is_all || is_bare)
                 && unused_before.is_none_or(|before| used <= before)
                 && passes(desk, root, &filters, bounds)
             {
-                let why = if is_bare { "it has no tag" } else { "nobody uses it" };
+                let why = if is_bare { "nobody has named it" } else { "nobody uses it" };
                 candidates.push(Candidate { root, used, why });
             }
         }

@@ -165,7 +165,7 @@ Filters:
   before=IMAGE            built before that image
   since=IMAGE             built after that image
   until=TIME              built before that time, as in `2026-01-31T12:00:00Z`
-  dangling=true|false     has no tag, or has one
+  dangling=true|false     nobody has named it, or somebody has
   Filters of one key are alternatives, except labels, which all have to match.
   All keys have to match. NAME is a filter of the key reference.
   Expressions as ctr has them are filters too, as in name~=/alpine/,labels.team==web; the

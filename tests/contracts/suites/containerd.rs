@@ -1,6 +1,7 @@
 //! The cases of containerd's suites for content stores (`core/content/testsuite`) and for snapshotters
-//! (`core/snapshots/testsuite`), by the names that containerd gives them: which test of this binary is for which, or why
-//! there is none. It tests nothing else.
+//! (`core/snapshots/testsuite`), by the names that containerd gives them: which test of this binary is for which. Each of
+//! them is also run by a client over gRPC, against wharf and against containerd: `containerd::content_suite`,
+//! `containerd::snapshot_suite`. It tests nothing else.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -8,19 +9,19 @@ use std::process::Command;
 /// What stands for a case.
 #[derive(Clone, Copy, Debug)]
 enum Here {
-    /// These tests, on every host that has the service if the name ends with a star.
+    /// These tests, on every host that has the service if the name has a star.
     By(&'static [&'static str]),
-    /// It cannot be said with today's calls: it is for the door that speaks containerd's protocol, because of this.
-    Later(&'static str),
+    /// None, because of this.
+    Out(&'static str),
 }
 
-use Here::{By, Later};
+use Here::{By, Out};
 
-const NAMESPACES: Here =
-    Later("content has no namespaces: which of them sees a blob is the door's to say, by its records");
-const LABELS: Here = Later("content and layers keep no labels: they are the door's records");
-const WRITABLE: Here = Later("a snapshot that can be written to is the interface `writable`, which no world has yet");
-const SEEK: Here = Later("a stream cannot seek: where a copy begins is said by whoever makes the stream");
+/// What only a client of the door can say: namespaces, labels, where a copy begins.
+const CONTENT_DOOR: Here = By(&["containerd::content_suite::content_is_what_it_is_in_containerd"]);
+const ISOLATED: Here = By(&["containerd::content_suite::namespaces_are_isolated_as_in_containerd"]);
+/// What only a client of the door can say, or somebody who writes into a mount.
+const SNAPSHOT_DOOR: Here = By(&["containerd::snapshot_suite::snapshots_are_what_they_are_in_containerd"]);
 
 /// The four suites for content: 16 cases.
 const CONTENT: &[(&str, Here)] = &[
@@ -31,10 +32,10 @@ const CONTENT: &[(&str, Here)] = &[
     ("ResumeTruncate", By(&["contracts::suites::content::*::restart_and_discard_forget_the_bytes"])),
     ("ResumeDiscard", By(&["contracts::suites::content::*::a_dropped_ingest_continues_where_it_stopped"])),
     ("ResumeCopy", By(&["contracts::suites::content::*::an_append_takes_up_to_its_limit_and_gives_the_rest_back"])),
-    ("ResumeCopySeeker", SEEK),
-    ("ResumeCopyReaderAt", SEEK),
+    ("ResumeCopySeeker", CONTENT_DOOR),
+    ("ResumeCopyReaderAt", CONTENT_DOOR),
     ("SmallBlob", By(&["contracts::suites::content::*::a_read_is_bounded_by_its_limit_and_by_the_blob"])),
-    ("Labels", LABELS),
+    ("Labels", CONTENT_DOOR),
     (
         "CommitErrorState",
         By(&[
@@ -42,10 +43,10 @@ const CONTENT: &[(&str, Here)] = &[
             "contracts::suites::content::*::who_wants_an_ingest_that_is_held_waits",
         ]),
     ),
-    ("CrossNamespaceAppend", NAMESPACES),
-    ("CrossNamespaceShare", NAMESPACES),
-    ("CrossNamespaceIsolate", NAMESPACES),
-    ("SharedNamespaceIsolate", NAMESPACES),
+    ("CrossNamespaceAppend", CONTENT_DOOR),
+    ("CrossNamespaceShare", CONTENT_DOOR),
+    ("CrossNamespaceIsolate", ISOLATED),
+    ("SharedNamespaceIsolate", ISOLATED),
 ];
 
 /// The suite for snapshotters: 21 cases.
@@ -57,11 +58,11 @@ const SNAPSHOTS: &[(&str, Here)] = &[
             "layers::mount::two_layers_are_seen_as_one",
         ]),
     ),
-    ("StatActive", WRITABLE),
+    ("StatActive", SNAPSHOT_DOOR),
     ("StatComitted", By(&["contracts::suites::layers::*::another_process_finds_layers_and_snapshots"])),
     ("TransitivityTest", By(&["layers::store::a_snapshot_with_a_handle_or_a_child_is_in_use"])),
     ("PreareViewFailingtest", By(&["contracts::suites::layers::*::a_name_belongs_to_the_first_snapshot_that_has_it"])),
-    ("Update", LABELS),
+    ("Update", SNAPSHOT_DOOR),
     ("Remove", By(&["layers::store::a_layer_stays_while_another_snapshot_or_a_handle_uses_it"])),
     ("Walk", By(&["layers::store::names_come_in_pages_and_in_order"])),
     ("LayerFileupdate", By(&["layers::stacks::stacks_become_what_containerd_makes_of_them"])),
@@ -70,12 +71,12 @@ const SNAPSHOTS: &[(&str, Here)] = &[
     ("DirectoryPermissionOnCommit", By(&["layers::settle::an_implied_directory_looks_like_the_nearest_one_below"])),
     ("RemoveIntermediateSnapshot", By(&["layers::store::a_snapshot_with_a_handle_or_a_child_is_in_use"])),
     ("DeletedFilesInChildSnapshot", By(&["layers::stacks::stacks_become_what_containerd_makes_of_them"])),
-    ("MoveFileFromLowerLayer", Later("a move happens in a tree that can be written to: `writable`")),
+    ("MoveFileFromLowerLayer", SNAPSHOT_DOOR),
     ("ViewReadonly", By(&["layers::mount::one_layer_is_mounted_and_cannot_be_written_to"])),
-    ("StatInWalk", Later("a walk is pages of names, and between two of them nothing is locked")),
-    ("CloseTwice", Later("a service has no call to close it: it ends with its last handle")),
+    ("StatInWalk", SNAPSHOT_DOOR),
+    ("CloseTwice", Out("a service has no call to close it: it ends with its last handle")),
     ("RootPermission", By(&["layers::settle::a_root_that_no_entry_names_looks_like_the_one_below"])),
-    ("Rename", Later("a rename happens in a tree that can be written to: `writable`")),
+    ("Rename", SNAPSHOT_DOOR),
     ("128LayersMount", By(&["layers::mount::five_hundred_layers_are_mounted_and_listed"])),
 ];
 
@@ -96,8 +97,8 @@ fn faults(cases: &[(&str, Here)], count: usize, tests: &BTreeSet<String>) -> Vec
         None => tests.contains(name),
     };
     let wrong = cases.iter().flat_map(|(case, here)| match here {
-        By([]) | Later("") => vec![format!("`{case}`: neither a test nor a reason")],
-        Later(_) => Vec::new(),
+        By([]) | Out("") => vec![format!("`{case}`: neither a test nor a reason")],
+        Out(_) => Vec::new(),
         By(names) => {
             let absent = names.iter().filter(|name| !is_there(name));
             absent.map(|name| format!("`{case}`: there is no test `{name}`")).collect()
@@ -116,11 +117,8 @@ fn every_case_of_containerd_has_a_test_or_a_reason() {
 #[test]
 fn a_table_with_a_hole_is_noticed() {
     let tests = ["suites::real::here", "other"].map(str::to_owned).into();
-    let cases = [
-        ("One", By(&["suites::*::here", "other"])),
-        ("Two", By(&["suites::*::gone", "another"])),
-        ("Three", Later("")),
-    ];
+    let cases =
+        [("One", By(&["suites::*::here", "other"])), ("Two", By(&["suites::*::gone", "another"])), ("Three", Out(""))];
     let expected = [
         "there are 3 cases, not 4",
         "`Two`: there is no test `suites::*::gone`",

@@ -1,7 +1,7 @@
 //! `wit/credentials.wit`, kept by every host that answers challenges. Which login is found and how it is sent is tested
 //! beside this, on real sockets.
 
-use super::subject::{Real, Simulated, Subject};
+use super::subject::{Portable, Real, Simulated, Subject};
 use super::suite;
 use crate::network::listener::{Listener, answer};
 use wharf::credentials::{Document, Settings};
@@ -10,7 +10,7 @@ use wharf_component::nouns::problem::ErrorCode;
 use wharf_sim::memory::network::{Answer, Grant};
 
 suite! {
-    [simulated: Simulated, real: Real];
+    [simulated: Simulated, real: Real, portable: Portable];
     without_a_login_basic_is_not_found,
     without_a_login_a_token_is_anonymous,
     with_a_login_no_grant_is_anonymous,
@@ -65,26 +65,45 @@ impl Registries for Simulated {
     }
 }
 
+/// Starts registries on real sockets, and makes the file that has this login for the first of them.
+fn registries(login: Login) -> ([String; 2], Vec<Document>) {
+    let start = || {
+        Listener::start(move |request| match (request.line.contains("/token"), request.header("authorization")) {
+            (true, Some(_)) if login == Login::Bad => answer(401, &[], "{}"),
+            (true, _) => answer(200, &[], r#"{"token":"a-token"}"#),
+            (false, _) => answer(200, &[], "come in"),
+        })
+    };
+    let named = [start(), start()].map(|listener| listener.authority());
+    // RFC 4648, of `harbour:lighthouse`.
+    let auth = "aGFyYm91cjpsaWdodGhvdXNl";
+    let document = format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, named[0]);
+    let document = Document { label: "config.json".to_owned(), bytes: document.into_bytes() };
+    let documents = if login == Login::None { Vec::new() } else { vec![document] };
+    (named, documents)
+}
+
+impl<S> Gate<S> {
+    /// With registries on real sockets.
+    fn real(subject: S, named: [String; 2]) -> Self {
+        let bearer = bearer(format!("http://{}/token", named[0]));
+        let [registry, other] = named.map(|authority| Origin { secure: false, authority });
+        Self { subject, registry, other, bearer }
+    }
+}
+
 impl Registries for Real {
     fn gate(login: Login) -> Gate<Self> {
-        let start = || {
-            Listener::start(move |request| match (request.line.contains("/token"), request.header("authorization")) {
-                (true, Some(_)) if login == Login::Bad => answer(401, &[], "{}"),
-                (true, _) => answer(200, &[], r#"{"token":"a-token"}"#),
-                (false, _) => answer(200, &[], "come in"),
-            })
-        };
-        let (registry, other) = (start(), start());
-        // RFC 4648, of `harbour:lighthouse`.
-        let auth = "aGFyYm91cjpsaWdodGhvdXNl";
-        let document = format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, registry.authority());
-        let document = Document { label: "config.json".to_owned(), bytes: document.into_bytes() };
-        let documents = if login == Login::None { Vec::new() } else { vec![document] };
-        let named = [&registry, &other].map(|listener| listener.authority());
+        let (named, documents) = registries(login);
         let subject = Self::new().with_logins(Settings { documents, ..Settings::default() }, &named);
-        let realm = format!("http://{}/token", registry.authority());
-        let [registry, other] = named.map(|authority| Origin { secure: false, authority });
-        Gate { subject, registry, other, bearer: bearer(realm) }
+        Gate::real(subject, named)
+    }
+}
+
+impl Registries for Portable {
+    fn gate(login: Login) -> Gate<Self> {
+        let (named, documents) = registries(login);
+        Gate::real(Self::new().with_logins(documents, &named), named)
     }
 }
 

@@ -153,10 +153,11 @@ pub(in crate::cli) const PRUNE_LONG: &str = concat!(
     prune_examples!(),
     "\n
 What is removed:
-  Images without a tag; with --all, --keep-storage or unused-for all others too. Without a filter
-  also what has no name at all. What is mounted, held by a lease, or being pulled never goes. It
-  asks nothing: --dry-run shows first what would go. Another prune at the same time is refused, with
-  who runs it. What fails for one image is told, and the rest goes on.
+  Images that nobody has named, as localhost/imported@sha256:…, localhost/loaded@… and
+  localhost/committed@…; with --all, --keep-storage or unused-for all others too. Without a filter also
+  what no name leads to. What is mounted, held by a lease, or being pulled never goes. It asks nothing:
+  --dry-run shows first what would go. Another prune at the same time is refused, with who runs it.
+  What fails for one image is told, and the rest goes on.
 
 Filters:
   until=TIME              built before that time, as in `24h` (ago) or `2026-01-31T12:00:00Z`

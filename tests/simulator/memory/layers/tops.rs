@@ -15,6 +15,9 @@ use wharf_component::{
     nouns::{digest::Digest, problem::ErrorCode},
 };
 
+/// A longer name is none.
+const NAME_BYTES_MAX: usize = 1_024;
+
 /// What there is of a top on a disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
@@ -183,10 +186,16 @@ impl Memory {
     ) -> Made<Held> {
         self.step(Call::Prepare, name).await?;
         let layers = &self.inner.layers;
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(ErrorCode::Invalid.into());
+        }
         if layers.visible.borrow().tops.contains_key(name) {
             return Err(ErrorCode::Conflict.into());
         }
         let parent = parent.map(|parent| parent.0.one.1.clone());
+        if parent.as_ref().is_some_and(|parent| !layers.durable.borrow().is_whole(parent)) {
+            self.make_durable().await?;
+        }
         let written = Written { parent, is_writable, ..Written::default() };
         layers.settle_top(|trees| drop(trees.tops.insert(name.to_owned(), written.clone())));
         let held = Held::new(self, name);
