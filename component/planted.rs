@@ -107,6 +107,10 @@ pub enum Bug {
     UploadOffsetTrusted,
     /// A manifest is pushed before what it needs.
     ManifestEarly,
+    /// What is to get a name back is not held meanwhile.
+    StrayUnheld,
+    /// An index takes a name that has come to point elsewhere.
+    IndexOverwrites,
 }
 
 #[cfg(feature = "planted")]

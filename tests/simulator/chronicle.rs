@@ -34,6 +34,9 @@ pub use spans::Deed;
 /// The namespace that everybody uses.
 pub const NAMESPACE: &str = "default";
 
+/// In the place of a source: a name that is to be an index that is made here.
+pub const COMPOSED: &str = "an index that is made here";
+
 /// What was acknowledged about one name.
 #[derive(Clone, Debug)]
 pub struct Acknowledged {
@@ -112,6 +115,10 @@ pub struct Chronicle {
     /// When a manifest was recorded for the last time, for those that were.
     left: RefCell<BTreeMap<Digest, u64>>,
     leases: Leases,
+    /// The indexes that were made here.
+    composed: RefCell<BTreeSet<Digest>>,
+    /// Whether names are given to what has none.
+    is_rebuilt: Cell<bool>,
     /// The names of which nothing need be here.
     bare: RefCell<BTreeSet<String>>,
 }
@@ -134,6 +141,26 @@ impl Chronicle {
     /// Notes that a name is made by somebody who does not hold what it is to point to.
     pub fn may_be_bare(&self, name: &str) {
         self.bare.borrow_mut().insert(name.to_owned());
+    }
+
+    /// Notes that an index was made here. Somebody who gives names to what has none may have found it before its own name
+    /// was recorded.
+    pub fn composed(&self, index: Digest) {
+        if self.composed.borrow_mut().insert(index.clone()) && self.is_rebuilt.get() {
+            let name = self.recovered(&index);
+            drop(self.write(&name, 0, Some(&name)));
+        }
+    }
+
+    /// The indexes that were made here.
+    pub fn all_composed(&self) -> BTreeSet<Digest> {
+        self.composed.borrow().clone()
+    }
+
+    /// What an image is called whose name is lost. Somebody gives such names.
+    pub fn recovered(&self, target: &Digest) -> String {
+        self.is_rebuilt.set(true);
+        format!("localhost/recovered@{target}")
     }
 
     /// Notes that names may go until what is returned is dropped.
@@ -331,6 +358,7 @@ impl Chronicle {
                 continue;
             }
             match source.split_once('@') {
+                None if source == COMPOSED => targets.extend(self.composed.borrow().iter().cloned()),
                 Some((_, digest)) => drop(targets.insert(digest.parse().expect("runs pull what there is"))),
                 None if hub.tags().iter().any(|there| there == tag(source)) => {
                     targets.extend(hub.since(tag(source), 0));

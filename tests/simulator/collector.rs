@@ -56,13 +56,35 @@ fn leased(machine: &Memory, hub: &Hub) -> BTreeSet<Digest> {
     };
     let records = records.now_or_never().and_then(Result::ok).unwrap_or_default();
     let leases = records.iter().filter_map(|(_, value)| LeaseRecord::decode(value).ok());
-    let mut leased = BTreeSet::new();
+    let (mut leased, blobs) = (BTreeSet::new(), machine.content().visible().blobs);
     for held in leases.flat_map(|lease| lease.holds) {
         let version = hub.version_of(&held);
         leased.extend(version.map_or_else(|| hub.parts(&held), |version| version.blobs));
+        // The registry does not know what was made here.
+        let listed = blobs.get(held.as_str()).map(|bytes| children(bytes)).unwrap_or_default();
+        leased.extend(listed.iter().flat_map(|manifest| hub.parts(manifest)));
         leased.insert(held);
     }
     leased
+}
+
+/// What is here of the indexes that are whole.
+pub fn indexes(machine: &Memory) -> Vec<Digest> {
+    let blobs = machine.content().visible().blobs;
+    let is_index =
+        |digest: &Digest, bytes: &[u8]| bytes.starts_with(b"{") && digest.verify(bytes) && !children(bytes).is_empty();
+    let found = blobs.iter().filter_map(|(name, bytes)| {
+        let digest: Digest = name.parse().ok()?;
+        is_index(&digest, bytes).then_some(digest)
+    });
+    found.collect()
+}
+
+/// What an index lists.
+fn children(bytes: &[u8]) -> Vec<Digest> {
+    let document: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let listed = document["manifests"].as_array().into_iter().flatten();
+    listed.filter_map(|entry| entry["digest"].as_str()?.parse().ok()).collect()
 }
 
 /// What labels keep.

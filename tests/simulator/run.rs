@@ -4,7 +4,7 @@
 
 use crate::{
     chronicle::Chronicle,
-    collector::{collect, recorded, recorded_names, unneeded},
+    collector::{collect, indexes, recorded, recorded_names, unneeded},
     dice::Dice,
     fate::Seeded,
     hub::{Hub, Mood},
@@ -98,9 +98,28 @@ impl World {
         }
     }
 
+    /// Notes which indexes may have been made here: of what is composed comes what a registry has, too.
+    pub(crate) fn note_composed(&self) {
+        indexes(&self.machine).into_iter().for_each(|index| self.chronicle.composed(index));
+    }
+
+    /// What may get a name although no record names it: every document that there may be.
+    pub(crate) fn recoverable(&self) -> BTreeSet<Digest> {
+        let tags = self.hub.tags();
+        let versions = tags.iter().flat_map(|tag| self.hub.versions(tag));
+        let documents = versions
+            .flat_map(|version| version.manifests.into_iter().map(|(_, manifest)| manifest).chain([version.target]));
+        documents
+            .chain(self.chronicle.all_composed())
+            .chain(steps::all_imported())
+            .chain(steps::all_committed())
+            .collect()
+    }
+
     /// Looks at everything that was promised.
     fn look(&self) {
         self.note_records();
+        self.note_composed();
         for digest in self.fate.unreadable() {
             self.chronicle.harm(digest.parse().expect("blobs have digests"));
         }
@@ -281,6 +300,7 @@ fn happen(world: &World, outside: Outside) {
             world.hub.turn_to(repository, tag, to);
         }
         Outside::Harm(number, how) => {
+            world.note_composed();
             let blobs = world.machine.content().visible().blobs;
             let Some((name, bytes)) = blobs.iter().nth(number % blobs.len().max(1)) else { return };
             let mut bytes = bytes.to_vec();

@@ -3,6 +3,7 @@
 //! does nothing.
 
 mod changes;
+mod pushes;
 pub mod records;
 pub mod snapshots;
 
@@ -13,7 +14,9 @@ use crate::{
     memory::process::Call,
 };
 use std::fmt;
-use wharf_component::verbs::contract::{Access, Change, PullOptions, Retention, Wanted};
+use wharf_component::verbs::contract::{Access, Change, Edit, PullOptions, Retention, Wanted};
+
+pub use pushes::Pushing;
 
 /// What somebody asks for: one of the verbs, with arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,9 +37,8 @@ pub enum Step {
     History(String),
     /// `images.save`.
     Save(String),
-    /// `images.push`, to the dock, and for which platform, and after how many events
-    /// the listener leaves.
-    Push(String, Option<String>, Option<usize>),
+    /// `images.push`, to the dock, and after how many events the listener leaves.
+    Push(String, Pushing, Option<usize>),
     /// `images.plan-push`.
     PlanPush(String),
     /// `images.copy`, to the dock.
@@ -48,8 +50,8 @@ pub enum Step {
     Load(String, Vec<String>, u64, Option<usize>),
     /// `images.import` of so many words under a name, or `images.import-from`; after how many events the listener leaves.
     Import(String, usize, bool, Option<usize>),
-    /// `images.compose`, which takes something out of an index that is not in it.
-    Compose(String),
+    /// `images.compose`.
+    Compose(String, Edit),
     /// `images.manifest`.
     Manifest(String),
     /// `images.explain`.
@@ -64,8 +66,8 @@ pub enum Step {
     Search(String),
     /// `images.referrers`.
     Referrers(String),
-    /// `images.fsck`, and whether to repair what is damaged.
-    Fsck(Vec<String>, bool),
+    /// `images.fsck`, whether to repair what is damaged, and whether to give names to what has none.
+    Fsck(Vec<String>, bool, bool),
     /// `images.perform`, and after how many events the listener leaves.
     Perform(Change, Option<usize>),
     /// `images.plan-change`.
@@ -154,7 +156,8 @@ impl fmt::Display for Step {
             }
             Self::Entries(filters) => write!(f, " {}", filters.join(" ")),
             Self::Inspect(reference) | Self::History(reference) | Self::Explain(reference) => write!(f, " {reference}"),
-            Self::Manifest(reference) | Self::Compose(reference) => write!(f, " {reference}"),
+            Self::Manifest(reference) => write!(f, " {reference}"),
+            Self::Compose(name, edit) => write!(f, " {name} {edit:?}"),
             Self::Search(reference) | Self::Referrers(reference) => write!(f, " {reference}"),
             Self::Tags(reference)
             | Self::Save(reference)
@@ -163,8 +166,8 @@ impl fmt::Display for Step {
             | Self::PlanCopy(reference) => {
                 write!(f, " {reference}")
             }
-            Self::Push(reference, platform, leave) => {
-                write!(f, " {reference} {}", platform.as_deref().unwrap_or_default())?;
+            Self::Push(reference, pushing, leave) => {
+                write!(f, " {reference}{pushing}")?;
                 leave.map_or(Ok(()), |events| write!(f, ", until {events} events"))
             }
             Self::Load(reference, names, wait_ms, _) => {
@@ -181,7 +184,9 @@ impl fmt::Display for Step {
             Self::Hold(id, reference, seconds) => write!(f, " {id} {reference} {seconds:?}"),
             Self::Release(which) | Self::Discard(which) => write!(f, " {}", which.join(" ")),
             Self::Label(reference, labels) => write!(f, " {reference} {labels:?}"),
-            Self::Fsck(references, repair) => write!(f, " {} repair={repair}", references.join(" ")),
+            Self::Fsck(references, repair, rebuild) => {
+                write!(f, " {} repair={repair} rebuild={rebuild}", references.join(" "))
+            }
             Self::Perform(change, leave) => {
                 write!(f, " {change:?}")?;
                 leave.map_or(Ok(()), |events| write!(f, ", until {events} events"))
@@ -425,6 +430,7 @@ fn step(dice: &mut Dice, hub: &Hub, eagerness: usize) -> Step {
             }
         }
         12 => match dice.below(3) {
+            0 if dice.aside().chance(1, 2) => changes::compose(&mut dice.aside(), hub),
             0 => Step::Entries(Vec::new()),
             1 => Step::Entries(vec![format!("reference={AUTHORITY}/*")]),
             _ => Step::Tags(repository.to_owned()),
@@ -435,13 +441,15 @@ fn step(dice: &mut Dice, hub: &Hub, eagerness: usize) -> Step {
             1 | 2 => Step::Copy(name),
             draw => {
                 let platform = (draw < 5).then(|| (*dice.pick(&PLATFORMS)).to_owned());
-                Step::Push(name, platform, dice.chance(1, 12).then(|| 1 + dice.below(20)))
+                let leave = dice.chance(1, 12).then(|| 1 + dice.below(20));
+                let (reference, pushing) = pushes::draw(&mut dice.aside(), name, platform);
+                Step::Push(reference, pushing, leave)
             }
         },
         13 => match dice.below(3) {
             0 => Step::Inspect(name),
             1 => Step::Manifest(name),
-            _ => Step::Compose(name),
+            _ => changes::compose(dice, hub),
         },
         14..16 => Step::Unpack(name, dice.chance(1, 4).then(|| (*dice.pick(&PLATFORMS)).to_owned())),
         16 => match dice.below(9) {
@@ -459,7 +467,8 @@ fn step(dice: &mut Dice, hub: &Hub, eagerness: usize) -> Step {
         },
         _ => {
             let references = if dice.chance(1, 3) { vec![name] } else { Vec::new() };
-            Step::Fsck(references, dice.chance(1, 2))
+            let repair = dice.chance(1, 2);
+            Step::Fsck(references, repair, dice.aside().chance(1, 3))
         }
     }
 }

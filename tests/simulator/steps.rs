@@ -5,6 +5,7 @@ mod changes;
 mod leases;
 mod records;
 mod snapshots;
+mod strays;
 mod uploads;
 
 use crate::{
@@ -29,8 +30,8 @@ use wharf_component::{
     verbs::{
         self, change,
         contract::{
-            Access, Caller, Change, Edit, Event, FlawKind, Form, PullOptions, Pulled, Retention, SaveOptions,
-            SearchOptions, Wanted,
+            Access, Caller, Change, Event, FlawKind, Form, PullOptions, Pulled, Retention, SaveOptions, SearchOptions,
+            Wanted,
         },
         ingests, label,
         leases::leases as list_leases,
@@ -40,9 +41,10 @@ use wharf_component::{
     },
 };
 
-pub(crate) use changes::{collect, remove};
+pub(crate) use changes::{all_imported, collect, remove};
 pub(crate) use leases::release_all;
 pub(crate) use records::forget_all;
+pub(crate) use snapshots::all_committed;
 
 /// Who asks.
 fn caller() -> Caller {
@@ -138,14 +140,9 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
         Step::Import(name, words, is_there, leave) => {
             Box::pin(changes::import(world, process, name, (*words, *is_there), *leave)).await
         }
-        Step::Compose(name) => {
-            let edit = Edit::Remove(vec!["linux/none".to_owned()]);
-            verbs::compose(process, &caller, name, &edit).await.map(drop)
-        }
+        Step::Compose(name, edit) => Box::pin(changes::compose(world, process, name, edit)).await,
         Step::Manifest(reference) => verbs::manifest(process, &caller, reference, &access).await.map(drop),
-        Step::Push(reference, platform, leave) => {
-            uploads::push(world, process, reference, platform.as_deref(), *leave).await
-        }
+        Step::Push(reference, pushing, leave) => uploads::push(world, process, reference, pushing, *leave).await,
         Step::Copy(reference) => uploads::copy(world, process, reference).await,
         Step::PlanCopy(reference) => uploads::plan_copy(world, process, reference).await,
         Step::PlanPush(reference) => uploads::plan(process, reference).await,
@@ -156,9 +153,9 @@ async fn ask(world: &Rc<World>, process: &Memory, step: &Step) -> Result<(), Pro
         Step::Catalog => verbs::catalog(process, AUTHORITY, &access).await.map(drop),
         Step::Search(term) => search(world, process, term, &access).await,
         Step::Referrers(reference) => referrers(world, process, reference, &access).await,
-        Step::Fsck(references, repair) => {
+        Step::Fsck(references, repair, rebuild) => {
             let repair = repair.then_some(&access);
-            verbs::fsck(process, &caller, references, repair, false, &Ear::default()).await.map(drop)
+            Box::pin(strays::fsck(world, process, references, repair, *rebuild)).await
         }
         Step::Perform(change, leave) => changes::perform(world, process, change, *leave).await,
         Step::PlanChange(change) => change::plan_change(process, &caller, change).await.map(drop),
@@ -325,8 +322,11 @@ fn is_expected(world: &World, step: &Step, code: &ErrorCode, begun_ms: u64) -> b
         // What passes through is not looked at: a source that is wrong, or says nothing more, is
         // noticed by the registry that takes it, or late, and not asked again.
         Step::Copy(_) | Step::PlanCopy(_) => return matches!(code, ErrorCode::Unavailable | ErrorCode::Invalid),
-        // One image is no index.
-        Step::Compose(_) => return matches!(code, ErrorCode::NotFound | ErrorCode::Invalid),
+        // What it is to be made of may not be here, the name may be taken or no index's, and everybody else may be faster.
+        Step::Compose(..) => {
+            let codes = [ErrorCode::NotFound, ErrorCode::Invalid, ErrorCode::InUse, ErrorCode::Conflict];
+            return codes.contains(code);
+        }
         // The image may not be here, or not for this platform.
         Step::Inspect(_) | Step::History(_) | Step::Save(_) | Step::Unpack(..) | Step::Fsck(..) => {
             return *code == ErrorCode::NotFound;

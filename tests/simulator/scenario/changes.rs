@@ -5,7 +5,9 @@ use crate::{
     dice::Dice,
     hub::{AUTHORITY, FILE_WORDS, Hub, PLATFORMS},
 };
-use wharf_component::verbs::contract::{Change, Collecting, Pruning, Removal, Retaining, Retention, Tagging};
+use wharf_component::verbs::contract::{
+    Change, Collecting, Edit, Member, Pruning, Removal, Retaining, Retention, Tagging, Wording,
+};
 
 /// So many names are made that no registry has.
 const MADE: usize = 3;
@@ -40,6 +42,27 @@ pub(super) fn load(dice: &mut Dice, source: String) -> Step {
 pub(super) fn import(dice: &mut Dice) -> Step {
     let leave = dice.chance(1, 8).then(|| 1 + dice.below(6));
     Step::Import(made(dice), *dice.pick(&FILE_WORDS), dice.chance(1, 2), leave)
+}
+
+/// Draws an index that is made here, or what becomes of one.
+pub(super) fn compose(dice: &mut Dice, hub: &Hub) -> Step {
+    let at = made(dice);
+    let member = |dice: &mut Dice| Member {
+        reference: name(dice, hub),
+        platform: dice.chance(1, 4).then(|| (*dice.pick(&PLATFORMS)).to_owned()),
+        wording: Wording::default(),
+    };
+    let platform = (*dice.pick(&PLATFORMS)).to_owned();
+    let wording = Wording { annotations: vec![("a.key".to_owned(), "a value".to_owned())], ..Wording::default() };
+    let edit = match dice.below(10) {
+        0..3 => Edit::Create(vec![member(dice), member(dice)]),
+        3..6 => Edit::Amend(vec![member(dice)]),
+        6 => Edit::Add(member(dice)),
+        7 => Edit::Remove(vec![platform]),
+        8 => Edit::Annotate(platform, wording),
+        _ => Edit::AnnotateIndex(wording),
+    };
+    Step::Compose(at, edit)
 }
 
 /// Draws one of the verbs about changes, and of those beside them.

@@ -7,7 +7,7 @@ use std::fmt;
 /// So many keys there are of what is written to, and of what is committed.
 const KEYS: usize = 2;
 /// So many layers there are.
-const LAYERS: usize = 2;
+pub const LAYERS: usize = 2;
 
 /// One of the functions of `wit/snapshots.wit`, with arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]

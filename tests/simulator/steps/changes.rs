@@ -3,8 +3,8 @@
 
 use super::{Ear, caller};
 use crate::{
-    chronicle::{Acknowledged, Scope},
-    hub::{self, AUTHORITY, PLATFORMS},
+    chronicle::{Acknowledged, COMPOSED, Scope},
+    hub::{self, AUTHORITY, FILE_WORDS, PLATFORMS},
     invariants::Promise,
     memory::Memory,
     run::World,
@@ -20,7 +20,10 @@ use wharf_component::{
     nouns::{digest::Digest, problem::Problem},
     verbs::{
         self, change,
-        contract::{Access, Change, Changed, Collecting, ImportOptions, LoadOptions, LoadedImage, Removal, Retention},
+        contract::{
+            Access, Change, Changed, Collecting, Composed, Edit, ImportOptions, LoadOptions, LoadedImage, Removal,
+            Retention,
+        },
     },
 };
 
@@ -136,12 +139,26 @@ pub(super) async fn load(
     Ok(())
 }
 
+fn import_options(name: Option<&str>) -> ImportOptions {
+    ImportOptions {
+        name: name.map(str::to_owned),
+        created: Some("0".to_owned()),
+        message: Some("a file".to_owned()),
+        ..ImportOptions::default()
+    }
+}
+
+/// What all files become.
+pub(crate) fn all_imported() -> [Digest; FILE_WORDS.len()] {
+    FILE_WORDS.map(imported)
+}
+
 /// What a file becomes: the same image everywhere, as on a machine where nothing fails.
-fn imported(words: usize, options: &ImportOptions) -> Digest {
+fn imported(words: usize) -> Digest {
     static TARGETS: Mutex<BTreeMap<usize, Digest>> = Mutex::new(BTreeMap::new());
     let mut targets = TARGETS.lock().unwrap_or_else(PoisonError::into_inner);
     let import = || {
-        let options = ImportOptions { name: None, ..options.clone() };
+        let options = import_options(None);
         // A machine of its own in another one would be deep in the stack.
         let machine = thread::spawn(move || {
             let (calm, deaf, caller) = (Memory::default(), Ear::default(), caller());
@@ -161,13 +178,8 @@ pub(super) async fn import(
     (words, is_there): (usize, bool),
     leave: Option<usize>,
 ) -> Result<(), Problem> {
-    let options = ImportOptions {
-        name: Some(name.to_owned()),
-        created: Some("0".to_owned()),
-        message: Some("a file".to_owned()),
-        ..ImportOptions::default()
-    };
-    let (caller, expected) = (caller(), imported(words, &options));
+    let options = import_options(Some(name));
+    let (caller, expected) = (caller(), imported(words));
     let source = format!("{AUTHORITY}/files@{expected}");
     let write = world.chronicle.write(name, process.clock().now_ms(), Some(&source));
     let ear = Ear { leave, ..Ear::default() };
@@ -184,6 +196,21 @@ pub(super) async fn import(
         world.broken(Promise::Served, format!("`{name}` is imported as `{target}`, and should be `{expected}`"));
     }
     let what = Acknowledged { target, manifests: Vec::new(), unpacked: Vec::new() };
+    world.chronicle.acknowledge(&write, what);
+    Ok(())
+}
+
+/// Makes or changes an index.
+pub(super) async fn compose(world: &Rc<World>, process: &Memory, name: &str, edit: &Edit) -> Result<(), Problem> {
+    let write = world.chronicle.write(name, process.clock().now_ms(), Some(COMPOSED));
+    let composed = verbs::compose(process, &caller(), name, edit).await;
+    world.note_records();
+    let Composed { target, entries, .. } = composed?;
+    if entries.iter().all(|entry| !entry.is_here) {
+        world.broken(Promise::Served, format!("`{name}` is composed, and nothing of it is here"));
+    }
+    world.chronicle.composed(target.digest.clone());
+    let what = Acknowledged { target: target.digest, manifests: Vec::new(), unpacked: Vec::new() };
     world.chronicle.acknowledge(&write, what);
     Ok(())
 }

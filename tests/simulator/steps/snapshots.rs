@@ -8,7 +8,7 @@ use crate::{
     invariants::Promise,
     memory::{Memory, content::digest_of},
     run::World,
-    scenario::snapshots::Act,
+    scenario::snapshots::{Act, LAYERS},
 };
 use std::{
     collections::BTreeMap,
@@ -95,6 +95,11 @@ async fn commit(process: &Memory, key: &str, number: usize, name: Option<&str>) 
         ..CommitOptions::default()
     };
     verbs::commit(process, &caller, key, &options, &Ear::default()).await
+}
+
+/// What all of these are.
+pub(crate) fn all_committed() -> impl Iterator<Item = Digest> {
+    (0..LAYERS).map(committed)
 }
 
 /// What that is, as on a machine where nothing fails.

@@ -7,6 +7,7 @@ use crate::{
     invariants::Promise,
     memory::Memory,
     run::World,
+    scenario::Pushing,
 };
 use std::rc::Rc;
 use wharf_component::{
@@ -21,7 +22,8 @@ use wharf_component::{
 };
 
 /// Configuration by which everything goes to the dock.
-fn options(platform: Option<&str>) -> PushOptions {
+fn options(pushing: &Pushing) -> PushOptions {
+    let Pushing { platform, all_tags, compress, referrers } = pushing.clone();
     let endpoint = Endpoint {
         origin: Origin { secure: true, authority: DOCK.to_owned() },
         base: "/v2".to_owned(),
@@ -34,11 +36,11 @@ fn options(platform: Option<&str>) -> PushOptions {
     let rule = Rule { prefix: AUTHORITY.to_owned(), blocked: false, endpoints: vec![endpoint] };
     PushOptions {
         destination: None,
-        platform: platform.map(str::to_owned),
-        all_tags: false,
-        compress: None,
+        platform,
+        all_tags,
+        compress: compress.map(str::to_owned),
         force_compress: false,
-        referrers: false,
+        referrers,
         concurrent_uploads: 2,
         access: Access { rules: vec![rule], ..Access::default() },
     }
@@ -49,11 +51,11 @@ pub(super) async fn push(
     world: &Rc<World>,
     process: &Memory,
     reference: &str,
-    platform: Option<&str>,
+    pushing: &Pushing,
     leave: Option<usize>,
 ) -> Result<(), Problem> {
     let ear = Ear { leave, ..Ear::default() };
-    let outcome = verbs::push(process, &caller(), reference, &options(platform), &ear).await;
+    let outcome = verbs::push(process, &caller(), reference, &options(pushing), &ear).await;
     // Whatever came of it: a tag points to what is whole.
     for flaw in world.hub.dock().flaws() {
         world.broken(Promise::Whole, flaw);
@@ -69,13 +71,13 @@ pub(super) async fn push(
 
 /// Plans one.
 pub(super) async fn plan(process: &Memory, reference: &str) -> Result<(), Problem> {
-    verbs::plan_push(process, &caller(), reference, &options(None)).await.map(drop)
+    verbs::plan_push(process, &caller(), reference, &options(&Pushing::default())).await.map(drop)
 }
 
 /// Plans a copy of a name to the dock, which has as much afterwards as before.
 pub(super) async fn plan_copy(world: &Rc<World>, process: &Memory, reference: &str) -> Result<(), Problem> {
     let to = format!("{DOCK}/planned{}", &reference[AUTHORITY.len()..]);
-    let options = PushOptions { access: Access::default(), ..options(None) };
+    let options = PushOptions { access: Access::default(), ..options(&Pushing::default()) };
     let outcome = verbs::plan_copy(process, &caller(), reference, &to, &options).await;
     let tag = to[DOCK.len() + 1..].to_owned();
     if world.hub.dock().tags().contains_key(&tag) {
@@ -87,7 +89,7 @@ pub(super) async fn plan_copy(world: &Rc<World>, process: &Memory, reference: &s
 /// Copies a name to the dock.
 pub(super) async fn copy(world: &Rc<World>, process: &Memory, reference: &str) -> Result<(), Problem> {
     let to = format!("{DOCK}/copied{}", &reference[AUTHORITY.len()..]);
-    let options = PushOptions { access: Access::default(), ..options(None) };
+    let options = PushOptions { access: Access::default(), ..options(&Pushing::default()) };
     let outcome = verbs::copy(process, &caller(), reference, &to, &options, &Ear::default()).await;
     for flaw in world.hub.dock().flaws() {
         world.broken(Promise::Whole, flaw);
