@@ -35,7 +35,7 @@ const PARTS: &[(&str, Part)] = &[
     ("load", By(&["Load"])),
     ("import", Out("its name changes as those of `load` do, and the simulator imports")),
     ("manifest", Out("its name changes in one transaction, as those of `tag` do, and only if nobody was faster")),
-    ("export", Out("it reads a tree as `ls -R` and `cat` do")),
+    ("export", By(&["Export"])),
     ("copy", By(&["Copy"])),
     ("push", By(&["Push"])),
     ("unpack", By(&["Unpack"])),

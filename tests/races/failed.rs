@@ -1,6 +1,7 @@
 //! Why an operation of a worker has no result, as it stands in a history: a code that is judged, and a text for people.
 
 use wharf::images::{ErrorCode, Failure};
+use wharf::layers::view::ArchiveError;
 use wharf::{content, layers};
 
 /// How the verbs say that nothing is known by a name.
@@ -49,6 +50,15 @@ impl From<layers::Error> for Failed {
     fn from(error: layers::Error) -> Self {
         let why = error.to_string();
         Self::new(&error.into(), why)
+    }
+}
+
+impl From<ArchiveError> for Failed {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::View(error) => error.into(),
+            ArchiveError::Write(error) => error.into(),
+        }
     }
 }
 

@@ -80,6 +80,8 @@ pub(crate) enum Operation {
     Unpack { name: String },
     /// `wharf unpack` and `wharf ls`.
     List { name: String },
+    /// `wharf unpack` and `wharf export`.
+    Export { name: String },
     /// `wharf diff`.
     Compare { from: String, to: String },
     /// `wharf mount`, `wharf mounts`, a look into it, and `wharf umount`.
@@ -129,10 +131,10 @@ impl Operation {
     pub(crate) const GIVEN_UP: &str = "kept/b:";
 
     /// The names of all of them.
-    pub(crate) const KINDS: [&str; 34] = [
+    pub(crate) const KINDS: [&str; 35] = [
         "Pull", "Plan", "Images", "Inspect", "History", "Unpack", "List", "Compare", "Mount", "Fsck", "Tags", "Put",
         "Hold", "Remove", "Damage", "Tag", "Untag", "Prune", "Collect", "Draft", "Apply", "Usage", "Lease", "Release",
-        "Ingests", "Discard", "Label", "Expire", "Events", "Save", "Load", "Push", "Copy", "Retain",
+        "Ingests", "Discard", "Label", "Expire", "Events", "Save", "Load", "Push", "Copy", "Retain", "Export",
     ];
 
     /// The name of it.
@@ -172,6 +174,7 @@ impl Operation {
             Self::Push { .. } => 31,
             Self::Copy { .. } => 32,
             Self::Perform { change: Change::Retain { .. }, .. } => 33,
+            Self::Export { .. } => 34,
         };
         Self::KINDS[at]
     }
@@ -186,6 +189,7 @@ impl Operation {
             | Self::Push { name, .. }
             | Self::Unpack { name }
             | Self::List { name }
+            | Self::Export { name }
             | Self::Mount { name }
             | Self::Lease { name }
             | Self::Label { name, .. }

@@ -199,6 +199,7 @@ impl Worker<'_> {
                 }
                 Ok(facts)
             }
+            Operation::Export { name } => self.export(name).await,
             Operation::Compare { from, to } => self.compare(from, to).await,
             Operation::Mount { name } => self.mount(name, dice.below(HOLD_MS_MAX)).await,
             Operation::Fsck { name, repair } => self.fsck(name.as_deref(), *repair).await,

@@ -17,6 +17,12 @@ fn loaded(began: Moment, ended: Moment, digest: &str) -> Event {
     event(began, ended, load_as(KEPT, None), done(vec![read, wrote]))
 }
 
+/// An export of what the name is.
+fn exported(began: Moment, ended: Moment, manifest: &str, text: &str) -> Event {
+    let fact = Fact::Tree { name: A.to_owned(), manifest: manifest.to_owned(), text: text.to_owned() };
+    event(began, ended, Operation::Export { name: A.to_owned() }, done(vec![fact]))
+}
+
 /// A push of what the name is.
 fn pushed(began: Moment, ended: Moment, digest: &str) -> Event {
     let read = Fact::Read { name: KEPT.to_owned(), digest: Some(digest.to_owned()) };
@@ -26,6 +32,11 @@ fn pushed(began: Moment, ended: Moment, digest: &str) -> Event {
 
 fn retain(name: &str) -> Operation {
     let change = Change::Retain { what: name.to_owned(), kept: Kept::Unpacked };
+    Operation::Perform { change, stop_ms: None }
+}
+
+fn untag(name: &str) -> Operation {
+    let change = Change::Untag { what: name.to_owned(), force: false, platform: None };
     Operation::Perform { change, stop_ms: None }
 }
 
@@ -54,6 +65,26 @@ pub(super) fn bad() -> Vec<(&'static str, Vec<Event>, &'static str)> {
         (
             "a load that was not stopped, and says so",
             vec![first(), event(20, 30, load_as(KEPT, None), failed("cancelled"))],
+            "no outcome",
+        ),
+        (
+            "an archive with the files of another image",
+            vec![first(), exported(20, 30, "v1", "text of w1")],
+            "has `text of w1`",
+        ),
+        (
+            "an export of what the name does not point to any more",
+            vec![first(), wrote(110, 120, A, "v2"), exported(130, 140, "v1", "text of v1")],
+            "no order",
+        ),
+        (
+            "an export that finds nothing of a name that is here",
+            vec![first(), event(20, 30, Operation::Export { name: A.to_owned() }, failed("not-found"))],
+            "no order",
+        ),
+        (
+            "an export of which something is gone, and nobody has touched it",
+            vec![first(), event(20, 30, Operation::Export { name: A.to_owned() }, failed("vanished"))],
             "no outcome",
         ),
         (
@@ -112,6 +143,18 @@ pub(super) fn good() -> Vec<(&'static str, Vec<Event>)> {
         (
             "a load that was stopped, and was not",
             vec![first(), event(20, 30, load_as(KEPT, Some(3)), failed("cancelled")), saw(40, 50, KEPT, None)],
+        ),
+        (
+            "an export of the tree that the name had when it began",
+            vec![first(), exported(100, 150, "v1", "text of v1"), wrote(110, 120, A, "v2")],
+        ),
+        (
+            "an export whose tree goes before it is opened",
+            vec![
+                first(),
+                event(20, 50, Operation::Export { name: A.to_owned() }, failed("vanished")),
+                event(30, 40, untag(A), done(vec![shift(A, "v1", None)])),
+            ],
         ),
         (
             "a push, and one of the same again",

@@ -103,6 +103,28 @@ impl Worker<'_> {
         Ok(Fact::Tree { name: name.to_owned(), manifest, text })
     }
 
+    /// Has the tree written as one archive, and reads that again: every entry, to the end.
+    pub(super) async fn export(&self, name: &str) -> Facts {
+        let (tree, snapshot) = self.snapshot(name).await?;
+        let mut archive = Vec::new();
+        let archived = View::new(&self.services.layers, &snapshot)?.archive(&mut archive)?;
+        let (mut text, mut paths) = (String::new(), Vec::new());
+        for entry in tar::Archive::new(archive.as_slice()).entries()? {
+            let mut entry = entry?;
+            let path = entry.path()?.to_string_lossy().into_owned();
+            if path == TEXT {
+                entry.read_to_string(&mut text)?;
+            }
+            paths.push(path);
+        }
+        let mut facts = vec![Fact::Tree { name: name.to_owned(), manifest: tree, text }];
+        let is_told = archived.entries == paths.len() as u64 && archived.bytes == archive.len() as u64;
+        if paths != ["./", "etc/", TEXT, "srv/", "srv/cargo"] || !is_told {
+            facts.push(Fact::Wrong(format!("`{name}` was exported as {paths:?}, and told as {archived:?}")));
+        }
+        Ok(facts)
+    }
+
     pub(super) async fn compare(&self, from: &str, to: &str) -> Facts {
         // Two readings of names are two moments: the trees alone are judged, by what they have in common.
         let (_, one) = self.snapshot(from).await?;
