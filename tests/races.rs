@@ -33,7 +33,7 @@ const PARTS: &[(&str, Part)] = &[
     ("history", By(&["History"])),
     ("save", By(&["Save"])),
     ("load", By(&["Load"])),
-    ("import", Out("its name changes as those of `load` do, and the simulator imports")),
+    ("import", By(&["Import"])),
     ("manifest", Out("its name changes in one transaction, as those of `tag` do, and only if nobody was faster")),
     ("export", By(&["Export"])),
     ("copy", By(&["Copy"])),

@@ -2,6 +2,7 @@
 //! a plan done as it was made, and no failure but those that the documentation of the operation allows. It looks at no
 //! store. A map:
 //!
+//! - `made`: the images that there may be.
 //! - `registers`: names, their labels, and blobs that no image has; `backwards`: names, once more.
 //! - `holds`: what somebody has, nobody takes. `told`: events.
 //! - `failures`: how an operation may fail. `touched`: who may have changed what.
@@ -9,11 +10,13 @@
 mod backwards;
 mod failures;
 mod holds;
+mod made;
 mod registers;
 mod told;
 mod touched;
 
 pub(crate) use holds::who;
+pub(crate) use made::known;
 
 use super::history::{Change, Event, Fact, Moment, Move, Operation, Outcome, Shift};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,13 +33,14 @@ pub(crate) struct Registry {
     pub(crate) flaws: Vec<String>,
     /// The text in the tree and in the history of each manifest.
     pub(crate) texts: BTreeMap<String, String>,
-    /// What a tag points to if it leads to the manifest with this text: the manifest, or an index with it.
-    pub(crate) targets: BTreeMap<String, String>,
+    /// What a name may point to if it leads to the manifest with this text: the manifest, or an index with it.
+    pub(crate) targets: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Returns what is wrong with a history, a sentence each.
 pub(crate) fn violations(events: &[Event], registry: &Registry) -> Vec<String> {
     let touched = Touched::new(events);
+    let registry = &known(events, registry);
     let mut found = registry.flaws.clone();
     for event in events {
         found.extend(failures::failure(event, events, registry, &touched).map(|why| format!("{why}: {event:?}")));
@@ -157,6 +161,12 @@ fn unlike(event: &Event, facts: &[Fact]) -> Option<String> {
         }
         Operation::Perform { .. } => {
             let other = done.iter().find(|shift| shift.after.is_some());
+            other.map(|shift| format!("nobody asked for {shift:?}"))
+        }
+        Operation::Import { name, .. } => {
+            let is_made =
+                |target| facts.iter().any(|fact| matches!(fact, Fact::Made { target: it, .. } if it == target));
+            let other = done.iter().find(|shift| shift.name != *name || !shift.after.as_ref().is_some_and(is_made));
             other.map(|shift| format!("nobody asked for {shift:?}"))
         }
         _ => (!done.is_empty()).then(|| "it changed names".to_owned()),

@@ -70,6 +70,8 @@ pub(crate) enum Operation {
     /// `wharf save` into a file, and `wharf load` of it under these names, stopped after so many milliseconds if there is
     /// a number.
     Load { name: String, names: Vec<String>, stop_ms: Option<u64> },
+    /// `wharf import` of an archive with this text in it, stopped in the same way. No other image has the text.
+    Import { name: String, text: String, stop_ms: Option<u64> },
     /// `wharf push` of a name that nobody pulls, stopped in the same way.
     Push { name: String, stop_ms: Option<u64> },
     /// `wharf copy` within the registry.
@@ -131,10 +133,11 @@ impl Operation {
     pub(crate) const GIVEN_UP: &str = "kept/b:";
 
     /// The names of all of them.
-    pub(crate) const KINDS: [&str; 35] = [
+    pub(crate) const KINDS: [&str; 36] = [
         "Pull", "Plan", "Images", "Inspect", "History", "Unpack", "List", "Compare", "Mount", "Fsck", "Tags", "Put",
         "Hold", "Remove", "Damage", "Tag", "Untag", "Prune", "Collect", "Draft", "Apply", "Usage", "Lease", "Release",
         "Ingests", "Discard", "Label", "Expire", "Events", "Save", "Load", "Push", "Copy", "Retain", "Export",
+        "Import",
     ];
 
     /// The name of it.
@@ -175,6 +178,7 @@ impl Operation {
             Self::Copy { .. } => 32,
             Self::Perform { change: Change::Retain { .. }, .. } => 33,
             Self::Export { .. } => 34,
+            Self::Import { .. } => 35,
         };
         Self::KINDS[at]
     }
@@ -232,6 +236,8 @@ pub(crate) enum Fact {
     Changed(Shift),
     /// The name was to change, and did not.
     Stayed { name: String, why: String },
+    /// An image was made here that has one manifest, and this text in its tree and its history.
+    Made { target: String, text: String },
     /// The registry said that the tag points to this digest.
     Resolved { name: String, digest: String },
     /// The registry was given this digest as what the tag points to.

@@ -1,7 +1,8 @@
 //! Histories made by hand: those that a store must never have, one for each kind of wrong, and those that look wrong and
-//! are not. Those about changes of what is here are in `changes`, those about files and registries in `passed`.
+//! are not. Those about changes of what is here are in `changes`, those about files and registries in `passed`, and those about images that are made here in `made`.
 
 mod changes;
+mod made;
 mod passed;
 
 use super::checker::{Registry, violations};
@@ -19,7 +20,7 @@ fn registry() -> Registry {
     let moved =
         |name: &str, digest: &str, at| Move { name: name.to_owned(), digest: digest.to_owned(), began: at, ended: at };
     let texts = ["v1", "v2", "v3", "w1"].map(|digest| (digest.to_owned(), format!("text of {digest}")));
-    let targets = texts.clone().map(|(digest, text)| (text, digest));
+    let targets = texts.clone().map(|(digest, text)| (text, [digest].into()));
     Registry {
         moves: vec![moved(A, "v1", 0), moved(B, "w1", 0), moved(A, "v2", 100), moved(A, "v3", 200)],
         pushed: vec![moved(KEPT, "v1", 50), moved(KEPT, "v2", 130)],
@@ -287,7 +288,7 @@ fn good() -> Vec<(&'static str, Vec<Event>)> {
 
 #[test]
 fn a_history_that_no_store_may_have_is_rejected() {
-    for (what, events, expected) in bad().into_iter().chain(changes::bad()).chain(passed::bad()) {
+    for (what, events, expected) in bad().into_iter().chain(changes::bad()).chain(passed::bad()).chain(made::bad()) {
         let found = violations(&events, &registry());
         assert!(found.iter().any(|why| why.contains(expected)), "{what}: {found:#?}");
     }
@@ -295,7 +296,7 @@ fn a_history_that_no_store_may_have_is_rejected() {
 
 #[test]
 fn a_history_that_only_looks_wrong_is_accepted() {
-    for (what, events) in good().into_iter().chain(changes::good()).chain(passed::good()) {
+    for (what, events) in good().into_iter().chain(changes::good()).chain(passed::good()).chain(made::good()) {
         assert_eq!(violations(&events, &registry()), [""; 0], "{what}");
     }
 }
@@ -304,10 +305,10 @@ fn a_history_that_only_looks_wrong_is_accepted() {
 #[test]
 fn the_order_of_the_logs_does_not_matter() {
     let turned = |events: &[Event]| events.iter().rev().cloned().collect::<Vec<_>>();
-    for (what, events, _) in bad().into_iter().chain(changes::bad()).chain(passed::bad()) {
+    for (what, events, _) in bad().into_iter().chain(changes::bad()).chain(passed::bad()).chain(made::bad()) {
         assert_ne!(violations(&turned(&events), &registry()), [""; 0], "{what}");
     }
-    for (what, events) in good().into_iter().chain(changes::good()).chain(passed::good()) {
+    for (what, events) in good().into_iter().chain(changes::good()).chain(passed::good()).chain(made::good()) {
         assert_eq!(violations(&turned(&events), &registry()), [""; 0], "{what}");
     }
 }

@@ -1,12 +1,12 @@
 //! The store when everybody has gone: whether it keeps its promises as it lies there, whether what was damaged is found,
 //! and whether it is whole after a pull of everything, and still after a collection.
 
-use super::clock;
 use super::history::{Event, Fact, Operation, Outcome};
 use super::native::Native;
 use super::registry::Registry;
 use super::worker::{caller, options, services};
 use super::world::{self, TAGS, VICTIM};
+use super::{checker, clock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tokio::runtime::Runtime;
@@ -91,8 +91,8 @@ async fn tidy(wharf: &Wharf) -> Result<Option<String>, Failure> {
 
 /// What may be there: of each name any image that there ever was. Whether it is the right one is judged by the history.
 fn expectation(registry: &Registry, events: &[Event]) -> Expectation {
-    let (address, log) = (registry.address(), registry.log());
-    let all: BTreeSet<Digest> = log.moves.iter().map(|moved| digest(&moved.digest)).collect();
+    let (address, known) = (registry.address(), checker::known(events, &registry.log()));
+    let all: BTreeSet<Digest> = known.targets.values().flatten().map(|target| digest(target)).collect();
     let names = world::all_names().into_iter().chain([Operation::VICTIM.to_owned()]);
     let expected = Expected { targets: all, absent: true, ..Expected::default() };
     let names: BTreeMap<String, Expected> = names.map(|name| (format!("{address}/{name}"), expected.clone())).collect();

@@ -17,8 +17,8 @@ pub(crate) type Value = u32;
 /// What one operation did to the register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// It returned this.
-    Read(Value),
+    /// It returned one of these, and nobody can tell which.
+    Read(Vec<Value>),
     /// It wrote one of these.
     Write {
         /// What was there before, if it would not have written otherwise.
@@ -58,8 +58,8 @@ pub(crate) fn unexplained(steps: &[Step]) -> Option<usize> {
         if !is_end {
             let slot = slots.iter().position(Option::is_none).expect("few operations are under way at once");
             slots[slot] = Some(at);
-            if let Act::Read(value) = steps[at].act {
-                cases = cases.into_iter().map(|case| seen(case, slot, value)).collect();
+            if let Act::Read(values) = &steps[at].act {
+                cases = cases.into_iter().map(|case| seen(case, slot, values)).collect();
             }
             continue;
         }
@@ -77,9 +77,9 @@ pub(crate) fn unexplained(steps: &[Step]) -> Option<usize> {
     None
 }
 
-/// A read of `value` in `slot` has taken place if that is the value.
-fn seen((now, done): Case, slot: usize, value: Value) -> Case {
-    (now, done | u64::from(now == value) << slot)
+/// A read of one of `values` in `slot` has taken place if that is the value.
+fn seen((now, done): Case, slot: usize, values: &[Value]) -> Case {
+    (now, done | u64::from(values.contains(&now)) << slot)
 }
 
 /// Adds every case in which the operation in `slot`, which ends now, is explained, with it taken off.
@@ -104,7 +104,7 @@ fn lead_to(from: Case, slot: usize, steps: &[Step], slots: &[Option<usize>; SLOT
             for &value in values {
                 let case = slots.iter().enumerate().fold((value, done | 1 << other), |case, (slot, at)| {
                     match at.map(|at| &steps[at].act) {
-                        Some(Act::Read(read)) => seen(case, slot, *read),
+                        Some(Act::Read(read)) => seen(case, slot, read),
                         _ => case,
                     }
                 });

@@ -129,7 +129,7 @@ impl Shelf {
         let (image, texts) = image(name, version);
         let target = image.root().digest.clone();
         for (document, text) in std::iter::zip(&image.documents, texts) {
-            self.log.targets.insert(text.clone(), target.clone());
+            self.log.targets.entry(text.clone()).or_default().insert(target.clone());
             self.log.texts.insert(document.digest.clone(), text);
         }
         for document in image.documents {

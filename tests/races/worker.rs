@@ -4,6 +4,7 @@
 //! - `draws`: what comes next.
 //! - `images`: the verbs that look at images. `changes`: those that change what is here. `held`: leases, ingests, labels.
 //! - `passed`: those by which images go into a file, out of it, and to a registry.
+//! - `made`: those by which images are made here.
 //! - `loose`: what no verb does.
 
 mod changes;
@@ -11,6 +12,7 @@ mod draws;
 mod held;
 mod images;
 mod loose;
+mod made;
 mod passed;
 
 use super::clock;
@@ -30,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use wharf::credentials::{self, Credentials};
 use wharf::engine::Services;
 use wharf::hash::{Algorithm, Digest};
-use wharf::images::{Access, Caller, Machine, PullOptions, Pulled, Wanted, Wharf};
+use wharf::images::{Access, Caller, Machine, PullOptions, Pulled, Step, Wanted, Wharf};
 use wharf::layers::view::View;
 use wharf::layers::{self, Rights};
 use wharf::network::{self, Network};
@@ -177,11 +179,15 @@ impl Worker<'_> {
             }
             Operation::Save { name } => self.save(name).await,
             Operation::Load { name, names, stop_ms } => self.load(name, names, *stop_ms, dice).await,
+            Operation::Import { name, text, stop_ms } => self.import(name, text, *stop_ms).await,
             Operation::Push { name, stop_ms } => self.push(name, *stop_ms).await,
             Operation::Copy { name } => self.copy(name).await,
             Operation::History { name } => {
                 let steps = self.wharf.history(&self.caller, &self.reference(name), None).await?;
-                let text = steps.first().map(|step| step.created_by.clone()).unwrap_or_default();
+                // What no instruction has made says in words how it came about.
+                let said =
+                    |step: &Step| [&step.created_by, &step.comment].into_iter().find(|it| !it.is_empty()).cloned();
+                let text = steps.first().and_then(said).unwrap_or_default();
                 Ok(vec![Fact::Told { name: name.clone(), text }])
             }
             Operation::Unpack { name } => {

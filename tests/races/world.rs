@@ -32,6 +32,11 @@ pub(crate) fn loose() -> Vec<Vec<u8>> {
     (0..LOOSE).map(|number| noise(0x1005e + number, 3_000 << number)).collect()
 }
 
+/// The file that images have which are made here, beside their text.
+pub(crate) fn cargo() -> Vec<u8> {
+    noise(7, 20_000)
+}
+
 /// The text of an image and platform.
 fn text(name: &str, version: u32, architecture: &str) -> String {
     format!("{name} {version} {architecture}")

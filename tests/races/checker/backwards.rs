@@ -16,15 +16,16 @@ pub(super) fn backwards(events: &[Event], registry: &Registry, touched: &Touched
     for event in events {
         let Outcome::Done(facts) = &event.outcome else { continue };
         for fact in facts {
-            let (name, digest) = match fact {
-                Fact::Read { name, digest: Some(digest) } | Fact::Wrote { name, digest } => (name, digest),
-                Fact::Told { name, text } | Fact::Tree { name, text, .. } => match registry.targets.get(text) {
-                    Some(target) => (name, target),
-                    None => continue,
-                },
+            let (name, digests) = match fact {
+                Fact::Read { name, digest: Some(digest) } | Fact::Wrote { name, digest } => (name, vec![digest]),
+                Fact::Told { name, text } | Fact::Tree { name, text, .. } => {
+                    (name, registry.targets.get(text).into_iter().flatten().collect())
+                }
                 _ => continue,
             };
-            if let Some(version) = versions.get(&(name.as_str(), digest.as_str())) {
+            // At most one of those that have the same text is one that the registry had by this name.
+            let version = digests.into_iter().find_map(|digest| versions.get(&(name.as_str(), digest.as_str())));
+            if let Some(version) = version {
                 seen.entry(name).or_default().push((*version, event));
             }
         }

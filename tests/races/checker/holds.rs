@@ -27,7 +27,7 @@ pub(super) fn taken(events: &[Event], registry: &Registry, touched: &Touched<'_>
                 }
             }
             Fact::Mounted { text, from, until } => {
-                if let Some(target) = registry.targets.get(text) {
+                for target in registry.targets.get(text).into_iter().flatten() {
                     mounted.entry(target).or_default().push((*from, *until));
                 }
             }

@@ -24,6 +24,10 @@ fn write(value: Value) -> Act {
     Act::Write { from: None, values: vec![value], is_certain: true }
 }
 
+fn read(value: Value) -> Act {
+    Act::Read(vec![value])
+}
+
 /// A write that may have been one of these, or none.
 fn perhaps(from: Option<Value>, values: Vec<Value>) -> Act {
     Act::Write { from, values, is_certain: false }
@@ -46,7 +50,7 @@ pub(super) fn names(events: &[Event], registry: &Registry, touched: &Touched<'_>
             Outcome::Failed { code, .. } if code == "not-found" => {
                 let name = event.operation.read();
                 if let ([name], false) = (&name[..], event.operation.is_about_the_victim()) {
-                    add(&mut registers, name, event, Act::Read(0));
+                    add(&mut registers, name, event, read(0));
                 }
                 continue;
             }
@@ -62,12 +66,13 @@ pub(super) fn names(events: &[Event], registry: &Registry, touched: &Touched<'_>
         for fact in facts {
             match fact {
                 Fact::Read { name, digest } => {
-                    add(&mut registers, name, event, Act::Read(values.number(digest.as_deref())));
+                    add(&mut registers, name, event, read(values.number(digest.as_deref())));
                 }
                 // A text that nobody made is a fault of its own.
                 Fact::Told { name, text } | Fact::Tree { name, text, .. } => {
-                    if let Some(target) = registry.targets.get(text) {
-                        add(&mut registers, name, event, Act::Read(values.number(Some(target))));
+                    if let Some(targets) = registry.targets.get(text) {
+                        let targets = targets.iter().map(|target| values.number(Some(target))).collect();
+                        add(&mut registers, name, event, Act::Read(targets));
                     }
                 }
                 Fact::Wrote { name, digest } => add(&mut registers, name, event, write(values.number(Some(digest)))),
@@ -77,7 +82,7 @@ pub(super) fn names(events: &[Event], registry: &Registry, touched: &Touched<'_>
                     add(&mut registers, name, event, Act::Write { from, values: vec![after], is_certain: true });
                     // A tag says in the same moment what its source is.
                     for source in sources(&event.operation) {
-                        add(&mut registers, source, event, Act::Read(after));
+                        add(&mut registers, source, event, read(after));
                     }
                 }
                 _ => {}
@@ -94,16 +99,17 @@ fn held<'h>(events: &'h [Event], registry: &'h Registry) -> BTreeMap<&'h str, BT
         match (&event.operation, &event.outcome) {
             (_, Outcome::Done(facts)) => {
                 for fact in facts {
-                    let (name, digest) = match fact {
-                        Fact::Read { name, digest: Some(digest) } | Fact::Wrote { name, digest } => (name, digest),
-                        Fact::Changed(Shift { name, after: Some(digest), .. }) => (name, digest),
-                        Fact::Told { name, text } | Fact::Tree { name, text, .. } => match registry.targets.get(text) {
-                            Some(digest) => (name, digest),
-                            None => continue,
-                        },
+                    let (name, digests) = match fact {
+                        Fact::Read { name, digest: Some(digest) } | Fact::Wrote { name, digest } => {
+                            (name, vec![digest])
+                        }
+                        Fact::Changed(Shift { name, after: Some(digest), .. }) => (name, vec![digest]),
+                        Fact::Told { name, text } | Fact::Tree { name, text, .. } => {
+                            (name, registry.targets.get(text).into_iter().flatten().collect())
+                        }
                         _ => continue,
                     };
-                    held.entry(name).or_default().insert(digest);
+                    held.entry(name).or_default().extend(digests.into_iter().map(String::as_str));
                 }
             }
             (Operation::Pull { names, .. }, _) => {
@@ -139,6 +145,10 @@ fn uncertain<'h>(
         }
         Operation::Perform { change: Change::Untag { what, .. }, .. } if what.starts_with("sha256:") => {
             all.iter().map(|name| (*name, Some(Some(what.as_str())), vec![None])).collect()
+        }
+        Operation::Import { name, text, .. } => {
+            let possible = registry.targets.get(text).into_iter().flatten();
+            vec![(name.as_str(), None, possible.map(|target| Some(target.as_str())).collect())]
         }
         // What was saved is what the name was at some moment.
         Operation::Load { name, names, .. } => {
@@ -192,7 +202,7 @@ pub(super) fn labels(events: &[Event], touched: &Touched<'_>) -> Vec<String> {
             match fact {
                 Fact::Labelled { name, value } => add(&mut registers, name, event, write(values.number(Some(value)))),
                 Fact::Label { name, value } => {
-                    add(&mut registers, name, event, Act::Read(values.number(value.as_deref())));
+                    add(&mut registers, name, event, read(values.number(value.as_deref())));
                 }
                 Fact::Changed(Shift { name, after: None, .. }) => add(&mut registers, name, event, write(0)),
                 _ => {}
@@ -216,7 +226,7 @@ pub(super) fn blobs(events: &[Event]) -> Vec<String> {
             (Operation::Put { blob }, _) => add(&mut registers, blob, event, perhaps(None, vec![1])),
             (Operation::Remove { blob }, Outcome::Done(_)) => add(&mut registers, blob, event, write(0)),
             (Operation::Remove { blob }, Outcome::Killed) => add(&mut registers, blob, event, perhaps(None, vec![0])),
-            (Operation::Hold { blob }, Outcome::Failed { .. }) => add(&mut registers, blob, event, Act::Read(0)),
+            (Operation::Hold { blob }, Outcome::Failed { .. }) => add(&mut registers, blob, event, read(0)),
             (Operation::Perform { .. } | Operation::Apply { .. }, Outcome::Failed { .. } | Outcome::Killed) => {
                 for blob in &loose {
                     add(&mut registers, blob, event, perhaps(None, vec![0]));
@@ -226,7 +236,7 @@ pub(super) fn blobs(events: &[Event]) -> Vec<String> {
                 for fact in facts {
                     match fact {
                         Fact::Blob { blob, is_here } => {
-                            add(&mut registers, blob, event, Act::Read(u32::from(*is_here)));
+                            add(&mut registers, blob, event, read(u32::from(*is_here)));
                         }
                         Fact::Removed(blobs) => {
                             for blob in blobs.iter().filter(|blob| loose.contains(blob.as_str())) {
@@ -266,10 +276,10 @@ fn without_the_unseen(steps: &[(Step, &Event)]) -> Vec<Step> {
     let mut last_seen: BTreeMap<Value, Moment> = BTreeMap::new();
     for (step, _) in steps {
         let seen = match &step.act {
-            Act::Read(value) => Some(*value),
-            Act::Write { from, .. } => *from,
+            Act::Read(values) => values.clone(),
+            Act::Write { from, .. } => from.iter().copied().collect(),
         };
-        if let Some(value) = seen {
+        for value in seen {
             let last = last_seen.entry(value).or_default();
             *last = step.ended.max(*last);
         }

@@ -23,7 +23,7 @@ pub(super) fn told(events: &[Event], touched: &Touched<'_>) -> Vec<String> {
                 expected.swap_remove(at);
             }
             let earliest = event.began.saturating_sub((seconds + 2) * SECOND);
-            let is_change = action == "tag" || action == "untag";
+            let is_change = ["tag", "untag", "import"].contains(&action.as_str());
             if other != name || is_change && !touched.is_given_or_taken(name, earliest, event.ended) {
                 found.push(format!("nobody did what was told as {fact:?}: {event:?}"));
             }
@@ -38,7 +38,8 @@ pub(super) fn told(events: &[Event], touched: &Touched<'_>) -> Vec<String> {
 /// What an operation surely did to a name, as it is told.
 fn happened<'h>(event: &'h Event, name: &str) -> Vec<(&'h str, Option<&'h str>)> {
     let change = match &event.operation {
-        Operation::Perform { change, .. } | Operation::Apply { change, .. } => change,
+        Operation::Perform { change, .. } | Operation::Apply { change, .. } => Some(change),
+        Operation::Import { .. } => None,
         _ => return Vec::new(),
     };
     let Outcome::Done(facts) = &event.outcome else { return Vec::new() };
@@ -47,9 +48,10 @@ fn happened<'h>(event: &'h Event, name: &str) -> Vec<(&'h str, Option<&'h str>)>
         _ => None,
     });
     let told = |(before, after): (&'h Option<String>, &'h Option<String>)| match change {
-        Change::Tag { .. } => ("tag", after.as_deref()),
-        Change::Retain { .. } => ("label", after.as_deref()),
-        _ => ("untag", before.as_deref()),
+        None => ("import", after.as_deref()),
+        Some(Change::Tag { .. }) => ("tag", after.as_deref()),
+        Some(Change::Retain { .. }) => ("label", after.as_deref()),
+        Some(_) => ("untag", before.as_deref()),
     };
     shifts.map(told).collect()
 }

@@ -32,7 +32,10 @@ impl<'h> Touched<'h> {
     pub(super) fn is_given_or_taken(&self, name: &str, from: Moment, until: Moment) -> bool {
         let meanwhile = self.events.iter().filter(|other| other.began <= until && from <= other.ended);
         let is_change = |event: &&Event| {
-            matches!(event.operation, Operation::Perform { .. } | Operation::Apply { .. } | Operation::Load { .. })
+            matches!(
+                event.operation,
+                Operation::Perform { .. } | Operation::Apply { .. } | Operation::Load { .. } | Operation::Import { .. }
+            )
         };
         let changes = meanwhile.filter(is_change);
         changes.into_iter().any(|event| self.may_write(event, name))
@@ -69,7 +72,9 @@ impl<'h> Touched<'h> {
             Operation::Pull { names, .. } | Operation::Load { names, .. } => names.iter().any(|other| other == name),
             Operation::Perform { change, .. } => self.may_change(change, event.ended, name),
             Operation::Apply { shifts, .. } => shifts.iter().any(|shift| shift.name == name),
-            Operation::Label { name: other, .. } | Operation::Expire { name: other } => other == name,
+            Operation::Import { name: other, .. }
+            | Operation::Label { name: other, .. }
+            | Operation::Expire { name: other } => other == name,
             _ => false,
         }
     }

@@ -68,7 +68,7 @@ impl Worker<'_> {
     fn draw_change(&self, dice: &mut Dice) -> Operation {
         let all = world::all_names();
         let name = |dice: &mut Dice| dice.choose(&all).clone();
-        match dice.below(57) {
+        match dice.below(60) {
             50..54 => {
                 let (name, to) = (name(dice), given(dice));
                 let stop_ms = (dice.below(4) == 0).then(|| dice.below(CHANGE_STOP_MS_MAX));
@@ -80,6 +80,11 @@ impl Worker<'_> {
             54 | 55 => {
                 let stop_ms = (dice.below(4) == 0).then(|| dice.below(CHANGE_STOP_MS_MAX));
                 Operation::Push { name: (*dice.choose(&KEPT)).to_owned(), stop_ms }
+            }
+            57..60 => {
+                let stop_ms = (dice.below(4) == 0).then(|| dice.below(CHANGE_STOP_MS_MAX));
+                let text = format!("imported {:016x}", dice.below(u64::MAX));
+                Operation::Import { name: given(dice), text, stop_ms }
             }
             56 => Operation::Copy { name: dice.choose(&world::names()).clone() },
             0..27 => {
