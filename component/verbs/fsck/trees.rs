@@ -75,6 +75,12 @@ impl<H: Host> Look<'_, H> {
             };
             bad_snapshots.extend(why.map(|why| (name.clone(), why)));
         }
+        let (mut layers, mut snapshots) = (layers, snapshots);
+        if bad_layers.values().chain(bad_snapshots.values()).any(|why| matches!(why, Why::NotWhole)) {
+            (layers, snapshots) = (self.layers().await?, self.snapshots().await?);
+            bad_layers = self.still(FlawKind::DamagedLayer, bad_layers, &layers).await;
+            bad_snapshots = self.still(FlawKind::DamagedSnapshot, bad_snapshots, &snapshots).await;
+        }
         // Nobody has asked for the tree of an image of which a layer was never extracted.
         let is_begun = |tree: &&Tree| tree.diff_ids.iter().all(|diff_id| layers.contains(diff_id));
         let is_absent = |tree: &&Tree| tree.chain_ids.last().is_some_and(|top| !snapshots.contains(top));
@@ -219,6 +225,20 @@ impl<H: Host> Look<'_, H> {
                 None => flaw.why = format!("{}; it did not come back", flaw.why),
             }
         }
+    }
+
+    /// Leaves out what went while it was looked for, because whoever collects takes what nobody needs, and what was made
+    /// again since. What is there in part is listed still.
+    async fn still(&self, kind: FlawKind, wrong: Wrong, listed: &BTreeSet<Digest>) -> Wrong {
+        let mut still = Wrong::new();
+        for (name, why) in wrong {
+            let is_passing =
+                matches!(why, Why::NotWhole) && (!listed.contains(&name) || self.is_there(kind, &name).await);
+            if !is_passing {
+                still.insert(name, why);
+            }
+        }
+        still
     }
 
     /// Whether it can be opened now.
