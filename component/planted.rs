@@ -109,8 +109,6 @@ pub enum Bug {
     ManifestEarly,
     /// What is to get a name back is not held meanwhile.
     StrayUnheld,
-    /// An index takes a name that has come to point elsewhere.
-    IndexOverwrites,
 }
 
 #[cfg(feature = "planted")]

@@ -37,7 +37,6 @@ use crate::{
         record::Action,
         reference::Reference,
     },
-    planted::{Bug, has},
     registry::Failure,
 };
 use serde_json::{Map, json};
@@ -227,7 +226,7 @@ impl<H: Host> Compose<'_, H> {
         self.host.sync().await?;
         let is_faster = store::change(self.host, self.caller, async |records| {
             let now = records.get(self.name).await?.and_then(Result::ok);
-            if now.map(|record| record.target.digest).as_ref() != expected && !has(Bug::IndexOverwrites) {
+            if now.map(|record| record.target.digest).as_ref() != expected {
                 return Ok(true);
             }
             record::point(self.host, records, &image, self.name, (Action::Tag, None)).await.map(|_| false)

@@ -211,8 +211,8 @@ const DIFFERENCES: &[Difference] = &[
     ("POST /images/REGISTRY/app:1/tag?repo=other&tag=@@", &["400"], &["500"], CLIENTS_FAULT),
     (
         "POST /images/OWN/push?tag=2",
-        &["Mounted from another repository", "Mounted from another repository", "2: digest: DIGEST size: SIZE"],
-        &["Mounted from app", "Mounted from app", "2: digest: DIGEST size: SIZE"],
+        &["Mounted from another repository", "Mounted from another repository"],
+        &["Mounted from app", "Mounted from app"],
         "an upload does not say where it was mounted from",
     ),
     (
