@@ -34,7 +34,7 @@ const PARTS: &[(&str, Part)] = &[
     ("save", By(&["Save"])),
     ("load", By(&["Load"])),
     ("import", By(&["Import"])),
-    ("manifest", Out("its name changes in one transaction, as those of `tag` do, and only if nobody was faster")),
+    ("manifest", By(&["Compose"])),
     ("export", By(&["Export"])),
     ("copy", By(&["Copy"])),
     ("push", By(&["Push"])),

@@ -2,12 +2,13 @@
 //! a plan done as it was made, and no failure but those that the documentation of the operation allows. It looks at no
 //! store. A map:
 //!
-//! - `made`: the images that there may be.
+//! - `made`: the images that there may be. `composed`: indexes, and what their edits make of them.
 //! - `registers`: names, their labels, and blobs that no image has; `backwards`: names, once more.
 //! - `holds`: what somebody has, nobody takes. `told`: events.
 //! - `failures`: how an operation may fail. `touched`: who may have changed what.
 
 mod backwards;
+mod composed;
 mod failures;
 mod holds;
 mod made;
@@ -35,6 +36,10 @@ pub(crate) struct Registry {
     pub(crate) texts: BTreeMap<String, String>,
     /// What a name may point to if it leads to the manifest with this text: the manifest, or an index with it.
     pub(crate) targets: BTreeMap<String, BTreeSet<String>>,
+    /// The indexes that were made here, with what they list.
+    pub(crate) composed: BTreeMap<String, BTreeSet<String>>,
+    /// What names were seen at, and nobody has said where it comes from.
+    pub(crate) strange: BTreeSet<String>,
 }
 
 /// Returns what is wrong with a history, a sentence each.
@@ -46,7 +51,7 @@ pub(crate) fn violations(events: &[Event], registry: &Registry) -> Vec<String> {
         found.extend(failures::failure(event, events, registry, &touched).map(|why| format!("{why}: {event:?}")));
         if let Outcome::Done(facts) = &event.outcome {
             let wrong = facts.iter().filter_map(|fact| wrong(fact, event, registry, &touched));
-            found.extend(wrong.chain(unlike(event, facts)).map(|why| format!("{why}: {event:?}")));
+            found.extend(wrong.chain(unlike(event, facts, registry)).map(|why| format!("{why}: {event:?}")));
         }
     }
     found.extend(holds::taken(events, registry, &touched));
@@ -55,6 +60,8 @@ pub(crate) fn violations(events: &[Event], registry: &Registry) -> Vec<String> {
     found.extend(registers::labels(events, &touched));
     found.extend(registers::blobs(events));
     found.extend(backwards::backwards(events, registry, &touched));
+    found.extend(composed::composed(events, registry));
+    found.extend(composed::mistaken(events, &touched));
     found.extend(told::told(events, &touched));
     found
 }
@@ -120,7 +127,7 @@ fn sources(operation: &Operation) -> impl Iterator<Item = &String> {
 }
 
 /// Says what is wrong if a change did something else than it was to do.
-fn unlike(event: &Event, facts: &[Fact]) -> Option<String> {
+fn unlike(event: &Event, facts: &[Fact], registry: &Registry) -> Option<String> {
     let mut done: Vec<&Shift> = facts
         .iter()
         .filter_map(|fact| match fact {
@@ -140,7 +147,8 @@ fn unlike(event: &Event, facts: &[Fact]) -> Option<String> {
             other.map(|shift| format!("nobody asked for {shift:?}"))
         }
         Operation::Perform { change: Change::Untag { what, platform, .. }, .. } => {
-            let named = |shift: &Shift| shift.name == *what || shift.before.as_ref() == Some(what);
+            let is_of = |before: &String| before == what || composed::may_list(registry, before, what);
+            let named = |shift: &Shift| shift.name == *what || shift.before.as_ref().is_some_and(is_of);
             let images: Vec<&Option<String>> =
                 done.iter().filter(|shift| named(shift)).map(|shift| &shift.before).collect();
             // The name may point elsewhere by then: what it meant before is one image all the same.
@@ -163,9 +171,10 @@ fn unlike(event: &Event, facts: &[Fact]) -> Option<String> {
             let other = done.iter().find(|shift| shift.after.is_some());
             other.map(|shift| format!("nobody asked for {shift:?}"))
         }
-        Operation::Import { name, .. } => {
-            let is_made =
-                |target| facts.iter().any(|fact| matches!(fact, Fact::Made { target: it, .. } if it == target));
+        Operation::Import { name, .. } | Operation::Compose { name, .. } => {
+            let is_made = |target| {
+                facts.iter().any(|fact| matches!(fact, Fact::Made { target: it, .. } | Fact::Composed { target: it, .. } if it == target))
+            };
             let other = done.iter().find(|shift| shift.name != *name || !shift.after.as_ref().is_some_and(is_made));
             other.map(|shift| format!("nobody asked for {shift:?}"))
         }

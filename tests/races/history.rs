@@ -47,6 +47,33 @@ pub(crate) enum Change {
     Retain { what: String, kept: Kept },
 }
 
+/// How an index changes that is made here. A platform is as in `linux/amd64`, of which an image has one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Edit {
+    /// `wharf manifest create`.
+    Create { source: String, platform: String },
+    /// The same with `--amend`.
+    Amend { source: String, platform: String },
+    /// `wharf manifest add`.
+    Add { source: String, platform: String },
+    /// `wharf manifest rm`.
+    Remove { platform: String },
+    /// `wharf manifest annotate` of the index itself.
+    Annotate,
+}
+
+impl Edit {
+    /// The image that it takes something from, and for which platform.
+    pub(crate) fn source(&self) -> Option<(&String, &String)> {
+        match self {
+            Self::Create { source, platform } | Self::Amend { source, platform } | Self::Add { source, platform } => {
+                Some((source, platform))
+            }
+            Self::Remove { .. } | Self::Annotate => None,
+        }
+    }
+}
+
 /// What a worker does. Names are those of the registry, as in `race/a:one`; blobs are digests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Operation {
@@ -72,6 +99,8 @@ pub(crate) enum Operation {
     Load { name: String, names: Vec<String>, stop_ms: Option<u64> },
     /// `wharf import` of an archive with this text in it, stopped in the same way. No other image has the text.
     Import { name: String, text: String, stop_ms: Option<u64> },
+    /// `wharf manifest`: the index of this name. What is new in it has this annotation, and nothing else has.
+    Compose { name: String, edit: Edit, mark: String },
     /// `wharf push` of a name that nobody pulls, stopped in the same way.
     Push { name: String, stop_ms: Option<u64> },
     /// `wharf copy` within the registry.
@@ -133,11 +162,11 @@ impl Operation {
     pub(crate) const GIVEN_UP: &str = "kept/b:";
 
     /// The names of all of them.
-    pub(crate) const KINDS: [&str; 36] = [
+    pub(crate) const KINDS: [&str; 37] = [
         "Pull", "Plan", "Images", "Inspect", "History", "Unpack", "List", "Compare", "Mount", "Fsck", "Tags", "Put",
         "Hold", "Remove", "Damage", "Tag", "Untag", "Prune", "Collect", "Draft", "Apply", "Usage", "Lease", "Release",
         "Ingests", "Discard", "Label", "Expire", "Events", "Save", "Load", "Push", "Copy", "Retain", "Export",
-        "Import",
+        "Import", "Compose",
     ];
 
     /// The name of it.
@@ -179,6 +208,7 @@ impl Operation {
             Self::Perform { change: Change::Retain { .. }, .. } => 33,
             Self::Export { .. } => 34,
             Self::Import { .. } => 35,
+            Self::Compose { .. } => 36,
         };
         Self::KINDS[at]
     }
@@ -200,6 +230,11 @@ impl Operation {
             | Self::Expire { name }
             | Self::Fsck { name: Some(name), .. } => vec![name],
             Self::Compare { from, to } => vec![from, to],
+            Self::Compose { name, edit, .. } => match edit {
+                Edit::Create { source, .. } => vec![source],
+                Edit::Amend { source, .. } | Edit::Add { source, .. } => vec![name, source],
+                Edit::Remove { .. } | Edit::Annotate => vec![name],
+            },
             Self::Perform { change: Change::Tag { source: name, .. } | Change::Retain { what: name, .. }, .. }
             | Self::Draft { change: Change::Tag { source: name, .. } | Change::Retain { what: name, .. } } => {
                 vec![name]
@@ -238,6 +273,8 @@ pub(crate) enum Fact {
     Stayed { name: String, why: String },
     /// An image was made here that has one manifest, and this text in its tree and its history.
     Made { target: String, text: String },
+    /// An index was made here that lists these manifests. The one that was added is among them.
+    Composed { target: String, manifests: Vec<String>, added: Option<String> },
     /// The registry said that the tag points to this digest.
     Resolved { name: String, digest: String },
     /// The registry was given this digest as what the tag points to.

@@ -1,7 +1,9 @@
 //! Histories made by hand: those that a store must never have, one for each kind of wrong, and those that look wrong and
-//! are not. Those about changes of what is here are in `changes`, those about files and registries in `passed`, and those about images that are made here in `made`.
+//! are not. Those about changes of what is here are in `changes`, those about files and registries in `passed`, and those about images that are made here in `made` and
+//! `composed`.
 
 mod changes;
+mod composed;
 mod made;
 mod passed;
 
@@ -27,6 +29,7 @@ fn registry() -> Registry {
         flaws: Vec::new(),
         texts: texts.into(),
         targets: targets.into(),
+        ..Registry::default()
     }
 }
 
@@ -288,7 +291,9 @@ fn good() -> Vec<(&'static str, Vec<Event>)> {
 
 #[test]
 fn a_history_that_no_store_may_have_is_rejected() {
-    for (what, events, expected) in bad().into_iter().chain(changes::bad()).chain(passed::bad()).chain(made::bad()) {
+    for (what, events, expected) in
+        bad().into_iter().chain(changes::bad()).chain(passed::bad()).chain(made::bad()).chain(composed::bad())
+    {
         let found = violations(&events, &registry());
         assert!(found.iter().any(|why| why.contains(expected)), "{what}: {found:#?}");
     }
@@ -296,7 +301,9 @@ fn a_history_that_no_store_may_have_is_rejected() {
 
 #[test]
 fn a_history_that_only_looks_wrong_is_accepted() {
-    for (what, events) in good().into_iter().chain(changes::good()).chain(passed::good()).chain(made::good()) {
+    for (what, events) in
+        good().into_iter().chain(changes::good()).chain(passed::good()).chain(made::good()).chain(composed::good())
+    {
         assert_eq!(violations(&events, &registry()), [""; 0], "{what}");
     }
 }
@@ -305,10 +312,14 @@ fn a_history_that_only_looks_wrong_is_accepted() {
 #[test]
 fn the_order_of_the_logs_does_not_matter() {
     let turned = |events: &[Event]| events.iter().rev().cloned().collect::<Vec<_>>();
-    for (what, events, _) in bad().into_iter().chain(changes::bad()).chain(passed::bad()).chain(made::bad()) {
+    for (what, events, _) in
+        bad().into_iter().chain(changes::bad()).chain(passed::bad()).chain(made::bad()).chain(composed::bad())
+    {
         assert_ne!(violations(&turned(&events), &registry()), [""; 0], "{what}");
     }
-    for (what, events) in good().into_iter().chain(changes::good()).chain(passed::good()).chain(made::good()) {
+    for (what, events) in
+        good().into_iter().chain(changes::good()).chain(passed::good()).chain(made::good()).chain(composed::good())
+    {
         assert_eq!(violations(&turned(&events), &registry()), [""; 0], "{what}");
     }
 }

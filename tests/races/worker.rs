@@ -180,6 +180,7 @@ impl Worker<'_> {
             Operation::Save { name } => self.save(name).await,
             Operation::Load { name, names, stop_ms } => self.load(name, names, *stop_ms, dice).await,
             Operation::Import { name, text, stop_ms } => self.import(name, text, *stop_ms).await,
+            Operation::Compose { name, edit, mark } => self.compose(name, edit, mark).await,
             Operation::Push { name, stop_ms } => self.push(name, *stop_ms).await,
             Operation::Copy { name } => self.copy(name).await,
             Operation::History { name } => {

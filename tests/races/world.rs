@@ -10,6 +10,8 @@ pub(crate) const TAGS: [&str; 2] = ["one", "two"];
 pub(crate) const VICTIM: &str = "race/victim";
 /// Names that no registry has: what is tagged is called so.
 pub(crate) const KEPT: [&str; 4] = ["kept/a:one", "kept/a:two", "kept/b:one", "kept/b:two"];
+/// Names of indexes that are made here.
+pub(crate) const JOINED: [&str; 2] = ["joined/a:one", "joined/a:two"];
 /// What the names begin with that are copied to.
 pub(crate) const COPIED: &str = "copied/";
 /// Where the text of an image lies in its tree.
@@ -24,7 +26,7 @@ pub(crate) fn names() -> Vec<String> {
 
 /// Those, and the names that are given here.
 pub(crate) fn all_names() -> Vec<String> {
-    names().into_iter().chain(KEPT.map(str::to_owned)).collect()
+    names().into_iter().chain(KEPT.map(str::to_owned)).chain(JOINED.map(str::to_owned)).collect()
 }
 
 /// The bytes of the blobs that no image has.

@@ -2,6 +2,7 @@
 //! the name was found and something of the image was not, and `vanished`, if a tree that was just made is not there.
 
 use super::super::history::{Change, Event, Moment, Operation, Outcome};
+use super::composed;
 use super::holds::is_pruned_by_another;
 use super::touched::Touched;
 use super::{Registry, pointed, sources};
@@ -24,6 +25,7 @@ pub(super) fn failure(event: &Event, events: &[Event], registry: &Registry, touc
             | Operation::Push { stop_ms, .. },
             "cancelled",
         ) => stop_ms.is_some(),
+        (Operation::Compose { .. }, code) => composed::may_fail(event, code, why, touched),
         (Operation::Hold { .. } | Operation::Discard, "not-found") => true,
         // Of `content.remove`, and of an ingest that is on its way.
         (Operation::Remove { .. } | Operation::Discard, "in-use") => true,

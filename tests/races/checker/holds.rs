@@ -27,7 +27,10 @@ pub(super) fn taken(events: &[Event], registry: &Registry, touched: &Touched<'_>
                 }
             }
             Fact::Mounted { text, from, until } => {
-                for target in registry.targets.get(text).into_iter().flatten() {
+                // An index that was made here need not have everything here that it lists.
+                let is_meant =
+                    |target: &&String| !registry.composed.contains_key(*target) && !registry.strange.contains(*target);
+                for target in registry.targets.get(text).into_iter().flatten().filter(is_meant) {
                     mounted.entry(target).or_default().push((*from, *until));
                 }
             }

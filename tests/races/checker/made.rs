@@ -21,12 +21,32 @@ pub(crate) fn known(events: &[Event], registry: &Registry) -> Registry {
             learn(&mut known, manifest, text);
         }
     }
-    let made: BTreeSet<&String> = known.targets.values().flatten().collect();
-    let strange: BTreeSet<String> =
-        events.iter().flat_map(seen).filter(|digest| !made.contains(digest)).cloned().collect();
-    for text in unsure {
-        // Nobody has looked into it: what has no other origin may be it.
-        known.targets.entry(text.clone()).or_insert_with(|| strange.clone());
+    for fact in events.iter().flat_map(facts) {
+        if let Fact::Composed { target, manifests, .. } = fact {
+            known.composed.insert(target.clone(), manifests.iter().cloned().collect());
+        }
+    }
+    let made: BTreeSet<&String> = known.targets.values().flatten().chain(known.composed.keys()).collect();
+    let strange = events.iter().flat_map(seen).filter(|digest| !made.contains(digest)).cloned();
+    known.strange = strange.collect();
+    // Nobody has looked into these: what has no other origin may be one of them.
+    let unseen: Vec<&String> = unsure.into_iter().filter(|text| !known.targets.contains_key(*text)).collect();
+    for text in unseen {
+        let listing =
+            known.composed.iter().filter(|(_, manifests)| !manifests.iter().all(|it| known.texts.contains_key(it)));
+        let targets = known.strange.iter().chain(listing.map(|(target, _)| target)).cloned().collect();
+        known.targets.insert(text.clone(), targets);
+    }
+    for (target, manifests) in &known.composed {
+        for text in manifests.iter().filter_map(|manifest| known.texts.get(manifest)) {
+            known.targets.entry(text.clone()).or_default().insert(target.clone());
+        }
+    }
+    let is_lost =
+        |event: &Event| matches!(event.operation, Operation::Compose { .. }) && event.outcome == Outcome::Killed;
+    if events.iter().any(is_lost) {
+        // An index that nobody was told of may lead to anything.
+        known.targets.values_mut().for_each(|targets| targets.extend(known.strange.iter().cloned()));
     }
     known
 }

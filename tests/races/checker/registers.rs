@@ -1,9 +1,9 @@
 //! What a history says about single things, each judged as a register: names, their labels, and blobs that no image has.
 
-use super::super::history::{Change, Event, Fact, Moment, Operation, Outcome, Shift};
+use super::super::history::{Change, Edit, Event, Fact, Moment, Operation, Outcome, Shift};
 use super::super::register::{Act, Step, Value, unexplained};
 use super::touched::Touched;
-use super::{Registry, pointed, sources};
+use super::{Registry, composed, pointed, sources};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What happened to each thing.
@@ -47,10 +47,21 @@ pub(super) fn names(events: &[Event], registry: &Registry, touched: &Touched<'_>
     for event in events {
         let facts: &[Fact] = match &event.outcome {
             Outcome::Done(facts) => facts,
-            Outcome::Failed { code, .. } if code == "not-found" => {
-                let name = event.operation.read();
-                if let ([name], false) = (&name[..], event.operation.is_about_the_victim()) {
-                    add(&mut registers, name, event, read(0));
+            Outcome::Failed { code, why } if code == "not-found" => {
+                let names = event.operation.read();
+                let is_absent = |name: &&&str| names.len() == 1 || is_called(why, name);
+                if !event.operation.is_about_the_victim() {
+                    for name in names.iter().filter(is_absent) {
+                        add(&mut registers, name, event, read(0));
+                    }
+                }
+                continue;
+            }
+            Outcome::Failed { why, .. } if composed::is_no_index(why) => {
+                if let Operation::Compose { name, .. } = &event.operation {
+                    let images = registry.texts.keys().chain(&registry.strange);
+                    let images = images.map(|target| values.number(Some(target))).collect();
+                    add(&mut registers, name, event, Act::Read(images));
                 }
                 continue;
             }
@@ -63,6 +74,10 @@ pub(super) fn names(events: &[Event], registry: &Registry, touched: &Touched<'_>
                 continue;
             }
         };
+        if let Some(source) = source(event, registry) {
+            let targets = source.1.iter().map(|target| values.number(Some(target))).collect();
+            add(&mut registers, source.0, event, Act::Read(targets));
+        }
         for fact in facts {
             match fact {
                 Fact::Read { name, digest } => {
@@ -90,6 +105,19 @@ pub(super) fn names(events: &[Event], registry: &Registry, touched: &Touched<'_>
         }
     }
     judged(registers, "`")
+}
+
+/// Whether it is said that this name is not here.
+fn is_called(why: &str, name: &str) -> bool {
+    let called = why.rsplit_once("is called `").and_then(|(_, rest)| rest.split('`').next());
+    called.is_some_and(|called| called.ends_with(&format!("/{name}")))
+}
+
+/// The source of what an index lists, and what that may have pointed to.
+fn source<'h>(event: &'h Event, registry: &'h Registry) -> Option<(&'h str, &'h BTreeSet<String>)> {
+    let Operation::Compose { edit, .. } = &event.operation else { return None };
+    let text = registry.texts.get(composed::done(event)?.added?)?;
+    Some((edit.source()?.0, registry.targets.get(text)?))
 }
 
 /// What each name may have pointed to at one time or another.
@@ -144,10 +172,23 @@ fn uncertain<'h>(
             names.iter().map(|name| (name.as_str(), None, possible.clone())).collect()
         }
         Operation::Perform { change: Change::Untag { what, .. }, .. } if what.starts_with("sha256:") => {
-            all.iter().map(|name| (*name, Some(Some(what.as_str())), vec![None])).collect()
+            let listing = registry.composed.keys().chain(&registry.strange);
+            let listing = listing.filter(|target| composed::may_list(registry, target, what));
+            let targets: Vec<&str> = listing.chain([what]).map(String::as_str).collect();
+            let taken = |name: &&'h str| {
+                targets.iter().map(|target| (*name, Some(Some(*target)), vec![None])).collect::<Vec<_>>()
+            };
+            all.iter().flat_map(taken).collect()
         }
         Operation::Import { name, text, .. } => {
             let possible = registry.targets.get(text).into_iter().flatten();
+            vec![(name.as_str(), None, possible.map(|target| Some(target.as_str())).collect())]
+        }
+        // It fails before anything is written.
+        Operation::Compose { name, edit, .. } if event.outcome == Outcome::Killed => {
+            // Without a part of it, an index may be the one again that it was before.
+            let before = registry.composed.keys().filter(|_| matches!(edit, Edit::Remove { .. }));
+            let possible = registry.strange.iter().chain(before);
             vec![(name.as_str(), None, possible.map(|target| Some(target.as_str())).collect())]
         }
         // What was saved is what the name was at some moment.

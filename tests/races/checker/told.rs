@@ -39,7 +39,7 @@ pub(super) fn told(events: &[Event], touched: &Touched<'_>) -> Vec<String> {
 fn happened<'h>(event: &'h Event, name: &str) -> Vec<(&'h str, Option<&'h str>)> {
     let change = match &event.operation {
         Operation::Perform { change, .. } | Operation::Apply { change, .. } => Some(change),
-        Operation::Import { .. } => None,
+        Operation::Import { .. } | Operation::Compose { .. } => None,
         _ => return Vec::new(),
     };
     let Outcome::Done(facts) = &event.outcome else { return Vec::new() };
@@ -48,7 +48,8 @@ fn happened<'h>(event: &'h Event, name: &str) -> Vec<(&'h str, Option<&'h str>)>
         _ => None,
     });
     let told = |(before, after): (&'h Option<String>, &'h Option<String>)| match change {
-        None => ("import", after.as_deref()),
+        None if matches!(event.operation, Operation::Import { .. }) => ("import", after.as_deref()),
+        None => ("tag", after.as_deref()),
         Some(Change::Tag { .. }) => ("tag", after.as_deref()),
         Some(Change::Retain { .. }) => ("label", after.as_deref()),
         Some(_) => ("untag", before.as_deref()),

@@ -34,7 +34,11 @@ impl<'h> Touched<'h> {
         let is_change = |event: &&Event| {
             matches!(
                 event.operation,
-                Operation::Perform { .. } | Operation::Apply { .. } | Operation::Load { .. } | Operation::Import { .. }
+                Operation::Perform { .. }
+                    | Operation::Apply { .. }
+                    | Operation::Load { .. }
+                    | Operation::Import { .. }
+                    | Operation::Compose { .. }
             )
         };
         let changes = meanwhile.filter(is_change);
@@ -73,6 +77,7 @@ impl<'h> Touched<'h> {
             Operation::Perform { change, .. } => self.may_change(change, event.ended, name),
             Operation::Apply { shifts, .. } => shifts.iter().any(|shift| shift.name == name),
             Operation::Import { name: other, .. }
+            | Operation::Compose { name: other, .. }
             | Operation::Label { name: other, .. }
             | Operation::Expire { name: other } => other == name,
             _ => false,

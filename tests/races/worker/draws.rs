@@ -1,7 +1,7 @@
 //! What a process does next, by its dice.
 
-use super::super::history::{Change, Kept, Operation};
-use super::super::world::{self, Dice, KEPT, REPOSITORIES, TAGS};
+use super::super::history::{Change, Edit, Kept, Operation};
+use super::super::world::{self, Dice, JOINED, KEPT, REPOSITORIES, TAGS};
 use super::{STOP_MS_MAX, Saved, Worker};
 
 /// When a change is stopped at the latest, in milliseconds.
@@ -68,7 +68,7 @@ impl Worker<'_> {
     fn draw_change(&self, dice: &mut Dice) -> Operation {
         let all = world::all_names();
         let name = |dice: &mut Dice| dice.choose(&all).clone();
-        match dice.below(60) {
+        match dice.below(64) {
             50..54 => {
                 let (name, to) = (name(dice), given(dice));
                 let stop_ms = (dice.below(4) == 0).then(|| dice.below(CHANGE_STOP_MS_MAX));
@@ -86,6 +86,7 @@ impl Worker<'_> {
                 let text = format!("imported {:016x}", dice.below(u64::MAX));
                 Operation::Import { name: given(dice), text, stop_ms }
             }
+            60..64 => compose(dice),
             56 => Operation::Copy { name: dice.choose(&world::names()).clone() },
             0..27 => {
                 let change = self.change(dice);
@@ -162,6 +163,27 @@ impl Worker<'_> {
             _ => Change::Collect { ingest_age_s: if dice.below(3) == 0 { 0 } else { 3_600 } },
         }
     }
+}
+
+/// An index changes, mostly one of those that are nothing else.
+fn compose(dice: &mut Dice) -> Operation {
+    let name = match dice.below(5) {
+        0 => given(dice),
+        _ => (*dice.choose(&JOINED)).to_owned(),
+    };
+    let mut source = dice.choose(&world::all_names()).clone();
+    if source == name || !may_spread(&source) {
+        source = dice.choose(&world::names()).clone();
+    }
+    let platform = if dice.below(4) == 0 { "linux/arm64" } else { "linux/amd64" }.to_owned();
+    let edit = match dice.below(12) {
+        0..3 => Edit::Create { source, platform },
+        3..7 => Edit::Amend { source, platform },
+        7..9 => Edit::Add { source, platform },
+        9 | 10 => Edit::Remove { platform },
+        _ => Edit::Annotate,
+    };
+    Operation::Compose { name, edit, mark: format!("{:016x}", dice.below(u64::MAX)) }
 }
 
 /// Whether other names may become what this one is: what was given up stays below [`Operation::GIVEN_UP`].

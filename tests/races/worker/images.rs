@@ -33,27 +33,34 @@ impl Worker<'_> {
         Ok(facts)
     }
 
-    /// Says what is missing of an image that is listed with these platforms, if anything is.
+    /// Says what is missing of an image that is listed with these platforms, if anything is. An index that was made here may
+    /// have several images for one platform, of which one is here then.
     pub(super) fn half(&self, target: &str, platforms: &[String]) -> Result<Option<String>, Failed> {
-        let mut pending = vec![target.to_owned()];
-        while let Some(at) = pending.pop() {
-            let document = match self.services.content.blob(&digest(&at)) {
-                Ok(blob) => blob.read(0, 1 << 20)?,
-                Err(why) => return Ok(Some(format!("its blob `{at}` is not here: {why}"))),
-            };
-            let Ok(object) = serde_json::from_slice::<serde_json::Value>(&document) else {
-                return Ok(Some(format!("its document `{at}` is no JSON")));
-            };
-            pending.extend(parts(&object, platforms));
-            let layers = object["layers"].as_array().into_iter().flatten().enumerate();
-            for (part, at) in
-                layers.map(|(at, layer)| (layer, Some(at))).chain(object.get("config").map(|it| (it, None)))
-            {
-                if let Err(why) = self.services.content.blob(&digest(&digest_of(part)))
-                    && !at.is_some_and(|at| self.is_rebuilt(&object, at))
-                {
-                    return Ok(Some(format!("its blob `{}` is not here: {why}", digest_of(part))));
+        let document = match self.services.content.blob(&digest(target)) {
+            Ok(blob) => blob.read(0, 1 << 20)?,
+            Err(why) => return Ok(Some(format!("its blob `{target}` is not here: {why}"))),
+        };
+        let Ok(object) = serde_json::from_slice::<serde_json::Value>(&document) else {
+            return Ok(Some(format!("its document `{target}` is no JSON")));
+        };
+        for platform in platforms {
+            let mut missing = None;
+            for part in parts(&object, platform) {
+                missing = self.half(&part, &[])?;
+                if missing.is_none() {
+                    break;
                 }
+            }
+            if missing.is_some() {
+                return Ok(missing);
+            }
+        }
+        let layers = object["layers"].as_array().into_iter().flatten().enumerate();
+        for (part, at) in layers.map(|(at, layer)| (layer, Some(at))).chain(object.get("config").map(|it| (it, None))) {
+            if let Err(why) = self.services.content.blob(&digest(&digest_of(part)))
+                && !at.is_some_and(|at| self.is_rebuilt(&object, at))
+            {
+                return Ok(Some(format!("its blob `{}` is not here: {why}", digest_of(part))));
             }
         }
         Ok(None)
@@ -190,12 +197,12 @@ impl Worker<'_> {
     }
 }
 
-/// The manifests that an index lists for these platforms.
-fn parts(index: &serde_json::Value, platforms: &[String]) -> Vec<String> {
+/// The manifests that an index lists for a platform.
+fn parts(index: &serde_json::Value, wanted: &str) -> Vec<String> {
     let is_wanted = |entry: &&serde_json::Value| {
         let part = |key: &str| entry["platform"][key].as_str().unwrap_or_default().to_owned();
         let platform = format!("{}/{}", part("os"), part("architecture"));
-        platforms.iter().any(|wanted| *wanted == platform || wanted.starts_with(&format!("{platform}/")))
+        wanted == platform || wanted.starts_with(&format!("{platform}/"))
     };
     index["manifests"].as_array().into_iter().flatten().filter(is_wanted).map(digest_of).collect()
 }
