@@ -171,7 +171,7 @@ fn unlike(event: &Event, facts: &[Fact], registry: &Registry) -> Option<String> 
             let other = done.iter().find(|shift| shift.after.is_some());
             other.map(|shift| format!("nobody asked for {shift:?}"))
         }
-        Operation::Import { name, .. } | Operation::Compose { name, .. } => {
+        Operation::Import { name, .. } | Operation::Compose { name, .. } | Operation::Commit { name, .. } => {
             let is_made = |target| {
                 facts.iter().any(|fact| matches!(fact, Fact::Made { target: it, .. } | Fact::Composed { target: it, .. } if it == target))
             };

@@ -101,6 +101,13 @@ pub(crate) enum Operation {
     Import { name: String, text: String, stop_ms: Option<u64> },
     /// `wharf manifest`: the index of this name. What is new in it has this annotation, and nothing else has.
     Compose { name: String, edit: Edit, mark: String },
+    /// `wharf snapshot prepare`.
+    Prepare { name: String },
+    /// `wharf snapshot mount` of what was prepared, where a text is written, and `wharf snapshot commit` under this name. No
+    /// other image has the text.
+    Commit { name: String, text: String, stop_ms: Option<u64> },
+    /// `wharf snapshot ls`, a look at it, and `wharf snapshot rm`.
+    Leave,
     /// `wharf push` of a name that nobody pulls, stopped in the same way.
     Push { name: String, stop_ms: Option<u64> },
     /// `wharf copy` within the registry.
@@ -162,11 +169,11 @@ impl Operation {
     pub(crate) const GIVEN_UP: &str = "kept/b:";
 
     /// The names of all of them.
-    pub(crate) const KINDS: [&str; 37] = [
+    pub(crate) const KINDS: [&str; 40] = [
         "Pull", "Plan", "Images", "Inspect", "History", "Unpack", "List", "Compare", "Mount", "Fsck", "Tags", "Put",
         "Hold", "Remove", "Damage", "Tag", "Untag", "Prune", "Collect", "Draft", "Apply", "Usage", "Lease", "Release",
         "Ingests", "Discard", "Label", "Expire", "Events", "Save", "Load", "Push", "Copy", "Retain", "Export",
-        "Import", "Compose",
+        "Import", "Compose", "Prepare", "Commit", "Leave",
     ];
 
     /// The name of it.
@@ -209,6 +216,9 @@ impl Operation {
             Self::Export { .. } => 34,
             Self::Import { .. } => 35,
             Self::Compose { .. } => 36,
+            Self::Prepare { .. } => 37,
+            Self::Commit { .. } => 38,
+            Self::Leave => 39,
         };
         Self::KINDS[at]
     }
@@ -224,6 +234,7 @@ impl Operation {
             | Self::Unpack { name }
             | Self::List { name }
             | Self::Export { name }
+            | Self::Prepare { name }
             | Self::Mount { name }
             | Self::Lease { name }
             | Self::Label { name, .. }
@@ -293,6 +304,8 @@ pub(crate) enum Fact {
     Removed(Vec<String>),
     /// A lease held the image that has this digest, and these blobs with it, from one moment to the other.
     Leased { target: String, blobs: Vec<String>, from: Moment, until: Moment },
+    /// A snapshot stood on the image that these blobs are, from one moment to the other.
+    Stood { blobs: Vec<String>, from: Moment, until: Moment },
     /// The tree with this text was mounted from one moment to the other.
     Mounted { text: String, from: Moment, until: Moment },
     /// The name has this label since.

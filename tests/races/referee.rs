@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
-use wharf::images::{Change, Collecting, Failure, Findings, Wharf};
+use wharf::images::{Change, Collecting, Failure, Findings, SnapshotKind, Wharf};
 use wharf_component::nouns::digest::Digest;
 use wharf_sim::invariants::{self, Expectation, Expected};
 
@@ -77,6 +77,11 @@ async fn heal(wharf: &Wharf, address: &str) -> Result<Findings, Failure> {
     // What a process that was killed has held for a while.
     let leases: Vec<String> = wharf.leases(&caller).await?.into_iter().map(|lease| lease.id).collect();
     wharf.release(&caller, &leases).await?;
+    for record in wharf.list_snapshots(&caller, &[]).await? {
+        if record.kind == SnapshotKind::Active {
+            wharf.remove_snapshot(&caller, &record.name).await?;
+        }
+    }
     let collect = Change::Collect(Collecting { ingest_age_s: 0 });
     wharf.perform(&caller, &collect, &stop, &mut |_| {}).await?;
     wharf.fsck(&caller, &[], None, false, &stop, &mut |_| {}).await

@@ -4,7 +4,7 @@
 //! - `draws`: what comes next.
 //! - `images`: the verbs that look at images. `changes`: those that change what is here. `held`: leases, ingests, labels.
 //! - `passed`: those by which images go into a file, out of it, and to a registry.
-//! - `made`: those by which images are made here.
+//! - `made`: those by which images are made here. `snapshots`: trees that are written to.
 //! - `loose`: what no verb does.
 
 mod changes;
@@ -14,6 +14,7 @@ mod images;
 mod loose;
 mod made;
 mod passed;
+mod snapshots;
 
 use super::clock;
 use super::failed::Failed;
@@ -23,6 +24,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use changes::Saved;
 use held::Held;
+use snapshots::Prepared;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -107,9 +109,20 @@ pub(crate) async fn work(assignment: &Assignment) {
     let loose = world::loose();
     let digests = loose.iter().map(|bytes| Digest::of(Algorithm::Sha256, bytes).to_string()).collect();
     let caller = caller();
-    let mut worker =
-        Worker { assignment, services, wharf, caller, loose, digests, seen: BTreeMap::new(), saved: None, lease: None };
+    let mut worker = Worker {
+        assignment,
+        services,
+        wharf,
+        caller,
+        loose,
+        digests,
+        seen: BTreeMap::new(),
+        saved: None,
+        lease: None,
+        prepared: None,
+    };
     worker.forget_the_dead();
+    worker.clear().await;
     let mut dice = Dice::new(assignment.seed);
     for _ in 0..assignment.operations {
         let operation = worker.draw(&mut dice);
@@ -147,6 +160,8 @@ struct Worker<'a> {
     saved: Option<Saved>,
     /// A lease that is not released yet.
     lease: Option<Held>,
+    /// A snapshot that is not removed yet.
+    prepared: Option<Prepared>,
 }
 
 impl Worker<'_> {
@@ -181,6 +196,9 @@ impl Worker<'_> {
             Operation::Load { name, names, stop_ms } => self.load(name, names, *stop_ms, dice).await,
             Operation::Import { name, text, stop_ms } => self.import(name, text, *stop_ms).await,
             Operation::Compose { name, edit, mark } => self.compose(name, edit, mark).await,
+            Operation::Prepare { name } => self.prepare(name).await,
+            Operation::Commit { name, text, stop_ms } => self.commit(name, text, *stop_ms).await,
+            Operation::Leave => self.leave().await,
             Operation::Push { name, stop_ms } => self.push(name, *stop_ms).await,
             Operation::Copy { name } => self.copy(name).await,
             Operation::History { name } => {

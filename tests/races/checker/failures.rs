@@ -22,6 +22,7 @@ pub(super) fn failure(event: &Event, events: &[Event], registry: &Registry, touc
             | Operation::Perform { stop_ms, .. }
             | Operation::Load { stop_ms, .. }
             | Operation::Import { stop_ms, .. }
+            | Operation::Commit { stop_ms, .. }
             | Operation::Push { stop_ms, .. },
             "cancelled",
         ) => stop_ms.is_some(),

@@ -1,4 +1,4 @@
-//! What somebody has, nobody takes: blobs in hand, what a lease holds, and what is mounted.
+//! What somebody has, nobody takes: blobs in hand, what a lease holds, what a snapshot stands on, and what is mounted.
 
 use super::super::history::{Change, Event, Fact, Moment, Operation, Outcome, Shift};
 use super::Registry;
@@ -17,6 +17,7 @@ fn cover(spans: &Spans<'_>, what: &str, event: &Event) -> bool {
 /// A removal of what was held all the time.
 pub(super) fn taken(events: &[Event], registry: &Registry, touched: &Touched<'_>) -> Vec<String> {
     let (mut in_hand, mut leased, mut images, mut mounted) = (Spans::new(), Spans::new(), Spans::new(), Spans::new());
+    let mut below = Spans::new();
     for fact in events.iter().flat_map(facts) {
         match fact {
             Fact::Held { blob, from, until } => in_hand.entry(blob).or_default().push((*from, *until)),
@@ -24,6 +25,11 @@ pub(super) fn taken(events: &[Event], registry: &Registry, touched: &Touched<'_>
                 images.entry(target).or_default().push((*from, *until));
                 for blob in blobs {
                     leased.entry(blob).or_default().push((*from, *until));
+                }
+            }
+            Fact::Stood { blobs, from, until } => {
+                for blob in blobs {
+                    below.entry(blob).or_default().push((*from, *until));
                 }
             }
             Fact::Mounted { text, from, until } => {
@@ -51,6 +57,9 @@ pub(super) fn taken(events: &[Event], registry: &Registry, touched: &Touched<'_>
                     for blob in blobs {
                         if cover(&in_hand, blob, event) {
                             tell(format!("`{blob}` was collected while somebody held it"));
+                        }
+                        if cover(&below, blob, event) {
+                            tell(format!("`{blob}` was collected while a snapshot stood on it"));
                         }
                         if cover(&leased, blob, event) {
                             tell(format!("`{blob}` was collected while a lease held it"));

@@ -67,7 +67,7 @@ fn learn(known: &mut Registry, target: &str, text: &str) {
 fn unsure(event: &Event) -> Option<&String> {
     match (&event.operation, &event.outcome) {
         (_, Outcome::Done(_)) => None,
-        (Operation::Import { text, .. }, _) => Some(text),
+        (Operation::Import { text, .. } | Operation::Commit { text, .. }, _) => Some(text),
         _ => None,
     }
 }

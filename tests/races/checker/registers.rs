@@ -180,7 +180,7 @@ fn uncertain<'h>(
             };
             all.iter().flat_map(taken).collect()
         }
-        Operation::Import { name, text, .. } => {
+        Operation::Import { name, text, .. } | Operation::Commit { name, text, .. } => {
             let possible = registry.targets.get(text).into_iter().flatten();
             vec![(name.as_str(), None, possible.map(|target| Some(target.as_str())).collect())]
         }

@@ -39,7 +39,7 @@ pub(super) fn told(events: &[Event], touched: &Touched<'_>) -> Vec<String> {
 fn happened<'h>(event: &'h Event, name: &str) -> Vec<(&'h str, Option<&'h str>)> {
     let change = match &event.operation {
         Operation::Perform { change, .. } | Operation::Apply { change, .. } => Some(change),
-        Operation::Import { .. } | Operation::Compose { .. } => None,
+        Operation::Import { .. } | Operation::Compose { .. } | Operation::Commit { .. } => None,
         _ => return Vec::new(),
     };
     let Outcome::Done(facts) = &event.outcome else { return Vec::new() };

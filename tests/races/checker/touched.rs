@@ -39,6 +39,7 @@ impl<'h> Touched<'h> {
                     | Operation::Load { .. }
                     | Operation::Import { .. }
                     | Operation::Compose { .. }
+                    | Operation::Commit { .. }
             )
         };
         let changes = meanwhile.filter(is_change);
@@ -78,6 +79,7 @@ impl<'h> Touched<'h> {
             Operation::Apply { shifts, .. } => shifts.iter().any(|shift| shift.name == name),
             Operation::Import { name: other, .. }
             | Operation::Compose { name: other, .. }
+            | Operation::Commit { name: other, .. }
             | Operation::Label { name: other, .. }
             | Operation::Expire { name: other } => other == name,
             _ => false,

@@ -1,7 +1,7 @@
 //! Histories made by hand in which images are made here.
 
 use super::super::history::{Change, Event, Fact, Moment, Operation, Outcome, Shift};
-use super::{A, KEPT, done, event, failed, saw, wrote};
+use super::{A, BLOB, KEPT, done, event, failed, saw, wrote};
 
 /// A second, in the time of events.
 const S: Moment = 1_000_000_000;
@@ -47,6 +47,32 @@ fn tagged(began: Moment, ended: Moment, before: &str, after: &str) -> Event {
     let change = Change::Tag { source: KEPT.to_owned(), names: vec![A.to_owned()] };
     let operation = Operation::Perform { change, stop_ms: None };
     event(began, ended, operation, done(vec![changed(A, Some(before), Some(after))]))
+}
+
+/// A commit of a snapshot that stands on what `A` was.
+fn commit(stop_ms: Option<u64>) -> Operation {
+    Operation::Commit { name: KEPT.to_owned(), text: TEXT.to_owned(), stop_ms }
+}
+
+fn committed(began: Moment, ended: Moment, before: Option<&str>, target: &str) -> Event {
+    event(began, ended, commit(None), done(vec![made(target), changed(KEPT, before, Some(target))]))
+}
+
+/// A snapshot that was there from one moment to the other, and is removed then.
+fn stood(from: Moment, until: Moment) -> Event {
+    let fact = Fact::Stood { blobs: vec![BLOB.to_owned()], from, until };
+    event(until, until + 1, Operation::Leave, done(vec![fact]))
+}
+
+/// A snapshot that is made.
+fn prepared(began: Moment, ended: Moment, text: &str) -> Event {
+    let fact = Fact::Tree { name: A.to_owned(), manifest: "v1".to_owned(), text: text.to_owned() };
+    event(began, ended, Operation::Prepare { name: A.to_owned() }, done(vec![fact]))
+}
+
+fn collected(began: Moment, ended: Moment) -> Event {
+    let operation = Operation::Perform { change: Change::Collect { ingest_age_s: 0 }, stop_ms: None };
+    event(began, ended, operation, done(vec![Fact::Removed(vec![BLOB.to_owned()])]))
 }
 
 /// What is told of the name.
@@ -115,6 +141,44 @@ pub(super) fn bad() -> Vec<(&'static str, Vec<Event>, &'static str)> {
             "no outcome",
         ),
         (
+            "a snapshot of another tree than the name has",
+            vec![wrote(0, 10, A, "v1"), prepared(20, 30, "text of w1")],
+            "has `text of w1` in it",
+        ),
+        (
+            "a snapshot of what the name does not point to any more",
+            vec![wrote(0, 10, A, "v1"), wrote(110, 120, A, "v2"), prepared(130, 140, "text of v1")],
+            "no order",
+        ),
+        (
+            "a snapshot that is not made, because something is gone that nobody has touched",
+            vec![wrote(0, 10, A, "v1"), event(20, 30, Operation::Prepare { name: A.to_owned() }, failed("lost"))],
+            "no outcome",
+        ),
+        (
+            "a blob that is gone although a snapshot stands on it",
+            vec![stood(20, 90), collected(40, 50)],
+            "while a snapshot stood on it",
+        ),
+        (
+            "a snapshot that is gone before it is removed",
+            vec![event(20, 30, Operation::Leave, failed("lost"))],
+            "no outcome",
+        ),
+        ("a commit that is lost", vec![committed(20, 30, None, "m1"), saw(40, 50, KEPT, None)], "no order"),
+        ("a commit that did not see what it replaced", vec![first(), committed(20, 30, None, "m1")], "no order"),
+        (
+            "a commit that changes another name",
+            vec![event(20, 30, commit(None), done(vec![made("m1"), changed(A, None, Some("m1"))]))],
+            "nobody asked for",
+        ),
+        ("a commit of which the base is gone", vec![event(20, 30, commit(None), failed("lost"))], "no outcome"),
+        (
+            "a commit that was not told",
+            vec![committed(2 * S, 2 * S + 1, None, "m1"), events(4 * S, vec![])],
+            "was not told",
+        ),
+        (
             "an import that was not told",
             vec![imported(2 * S, 2 * S + 1, None, "m1"), events(4 * S, vec![])],
             "was not told",
@@ -169,6 +233,36 @@ pub(super) fn good() -> Vec<(&'static str, Vec<Event>)> {
         (
             "an import that was stopped, and was not",
             vec![first(), event(20, 30, import(Some(3)), failed("cancelled")), saw(40, 50, KEPT, Some("v1"))],
+        ),
+        (
+            "a snapshot, what it becomes, and who sees that",
+            vec![
+                wrote(0, 10, A, "v1"),
+                prepared(20, 30, "text of v1"),
+                committed(40, 50, None, "m1"),
+                told(60, 70, TEXT),
+                stood(25, 80),
+            ],
+        ),
+        (
+            "a commit that was killed, and was recorded",
+            vec![first(), event(20, 30, commit(None), Outcome::Killed), tree(40, 50, "m1", TEXT)],
+        ),
+        (
+            "a commit that was stopped, and was recorded all the same",
+            vec![first(), event(20, 30, commit(Some(3)), failed("cancelled")), saw(40, 50, KEPT, Some("m1"))],
+        ),
+        (
+            "a snapshot of what is removed meanwhile",
+            vec![
+                wrote(0, 10, A, "v1"),
+                event(20, 60, Operation::Prepare { name: A.to_owned() }, failed("lost")),
+                event(30, 40, Operation::Expire { name: A.to_owned() }, done(vec![])),
+            ],
+        ),
+        (
+            "a collection that was at it when the snapshot came, and one when it had gone",
+            vec![collected(10, 50), stood(20, 90), collected(95, 99)],
         ),
         ("an import that was told", vec![imported(2 * S, 2 * S + 1, None, "m1"), events(4 * S, vec![happened("m1")])]),
     ]

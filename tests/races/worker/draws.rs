@@ -2,7 +2,7 @@
 
 use super::super::history::{Change, Edit, Kept, Operation};
 use super::super::world::{self, Dice, JOINED, KEPT, REPOSITORIES, TAGS};
-use super::{STOP_MS_MAX, Saved, Worker};
+use super::{Prepared, STOP_MS_MAX, Saved, Worker};
 
 /// When a change is stopped at the latest, in milliseconds.
 const CHANGE_STOP_MS_MAX: u64 = 80;
@@ -68,7 +68,7 @@ impl Worker<'_> {
     fn draw_change(&self, dice: &mut Dice) -> Operation {
         let all = world::all_names();
         let name = |dice: &mut Dice| dice.choose(&all).clone();
-        match dice.below(64) {
+        match dice.below(69) {
             50..54 => {
                 let (name, to) = (name(dice), given(dice));
                 let stop_ms = (dice.below(4) == 0).then(|| dice.below(CHANGE_STOP_MS_MAX));
@@ -87,6 +87,7 @@ impl Worker<'_> {
                 Operation::Import { name: given(dice), text, stop_ms }
             }
             60..64 => compose(dice),
+            64..69 => self.draw_snapshot(dice),
             56 => Operation::Copy { name: dice.choose(&world::names()).clone() },
             0..27 => {
                 let change = self.change(dice);
@@ -112,6 +113,24 @@ impl Worker<'_> {
             }
             46 => Operation::Expire { name: name(dice) },
             _ => Operation::Events { name: name(dice), seconds: EVENTS_S },
+        }
+    }
+
+    /// What is done with the snapshot of this process, or else that there is one.
+    fn draw_snapshot(&self, dice: &mut Dice) -> Operation {
+        match &self.prepared {
+            None => {
+                let all: Vec<String> = world::all_names().into_iter().filter(|name| may_spread(name)).collect();
+                Operation::Prepare { name: dice.choose(&all).clone() }
+            }
+            Some(Prepared { text, base: Some(_), .. }) if dice.below(3) > 0 => {
+                // It is for the same machine as what is below it.
+                let machine = if text.ends_with(" arm64") { " arm64" } else { "" };
+                let text = format!("committed {:016x}{machine}", dice.below(u64::MAX));
+                let stop_ms = (dice.below(4) == 0).then(|| dice.below(CHANGE_STOP_MS_MAX));
+                Operation::Commit { name: given(dice), text, stop_ms }
+            }
+            Some(_) => Operation::Leave,
         }
     }
 

@@ -68,7 +68,7 @@ impl Worker<'_> {
     }
 
     /// What is known of an image of one manifest, and of its name.
-    fn made(&mut self, imported: Imported, text: &str) -> Vec<Fact> {
+    pub(super) fn made(&mut self, imported: Imported, text: &str) -> Vec<Fact> {
         let Imported { name, target, moved, .. } = imported;
         let (name, target) = (self.short(&name), target.digest);
         self.seen.insert(name.clone(), target.clone());
