@@ -117,9 +117,14 @@ pub enum Error {
 /// In seconds since 1970, and nanoseconds.
 pub type Moment = (i64, u32);
 
-/// Takes what cannot be read for damaged.
-fn unread<T>(read: postcard::Result<T>) -> Result<T, Error> {
-    read.map_err(|error| Error::Damaged(error.to_string()))
+/// Reads a record, which ends where its bytes do. One that ends before would be a list that has become shorter: a lease that
+/// holds less, or labels that keep less, and collection would believe it.
+fn read<'r, T: Deserialize<'r>>(bytes: &'r [u8]) -> Result<T, Error> {
+    let (record, rest) = postcard::take_from_bytes(bytes).map_err(|error| Error::Damaged(error.to_string()))?;
+    match rest {
+        [] => Ok(record),
+        _ => Err(Error::Damaged("something comes after its end".to_owned())),
+    }
 }
 
 /// How a namespace's records are written.
@@ -260,11 +265,7 @@ impl<'r> View<'r> {
         if let Some(why) = bytes.strip_prefix(UNUSABLE) {
             return Err(Error::Unusable(json::shown(&String::from_utf8_lossy(why), UNUSABLE_CHARS_MAX)));
         }
-        let (view, rest) =
-            postcard::take_from_bytes::<Self>(bytes).map_err(|error| Error::Damaged(error.to_string()))?;
-        if !rest.is_empty() {
-            return Err(damaged("something comes after its end"));
-        }
+        let view: Self = read(bytes)?;
         if view.platforms.len() > INDEX_ENTRIES_MAX {
             return Err(Error::Damaged(format!("it has more than {INDEX_ENTRIES_MAX} platforms")));
         }

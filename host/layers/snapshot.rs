@@ -8,6 +8,7 @@ use super::layer::{Layer, PUBLISH_ATTEMPTS_MAX, believed as believed_layer, evic
 use super::nascent::TREE;
 use super::record::{self, ASIDE, SNAPSHOT};
 use super::sums::{self, Tree};
+use super::top::check_name;
 use super::top::record::{self as top_record, TOP};
 use super::{Error, Layers, held, settle};
 use crate::content::directory::Directory;
@@ -82,8 +83,9 @@ impl Layers {
     /// snapshot that exists, if any.
     ///
     /// Fails with [`Error::TooLarge`] if the stack is higher than [`HEIGHT_MAX`], with [`Error::Entry`] if the layer
-    /// has a hard link to something that no layer below has.
+    /// has a hard link to something that no layer below has, with [`Error::Invalid`] if the name is none.
     pub fn stack(&self, name: &str, parent: Option<&Snapshot>, top: &Layer) -> Result<Snapshot, Error> {
+        check_name(name)?;
         loop {
             match self.snapshot(name) {
                 Err(Error::NotFound) => {}

@@ -335,7 +335,8 @@ fn layer_place(adopted: &Adopted) -> Result<String, Error> {
     Ok(format!("layers/{}", diff_id.encoded()))
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
+/// Checks the name of a snapshot or a top: whoever lists them has all of their names in memory.
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
     match name.len() {
         1..=NAME_BYTES_MAX => Ok(()),
         _ => Err(Error::Invalid("the name of a snapshot has 1 to 1 024 bytes")),

@@ -1,7 +1,7 @@
 //! The record of a blob in a namespace: that it belongs there, and its labels. Its bytes are the store's; a record
 //! whose blob is gone stands for nothing.
 
-use super::{Error, Moment, unread};
+use super::{Error, Moment, read};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub struct ContentRecord {
 impl ContentRecord {
     /// Reads a record.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        unread(postcard::from_bytes(bytes))
+        read(bytes)
     }
 
     /// Writes a record.

@@ -1,7 +1,7 @@
 //! The record of something that has happened. Its key says when, so that
 //! records come in order of time.
 
-use super::{Error, unread};
+use super::{Error, read};
 use crate::nouns::digest::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -114,7 +114,7 @@ impl Happening {
         let mut parts = key.strip_prefix(EVENT_PREFIX).ok_or_else(damaged)?.split('.');
         let seconds = parts.next().and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
         let nanoseconds = parts.next().and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
-        let Value { action, subject, target } = unread(postcard::from_bytes(bytes))?;
+        let Value { action, subject, target } = read(bytes)?;
         let target = target.map(|text| text.parse().map_err(|_| Error::Damaged("its target is no digest".to_owned())));
         Ok(Self { time: (seconds, nanoseconds), action, subject: subject.to_owned(), target: target.transpose()? })
     }

@@ -1,6 +1,6 @@
 //! The record of a lease: what it holds, and for how long.
 
-use super::{Error, unread};
+use super::{Error, read};
 use crate::nouns::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub struct LeaseRecord {
 impl LeaseRecord {
     /// Reads a record.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        unread(postcard::from_bytes(bytes))
+        read(bytes)
     }
 
     /// Writes a record.

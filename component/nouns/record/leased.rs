@@ -3,7 +3,7 @@
 //!
 //! The key has what kind and ID hash to, because the name of an ingest may be longer than a key.
 
-use super::{Error, unread};
+use super::{Error, read};
 use crate::nouns::digest::{Algorithm, Digest};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ impl LeasedRecord {
 
     /// Reads a record.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        unread(postcard::from_bytes(bytes))
+        read(bytes)
     }
 
     /// Writes a record.

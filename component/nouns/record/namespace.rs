@@ -1,7 +1,7 @@
 //! The record of a namespace in itself: that somebody made it, and its labels. A namespace that has none exists as well,
 //! as soon as there is any other record in it.
 
-use super::{Error, unread};
+use super::{Error, read};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct NamespaceRecord {
 impl NamespaceRecord {
     /// Reads a record.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        unread(postcard::from_bytes(bytes))
+        read(bytes)
     }
 
     /// Writes a record.

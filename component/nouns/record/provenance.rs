@@ -5,7 +5,7 @@
 //! provenance/docker.io/library/alpine:3.20    the fields of [`View`] in this order, in postcard's format
 //! ```
 
-use super::{Error, RECORD_BYTES_MAX};
+use super::{Error, RECORD_BYTES_MAX, read};
 use crate::nouns::digest::{Digest, Hash};
 use serde::{Deserialize, Serialize};
 
@@ -45,11 +45,7 @@ pub struct Arrival {
 impl Provenance {
     /// Reads a record.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let (View { arrivals }, rest) =
-            postcard::take_from_bytes::<View<'_>>(bytes).map_err(|error| Error::Damaged(error.to_string()))?;
-        if !rest.is_empty() {
-            return Err(Error::Damaged("something comes after its end".to_owned()));
-        }
+        let View { arrivals } = read(bytes)?;
         if arrivals.len() > ARRIVALS_MAX {
             return Err(Error::Damaged(format!("it has more than {ARRIVALS_MAX} blobs")));
         }

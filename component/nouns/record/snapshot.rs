@@ -1,7 +1,7 @@
 //! The record of a snapshot that a client calls by a key of its own: what it is, what it stands on, and by which name
 //! the host has its tree. The files are the store's; what nobody has given a key has no record.
 
-use super::{Error, Moment, unread};
+use super::{Error, Moment, read};
 use crate::nouns::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub struct SnapshotRecord {
 impl SnapshotRecord {
     /// Reads a record.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        unread(postcard::from_bytes(bytes))
+        read(bytes)
     }
 
     /// Writes a record.

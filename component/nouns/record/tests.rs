@@ -199,3 +199,23 @@ fn snapshots_are_written_like_this() {
         }
     }
 }
+
+/// A lease of three blobs whose count a disk had made one was read as a lease of one blob: what came after that was passed
+/// over, and a collection took the others away.
+#[test]
+fn a_record_that_ends_before_its_bytes_is_damaged() {
+    let holds = ["a", "b", "c"].map(|text| Digest::of(Algorithm::Sha256, text.as_bytes())).to_vec();
+    let lease = LeaseRecord { created: 1, expires: None, labels: BTreeMap::new(), holds };
+    let mut bytes = lease.encode();
+    assert_eq!(LeaseRecord::decode(&bytes).as_ref(), Ok(&lease));
+    assert_eq!(bytes[3], 3, "how many blobs it holds");
+    bytes[3] = 1;
+    let why = "something comes after its end".to_owned();
+    assert_eq!(LeaseRecord::decode(&bytes), Err(Error::Damaged(why)));
+    let target = Some(Digest::of(Algorithm::Sha256, b"a"));
+    let happening =
+        Happening { time: (1, 2), action: Action::Tag, subject: "docker.io/library/a:1".to_owned(), target };
+    let more = |bytes: Vec<u8>| [&bytes[..], &[0]].concat();
+    assert!(Happening::decode(&happening.key(7), &more(happening.encode())).is_err());
+    assert!(NamespaceRecord::decode(&more(NamespaceRecord::default().encode())).is_err());
+}

@@ -1,7 +1,7 @@
 //! The record of an ingest that a program writes by a name of its own: what it has promised. The bytes that have
 //! arrived are the store's.
 
-use super::{Error, Moment, unread};
+use super::{Error, Moment, read};
 use crate::nouns::digest::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub struct WritingRecord {
 impl WritingRecord {
     /// Reads a record.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        unread(postcard::from_bytes(bytes))
+        read(bytes)
     }
 
     /// Writes a record.
